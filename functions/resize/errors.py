@@ -1,0 +1,247 @@
+"""Every way a resize can fail, in one tree.
+
+::
+
+    ResizeError
+    ├── PermanentError               the same request can never succeed: returned as FAILED, never retried
+    │   ├── InvalidRequestError          the request does not match schemas/resize_request.json
+    │   ├── BucketNotAllowedError        a bucket outside the configured pair
+    │   ├── InvalidKeyError              a key that is too long or would leave thumbnails/
+    │   ├── OriginalNotFoundError        no such object
+    │   ├── OriginalEmptyError           an object of zero bytes
+    │   ├── OriginalTooLargeError        more bytes than the limit
+    │   ├── NotAnImageError              the bytes are no picture that is known
+    │   ├── UnsupportedImageError        a picture of a kind that is not read
+    │   ├── CorruptImageError            a picture whose bytes are broken
+    │   │   └── TruncatedImageError      a picture whose end is missing
+    │   ├── TooManyPixelsError           more pixels, in a frame or in all frames, than the limit
+    │   ├── TooManyFramesError           more animation frames than the limit
+    │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
+    └── TransientError               the same request may succeed later: raised, so that Step Functions retries
+        ├── OriginalChangedError         the original was replaced again and again while it was being resized
+        └── StorageUnavailableError      S3 throttled, timed out or answered 5xx
+
+The class name is the public name of the error, ``str(error)`` the public sentence: both reach the
+execution's output, so a sentence names no role, account or internal path.
+"""
+
+
+class ResizeError(Exception):
+    """Base of everything this function raises on purpose."""
+
+
+class PermanentError(ResizeError):
+    """The request can never succeed; repeating it changes nothing."""
+
+
+class TransientError(ResizeError):
+    """The request may succeed when it is tried again."""
+
+
+class InvalidRequestError(PermanentError):
+    """The request does not match the schema.
+
+    Attributes
+    ----------
+    path : str
+        JSON path of the offending value, ``$`` for the whole request.
+    reason : str
+        What the schema says against it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The request is invalid at {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class BucketNotAllowedError(PermanentError):
+    """A bucket that is not the one this deployment reads from or writes to.
+
+    Attributes
+    ----------
+    field : str
+        ``source_bucket`` or ``destination_bucket``.
+    bucket : str
+        The bucket that was asked for.
+    """
+
+    def __init__(self, field: str, bucket: str) -> None:
+        super().__init__(f"The {field} '{bucket}' is not served here.")
+        self.field = field
+        self.bucket = bucket
+
+
+class InvalidKeyError(PermanentError):
+    """A key that S3 would refuse, or whose thumbnail would not stay under ``thumbnails/``.
+
+    Attributes
+    ----------
+    key : str
+        The key of the original or of the thumbnail.
+    rule : str
+        The rule that it breaks, as the end of a sentence.
+    """
+
+    def __init__(self, key: str, rule: str) -> None:
+        super().__init__(f"The key '{key}' cannot be used: {rule}.")
+        self.key = key
+        self.rule = rule
+
+
+class OriginalNotFoundError(PermanentError):
+    """There is no such object.
+
+    Attributes
+    ----------
+    bucket, key : str
+        Where it was looked for.
+    """
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"There is no object '{key}' in the bucket '{bucket}'.")
+        self.bucket = bucket
+        self.key = key
+
+
+class OriginalEmptyError(PermanentError):
+    """The original has no bytes."""
+
+    def __init__(self) -> None:
+        super().__init__("The original is empty (0 bytes).")
+
+
+class OriginalTooLargeError(PermanentError):
+    """The original has more bytes than the function reads.
+
+    Attributes
+    ----------
+    size, limit : int
+        Bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"The original has {size:,} bytes; at most {limit:,} are read.")
+        self.size = size
+        self.limit = limit
+
+
+class NotAnImageError(PermanentError):
+    """The first bytes belong to no picture format that is known."""
+
+    def __init__(self) -> None:
+        super().__init__("The original is not a picture in a format that is known.")
+
+
+class UnsupportedImageError(PermanentError):
+    """A picture, but of a kind that is not read.
+
+    Attributes
+    ----------
+    kind : str
+        What it is, such as ``12-bit JPEG``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"The original is a {kind}, which is not supported.")
+        self.kind = kind
+
+
+class CorruptImageError(PermanentError):
+    """The bytes of the picture are broken.
+
+    Attributes
+    ----------
+    format : str
+        The format that the first bytes announce, such as ``PNG``.
+    """
+
+    def __init__(self, format: str) -> None:
+        super().__init__(f"The original is a damaged {format} file and cannot be decoded.")
+        self.format = format
+
+
+class TruncatedImageError(CorruptImageError):
+    """The end of the picture is missing, as after an interrupted upload."""
+
+    def __init__(self, format: str) -> None:
+        PermanentError.__init__(self, f"The original is a {format} file whose end is missing.")
+        self.format = format
+
+
+class TooManyPixelsError(PermanentError):
+    """The picture decodes to more pixels than the function's memory is meant for.
+
+    Attributes
+    ----------
+    pixels, limit : int
+        Pixels, of one frame or of all frames together as ``what`` says.
+    """
+
+    def __init__(self, pixels: int, limit: int, what: str = "") -> None:
+        super().__init__(f"The original has {pixels:,} pixels{what}; at most {limit:,} are decoded.")
+        self.pixels = pixels
+        self.limit = limit
+
+
+class TooManyFramesError(PermanentError):
+    """The animation has more frames than are kept.
+
+    Attributes
+    ----------
+    frames, limit : int
+        ``frames`` may be the first count over the limit: counting stops there.
+    """
+
+    def __init__(self, frames: int, limit: int) -> None:
+        super().__init__(f"The original has {frames:,} frames or more; at most {limit:,} are kept.")
+        self.frames = frames
+        self.limit = limit
+
+
+class OutputTooLargeError(PermanentError):
+    """The thumbnails asked for are too many or too large together.
+
+    Attributes
+    ----------
+    amount, limit : int
+        In ``unit``: ``thumbnails`` or ``output pixels``.
+    """
+
+    def __init__(self, amount: int, limit: int, unit: str) -> None:
+        super().__init__(f"The request asks for {amount:,} {unit}; at most {limit:,} are made at once.")
+        self.amount = amount
+        self.limit = limit
+        self.unit = unit
+
+
+class OriginalChangedError(TransientError):
+    """The original was replaced during every one of the bounded attempts.
+
+    Attributes
+    ----------
+    key : str
+    attempts : int
+    """
+
+    def __init__(self, key: str, attempts: int) -> None:
+        super().__init__(f"The original '{key}' was replaced {attempts} times while it was being resized.")
+        self.key = key
+        self.attempts = attempts
+
+
+class StorageUnavailableError(TransientError):
+    """S3 throttled, timed out, cut the connection or answered 5xx.
+
+    Attributes
+    ----------
+    operation : str
+        The S3 operation, such as ``GetObject``.
+    code : str
+        The error code of S3 or the class of the transport error.
+    """
+
+    def __init__(self, operation: str, code: str) -> None:
+        super().__init__(f"S3 did not complete {operation} ({code}).")
+        self.operation = operation
+        self.code = code
