@@ -1,0 +1,94 @@
+"""Entry point of the resize Lambda: parse, run, log, return.
+
+A request that can never succeed returns ``{"status": "FAILED", …}``; everything else that goes wrong is
+raised, so that Step Functions retries it. Catching more here would make every Retry of the state machine dead.
+"""
+
+import os
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from functions.resize.errors import PermanentError
+from functions.resize.job import Buckets, Measurements, run
+from functions.resize.limits import Limits
+from functions.resize.request import parse_request
+from functions.resize.storage import Storage
+
+logger = Logger()
+metrics = Metrics()
+
+_LIMITS = Limits.from_environment()
+_BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"])
+# Two quick attempts here; the patient ones, with jitter and in a new sandbox, are Step Functions'.
+_CLIENT_CONFIG = Config(
+    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
+)
+_STORAGE = Storage(boto3.client("s3", config=_CLIENT_CONFIG), os.environ["BUCKET_OWNER"])
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes both
+    """Make the thumbnails of one request.
+
+    Parameters
+    ----------
+    event : dict
+        ``{"execution": <name of the execution>, "request": <schemas/resize_request.json>}``.
+    context : LambdaContext
+        As Lambda gives it.
+
+    Returns
+    -------
+    dict
+        SUCCESS with source and thumbnails, or FAILED with error and message.
+
+    Raises
+    ------
+    TransientError
+        What may pass; Step Functions retries it.
+    """
+    measurements = Measurements()
+    try:
+        request = parse_request(event["request"])
+        logger.append_keys(object_key=request.object_key)
+        result = run(request, _STORAGE, _BUCKETS, _LIMITS, measurements)
+    except PermanentError as error:
+        name = type(error).__name__
+        logger.warning("resize failed", error=name, reason=str(error))
+        metrics.add_metric("ResizesFailed", MetricUnit.Count, 1)
+        return {"status": "FAILED", "error": name, "message": str(error)}
+    for warning in measurements.warnings:
+        logger.warning(warning)
+    _report(result, measurements)
+    return result
+
+
+def _report(result: dict[str, Any], measurements: Measurements) -> None:
+    milliseconds = {
+        "download_ms": round(measurements.download_ms, 1),
+        "resize_ms": round(measurements.resize_ms, 1),
+        "upload_ms": round(measurements.upload_ms, 1),
+    }
+    source = result["source"]
+    logger.info(
+        "resized",
+        format=source["format"],
+        size=f"{source['width']}x{source['height']}",
+        bytes=source["bytes"],
+        thumbnails=[
+            {"size": f"{made['width']}x{made['height']}", "bytes": made["bytes"]} for made in result["thumbnails"]
+        ],
+        attempts=measurements.attempts,
+        **milliseconds,
+    )
+    metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, len(result["thumbnails"]))
+    metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
+    metrics.add_metric("Download", MetricUnit.Milliseconds, milliseconds["download_ms"])
+    metrics.add_metric("Resize", MetricUnit.Milliseconds, milliseconds["resize_ms"])
+    metrics.add_metric("Upload", MetricUnit.Milliseconds, milliseconds["upload_ms"])

@@ -1,0 +1,147 @@
+"""One resize from request to result: refuse, read, make, write, check that it is still the same original."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from functions.resize.errors import BucketNotAllowedError, OriginalChangedError
+from functions.resize.keys import check_key, thumbnail_key
+from functions.resize.limits import Limits, check_recipe
+from functions.resize.request import ResizeRequest
+from functions.resize.storage import StoredOriginal
+from functions.resize.thumbnails import Result, Thumbnail, make_thumbnails
+
+# An original that is replaced more often than this within one run is left to a retry by Step Functions.
+MAX_ATTEMPTS = 3
+
+# Uploads wait for S3, not for the processor.
+_UPLOADS_AT_ONCE = 8
+
+
+class Store(Protocol):
+    """What the job needs of S3; ``storage.Storage`` in production."""
+
+    def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
+        """Give the bytes and the ETag of an original."""
+
+    def original_etag(self, bucket: str, key: str) -> str:
+        """Give the ETag that the original has now."""
+
+    def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
+        """Write one thumbnail and give its ETag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The only pair of buckets that is served."""
+
+    originals: str
+    thumbnails: str
+
+
+@dataclass(slots=True)
+class Measurements:
+    """What one resize cost, summed over its attempts; times in milliseconds."""
+
+    attempts: int = 0
+    download_ms: float = 0.0
+    resize_ms: float = 0.0
+    upload_ms: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_buckets(request: ResizeRequest, buckets: Buckets) -> None:
+    """Refuse every bucket outside the configured pair.
+
+    Raises
+    ------
+    BucketNotAllowedError
+    """
+    if request.source_bucket != buckets.originals:
+        raise BucketNotAllowedError("source_bucket", request.source_bucket)
+    if request.destination_bucket != buckets.thumbnails:
+        raise BucketNotAllowedError("destination_bucket", request.destination_bucket)
+
+
+def run(
+    request: ResizeRequest, store: Store, buckets: Buckets, limits: Limits, measurements: Measurements
+) -> dict[str, Any]:
+    """Make and write the thumbnails of one request.
+
+    The original may be replaced while this runs. So its ETag is read again after the writes: if it is another
+    one, the work is done again. Whichever of several runs writes last has therefore seen the last original.
+
+    Returns
+    -------
+    dict
+        The result as documented in docs/architecture.md, status SUCCESS.
+
+    Raises
+    ------
+    PermanentError
+        The request can never succeed.
+    TransientError
+        It may succeed when it is tried again.
+    """
+    check_buckets(request, buckets)
+    check_key(request.object_key, request.recipe.boxes, request.recipe.fit)
+    check_recipe(request.recipe, limits)
+    bucket, key = request.source_bucket, request.object_key
+    for _ in range(MAX_ATTEMPTS):
+        measurements.attempts += 1
+        with _clock(measurements, "download_ms"):
+            stored = store.read_original(bucket, key, limits)
+        with _clock(measurements, "resize_ms"):
+            made = make_thumbnails(stored.data, request.recipe, limits)
+        measurements.warnings.extend(made.warnings)
+        with _clock(measurements, "upload_ms"):
+            thumbnails = _write(request, store, made, stored.etag)
+            is_fresh = store.original_etag(bucket, key) == stored.etag
+        if is_fresh:
+            source = {
+                "bucket": bucket,
+                "key": key,
+                "etag": stored.etag,
+                "format": made.original.format,
+                "width": made.original.width,
+                "height": made.original.height,
+                "bytes": len(stored.data),
+            }
+            return {"status": "SUCCESS", "source": source, "thumbnails": thumbnails}
+    raise OriginalChangedError(key, MAX_ATTEMPTS)
+
+
+def _write(request: ResizeRequest, store: Store, made: Result, original_etag: str) -> list[dict[str, Any]]:
+    bucket = request.destination_bucket
+
+    def write(thumbnail: Thumbnail) -> dict[str, Any]:
+        extension = "" if thumbnail.format == made.original.format else thumbnail.extension
+        key = thumbnail_key(request.object_key, thumbnail.box, request.recipe.fit, extension)
+        etag = store.write_thumbnail(bucket, key, thumbnail, original_etag)
+        return {
+            "bucket": bucket,
+            "key": key,
+            "width": thumbnail.width,
+            "height": thumbnail.height,
+            "bytes": len(thumbnail.data),
+            "content_type": thumbnail.content_type,
+            "etag": etag,
+        }
+
+    if len(made.thumbnails) == 1:
+        return [write(made.thumbnails[0])]
+    with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
+        return list(pool.map(write, made.thumbnails))
+
+
+@contextmanager
+def _clock(measurements: Measurements, name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        elapsed = (time.perf_counter() - start) * 1000
+        setattr(measurements, name, getattr(measurements, name) + elapsed)

@@ -1,0 +1,61 @@
+"""Where a thumbnail is written: one rule for every key that S3 allows."""
+
+from functions.resize.errors import InvalidKeyError
+from functions.resize.thumbnails import Box, Fit
+
+THUMBNAILS_PREFIX = "thumbnails/"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_KEY_BYTES = 1024
+
+_LONGEST_EXTENSION = ".webp"
+
+
+def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> str:
+    """Give the key of one thumbnail.
+
+    ``2026/trip/example.jpg`` in the box 128x128 becomes ``thumbnails/2026/trip/128x128_example.jpg``: the
+    folder is kept, so that two originals never share a thumbnail.
+
+    Parameters
+    ----------
+    object_key : str
+        Raw key of the original.
+    box : Box
+        The box that was asked for, not the size that came of it: a client can know the key beforehand.
+    fit : Fit
+        Any but ``inside`` is added to the box, because it makes another picture of the same box.
+    extension : str
+        Appended (with its dot) when the thumbnail is of another type than the original.
+    """
+    folder, slash, name = object_key.rpartition("/")
+    suffix = "" if fit is Fit.INSIDE else f"-{fit}"
+    return f"{THUMBNAILS_PREFIX}{folder}{slash}{box.width}x{box.height}{suffix}_{name}{extension}"
+
+
+def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
+    """Refuse a key whose original or thumbnails S3 could not hold, before any call to S3.
+
+    Raises
+    ------
+    InvalidKeyError
+        The key is over 1,024 bytes, names a folder, has ``.`` or ``..`` as a segment (HTTP clients and
+        proxies resolve these, which would take the thumbnail out of ``thumbnails/``), holds a character
+        that UTF-8 cannot carry, or a thumbnail's key would be over 1,024 bytes.
+    """
+    try:
+        size = len(object_key.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(ascii(object_key)[1:-1], "it is not text that UTF-8 can carry") from error
+    if size > MAX_KEY_BYTES:
+        raise InvalidKeyError(object_key, f"it has {size:,} bytes and S3 allows {MAX_KEY_BYTES:,}")
+    *folders, name = object_key.split("/")
+    if not name:
+        raise InvalidKeyError(object_key, "it names a folder, not a picture")
+    if any(segment in {".", ".."} for segment in (*folders, name)):
+        raise InvalidKeyError(object_key, "'.' and '..' cannot be segments of a key")
+    longest = max(len(thumbnail_key(object_key, box, fit, _LONGEST_EXTENSION).encode()) for box in boxes)
+    if longest > MAX_KEY_BYTES:
+        raise InvalidKeyError(
+            object_key, f"its thumbnail's key would have {longest:,} bytes and S3 allows {MAX_KEY_BYTES:,}"
+        )

@@ -1,0 +1,70 @@
+"""A resize request: the JSON that API Gateway and `start_from_s3` send, made into typed values.
+
+The schema is the one API Gateway validates with. The gateway is the first filter and may be passed
+by (StartExecution can be called directly), so this module is the authority.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft4Validator
+from jsonschema.exceptions import best_match
+
+from functions.resize.errors import InvalidRequestError
+from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
+
+# The artefact mirrors the repository, so this path is right in both.
+SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
+
+_VALIDATOR = Draft4Validator(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))
+
+# A reason quotes the offending value, which may be a whole document.
+_MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeRequest:
+    """One original and the thumbnails wanted of it."""
+
+    source_bucket: str
+    destination_bucket: str
+    object_key: str
+    recipe: Recipe
+
+
+def parse_request(payload: Any) -> ResizeRequest:
+    """Validate a request against the schema and give it types.
+
+    Parameters
+    ----------
+    payload : Any
+        Decoded JSON of any shape.
+
+    Raises
+    ------
+    InvalidRequestError
+        Naming the path of the value and the rule of the schema that it breaks.
+    """
+    error = best_match(_VALIDATOR.iter_errors(payload))
+    if error is not None:
+        if error.validator == "oneOf" and not error.absolute_path:
+            reason = "exactly one of width with height, or sizes, is required"
+        else:
+            reason = error.message
+        if len(reason) > _MAX_REASON:
+            reason = reason[: _MAX_REASON - 1] + "…"
+        raise InvalidRequestError(error.json_path, reason)
+    sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
+    return ResizeRequest(
+        source_bucket=payload["source_bucket"],
+        destination_bucket=payload["destination_bucket"],
+        object_key=payload["object_key"],
+        recipe=Recipe(
+            boxes=tuple(Box(int(size["width"]), int(size["height"])) for size in sizes),
+            fit=Fit(payload.get("fit", Fit.INSIDE)),
+            format=OutputFormat(payload.get("format", OutputFormat.SOURCE)),
+            quality=int(payload["quality"]) if "quality" in payload else None,
+        ),
+    )

@@ -1,0 +1,118 @@
+"""S3 as the job sees it: get the original, put a thumbnail, ask whether the original is still the same.
+
+Every S3 answer becomes a value, an error of the tree in ``errors.py``, or, for what neither the client nor
+a repetition can mend (no permission, no bucket), the unchanged botocore error, which fails the execution.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.resize.errors import (
+    OriginalNotFoundError,
+    StorageUnavailableError,
+)
+from functions.resize.limits import Limits, check_size
+from functions.resize.thumbnails import Thumbnail
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# A thumbnail is replaced under the same key when its original is: caches may keep it for a day.
+CACHE_CONTROL = "public, max-age=86400"
+
+# Codes that say "not now": https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "ThrottlingException"})
+_HTTP_NOT_FOUND = 404
+_HTTP_TOO_MANY_REQUESTS = 429
+_HTTP_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOriginal:
+    """The bytes of an original and the ETag (without quotes) they were read under."""
+
+    data: bytes
+    etag: str
+
+
+class Storage:
+    """The two buckets of this deployment.
+
+    Parameters
+    ----------
+    client : S3Client
+        A boto3 or botocore S3 client; its retries come before any error named here.
+    owner : str
+        Account id that must own the buckets (``ExpectedBucketOwner``): a bucket that was deleted and
+        made again by a stranger gets nothing.
+    """
+
+    def __init__(self, client: "S3Client", owner: str) -> None:
+        self._client = client
+        self._owner = owner
+
+    def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
+        """Download an original, whose size is checked before its first byte is read.
+
+        Raises
+        ------
+        OriginalNotFoundError, OriginalEmptyError, OriginalTooLargeError, StorageUnavailableError
+        """
+        with self._translated("GetObject", bucket, key):
+            answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+            with closing(answer["Body"]) as body:
+                check_size(answer["ContentLength"], limits)
+                return StoredOriginal(body.read(), answer["ETag"].strip('"'))
+
+    def original_etag(self, bucket: str, key: str) -> str:
+        """Give the ETag that the original has now.
+
+        Raises
+        ------
+        OriginalNotFoundError, StorageUnavailableError
+        """
+        with self._translated("HeadObject", bucket, key):
+            answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+            return answer["ETag"].strip('"')
+
+    def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
+        """Write one thumbnail and give its ETag.
+
+        Raises
+        ------
+        StorageUnavailableError
+        """
+        with self._translated("PutObject", bucket, key):
+            answer = self._client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=thumbnail.data,
+                ContentType=thumbnail.content_type,
+                CacheControl=CACHE_CONTROL,
+                Metadata={"original-etag": original_etag},
+                ExpectedBucketOwner=self._owner,
+            )
+            return answer["ETag"].strip('"')
+
+    @contextmanager
+    def _translated(self, operation: str, bucket: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            # HEAD has no body: its 404 has the code "404" and does not tell a key from a bucket.
+            if code == "NoSuchKey" or (operation == "HeadObject" and status == _HTTP_NOT_FOUND):
+                raise OriginalNotFoundError(bucket, key) from error
+            if code in _PASSING or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
+                raise StorageUnavailableError(operation, code) from error
+            raise
+        except BotoCoreError as error:
+            # Connections refused, reset or cut, timeouts, half-sent bodies: botocore's own retries are used up.
+            raise StorageUnavailableError(operation, type(error).__name__) from error
+
+

@@ -1,0 +1,1 @@
+"""The Lambda that turns uploads into executions: S3 event → request → StartExecution. It never sees a pixel."""

@@ -1,0 +1,60 @@
+"""The execution that an upload starts: its input and its name. Pure."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from functions.start_from_s3.uploads import Upload
+
+# Names have 1 to 80 characters; letters, digits, '-', '_' and '.' are safe in the console, ARNs and logs:
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_RECOGNISABLE_CHARACTERS = 47
+_DIGEST_CHARACTERS = 32
+
+_BOX = re.compile(r"\s*([1-9][0-9]*)x([1-9][0-9]*)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Name and input (JSON text) for StartExecution."""
+
+    name: str
+    input: str
+
+
+def parse_sizes(text: str) -> list[dict[str, int]]:
+    """Read ``128x128,800x600`` into boxes for a request.
+
+    Raises
+    ------
+    ValueError
+        Naming the part that is no box.
+    """
+    sizes = []
+    for part in text.split(","):
+        box = _BOX.fullmatch(part)
+        if box is None:
+            raise ValueError(f"THUMBNAIL_SIZES has '{part}', which is not a box such as 128x128.")
+        sizes.append({"width": int(box[1]), "height": int(box[2])})
+    return sizes
+
+
+def execution_for(upload: Upload, destination_bucket: str, sizes: list[dict[str, int]]) -> Execution:
+    """Describe the one execution that belongs to an upload.
+
+    The name begins with the file's name, for people, and ends with a digest of what was uploaded and what is
+    made of it: the same event delivered again gives the same name, which Step Functions starts only once.
+    """
+    request = {
+        "source_bucket": upload.bucket,
+        "destination_bucket": destination_bucket,
+        "object_key": upload.key,
+        "sizes": sizes,
+    }
+    text = json.dumps(request, ensure_ascii=False, sort_keys=True)
+    identity = json.dumps([text, upload.revision])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    recognisable = _UNSAFE.sub("-", upload.key.rpartition("/")[2])[:_RECOGNISABLE_CHARACTERS]
+    return Execution(f"{recognisable or 'upload'}-{digest}", text)

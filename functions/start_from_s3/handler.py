@@ -1,0 +1,62 @@
+"""Entry point of the Lambda behind the uploads queue: each message by itself, started or returned."""
+
+import os
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from functions.start_from_s3.executions import execution_for, parse_sizes
+from functions.start_from_s3.uploads import read_uploads
+
+logger = Logger()
+
+# A batch in which every message failed is still answered message by message, not with an exception.
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+_step_functions = boto3.client(
+    "stepfunctions",
+    config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}),
+)
+_STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
+_THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
+_SIZES = parse_sizes(os.environ["THUMBNAIL_SIZES"])
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Start one execution for each upload in a batch of queue messages.
+
+    Returns
+    -------
+    dict
+        ``batchItemFailures``: the messages that return to the queue, and after five receives to the
+        dead-letter queue.
+    """
+    return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
+
+
+def _start(message: SQSRecord) -> None:
+    try:
+        _start_uploads(message.body)
+    except Exception:
+        # The batch processor keeps what a record raises to itself and only returns the message to the queue.
+        logger.exception("message returned to the queue", message_id=message.message_id)
+        raise
+
+
+def _start_uploads(body: str) -> None:
+    for upload in read_uploads(body):
+        execution = execution_for(upload, _THUMBNAILS_BUCKET, _SIZES)
+        try:
+            _step_functions.start_execution(
+                stateMachineArn=_STATE_MACHINE_ARN, name=execution.name, input=execution.input
+            )
+        except _step_functions.exceptions.ExecutionAlreadyExists:
+            logger.info("duplicate passed over", object_key=upload.key, execution=execution.name)
+        else:
+            logger.info("execution started", object_key=upload.key, execution=execution.name)
