@@ -114,5 +114,3 @@ class Storage:
         except BotoCoreError as error:
             # Connections refused, reset or cut, timeouts, half-sent bodies: botocore's own retries are used up.
             raise StorageUnavailableError(operation, type(error).__name__) from error
-
-

@@ -5,7 +5,13 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    ExceptionInfo,
+    FailureResponse,
+    process_partial_response,
+)
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,8 +22,17 @@ from functions.start_from_s3.uploads import read_uploads
 
 logger = Logger()
 
+
+class _Processor(BatchProcessor):
+    """Says why a message returns to the queue; Powertools alone would not."""
+
+    def failure_handler(self, record: Any, exception: ExceptionInfo) -> FailureResponse:
+        logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
+        return super().failure_handler(record, exception)
+
+
 # A batch in which every message failed is still answered message by message, not with an exception.
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+_processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 _step_functions = boto3.client(
     "stepfunctions",
     config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}),
@@ -40,17 +55,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
 
 
-def _start(message: SQSRecord) -> None:
-    try:
-        _start_uploads(message.body)
-    except Exception:
-        # The batch processor keeps what a record raises to itself and only returns the message to the queue.
-        logger.exception("message returned to the queue", message_id=message.message_id)
-        raise
-
-
-def _start_uploads(body: str) -> None:
-    for upload in read_uploads(body):
+def _start(record: SQSRecord) -> None:
+    for upload in read_uploads(record.body):
         execution = execution_for(upload, _THUMBNAILS_BUCKET, _SIZES)
         try:
             _step_functions.start_execution(

@@ -57,4 +57,4 @@ def _upload(s3: dict[str, Any]) -> Upload:
 
 
 def _is_folder_marker(created: dict[str, Any]) -> bool:
-    return created["key"].endswith("/") and created.get("size", 0) == 0
+    return bool(created["key"].endswith("/") and created.get("size", 0) == 0)

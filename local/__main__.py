@@ -1,0 +1,54 @@
+"""Command line of the local stack: ``python -m local up | down | status``."""
+
+import argparse
+import sys
+
+from local.stack import Settings, Stack, StackError
+
+
+def main() -> int:
+    """Run one command; give its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description="The local stack.")
+    parser.add_argument("command", choices=["up", "down", "status"])
+    command = parser.parse_args().command
+    try:
+        stack = Stack(Settings.from_environment())
+        if command == "down":
+            print("The local stack is down." if stack.down() else "The local stack was not running.")
+            print("Next: make up")
+            return 0
+        if command == "up":
+            stack.up()
+        elif not stack.is_up():
+            print("The local stack is not running.\nNext: make up")
+            return 1
+        _say_where(stack)
+    except StackError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say_where(stack: Stack) -> None:
+    settings, outputs = stack.settings, stack.outputs()
+    print(
+        f"""
+The local stack is up.
+
+  AWS endpoint   {settings.endpoint}
+  API            POST {settings.api}
+  Originals      s3://{outputs["OriginalsBucketName"]}
+  Thumbnails     s3://{outputs["ThumbnailsBucketName"]}/thumbnails/
+  State machine  {outputs["StateMachineArn"]}
+  Logs           {settings.state.name}/aws.log, {settings.state.name}/gateway.log
+
+To use the stock AWS CLI with it:
+
+  export AWS_ENDPOINT_URL={settings.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+
+Next: aws s3 cp picture.jpg s3://{outputs["OriginalsBucketName"]}/ (aws is in .tools/awscli/bin), or make down"""
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

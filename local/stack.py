@@ -1,0 +1,299 @@
+"""Up, down and status of the local stack.
+
+The template is the one that goes to AWS and so are the tools: only ``AWS_ENDPOINT_URL`` differs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.processes import Background, is_port_free
+
+ROOT = Path(__file__).parents[1]
+
+# Credentials of nobody: MiniStack's built-in administrator.
+_ACCESS_KEY = "test"
+_REGION = "us-east-1"
+
+_START_SECONDS = 60.0
+_DEPLOY_SECONDS = 240.0
+
+
+class StackError(Exception):
+    """The local stack cannot do what was asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the local stack lives and what it is deployed with.
+
+    Attributes
+    ----------
+    aws_port, api_port : int
+        Ports on 127.0.0.1.
+    state : Path
+        Folder for records, logs and builds.
+    parameters : Mapping[str, str]
+        Parameters of the template that differ from their defaults.
+    """
+
+    aws_port: int
+    api_port: int
+    state: Path
+    parameters: Mapping[str, str]
+    stack_name: str = "alison-image"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_STATE and LOCAL_PARAMETERS (``Name=Value Name=Value``).
+
+        Raises
+        ------
+        StackError
+            A port or a parameter cannot be read.
+        """
+        return cls(
+            aws_port=_port(environ, "LOCAL_AWS_PORT", 4566),
+            api_port=_port(environ, "LOCAL_API_PORT", 3000),
+            state=ROOT / environ.get("LOCAL_STATE", ".local"),
+            # Unsigned on purpose: a developer's first curl should work. Nothing outside this machine can call.
+            parameters={"ApiAuthorization": "NONE", **_parameters(environ.get("LOCAL_PARAMETERS", ""))},
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Give the AWS endpoint."""
+        return f"http://127.0.0.1:{self.aws_port}"
+
+    @property
+    def api(self) -> str:
+        """Give the URL that takes resize requests."""
+        return f"http://127.0.0.1:{self.api_port}/prod/resize"
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment in which stock AWS tools talk to this stack and to nothing else."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AWS_") and name.lower() not in {"http_proxy", "https_proxy", "all_proxy"}
+        }
+        return inherited | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
+            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_REGION": _REGION,
+            # A person's own profiles, endpoints and keys stay out of this.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+            "SAM_CLI_TELEMETRY": "0",
+        }
+
+
+class Stack:
+    """The local stack of one state folder.
+
+    Parameters
+    ----------
+    settings : Settings
+    say : callable
+        Gets one line of progress at a time.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = print) -> None:
+        self.settings = settings
+        self._say = say
+        self._aws = Background("aws", settings.state)
+        self._gateway = Background("gateway", settings.state)
+
+    def up(self) -> None:
+        """Start what is not running, then build and deploy the template as it is now.
+
+        Raises
+        ------
+        StackError
+        """
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        self._start_aws()
+        self._build()
+        self._deploy()
+        self._start_gateway()
+
+    def down(self) -> bool:
+        """End everything that `up` started; give whether anything ran."""
+        stopped = [self._gateway.stop(), self._aws.stop()]
+        return any(stopped)
+
+    def is_up(self) -> bool:
+        """Tell whether both servers run and answer."""
+        return all(
+            process.pid() is not None and _answers(url)
+            for process, url in ((self._aws, self._aws_health), (self._gateway, self._gateway_health))
+        )
+
+    def outputs(self) -> dict[str, str]:
+        """Give the outputs of the deployed stack.
+
+        Raises
+        ------
+        StackError
+        """
+        answer = self.aws(
+            "cloudformation", "describe-stacks", "--stack-name", self.settings.stack_name, "--output", "json"
+        )
+        return {output["OutputKey"]: output["OutputValue"] for output in json.loads(answer)["Stacks"][0]["Outputs"]}
+
+    def aws(self, *arguments: str) -> str:
+        """Run the stock AWS CLI against this stack and give what it prints.
+
+        Raises
+        ------
+        StackError
+        """
+        return self._run("aws", [_tool("awscli", "aws"), *arguments], 120)
+
+    @property
+    def _aws_health(self) -> str:
+        return f"{self.settings.endpoint}/_ministack/health"
+
+    @property
+    def _gateway_health(self) -> str:
+        return f"http://127.0.0.1:{self.settings.api_port}/_gateway/health"
+
+    def _start_aws(self) -> None:
+        if self._aws.pid() is not None and _answers(self._aws_health):
+            return
+        self._aws.stop()
+        self._check_port(self.settings.aws_port, "LOCAL_AWS_PORT")
+        self._say("Starting MiniStack, the local AWS …")
+        scratch = self.settings.state / "tmp"
+        scratch.mkdir(exist_ok=True)
+        environment = self.settings.environment() | {
+            "GATEWAY_PORT": str(self.settings.aws_port),
+            "AUTH": "true",
+            "TMPDIR": str(scratch),
+            "PYTHONPATH": str(ROOT),
+        }
+        # Its own port is not an endpoint to call for its own process.
+        del environment["AWS_ENDPOINT_URL"]
+        command = [
+            *(_tool("ministack", "python"), "-m", "hypercorn", "local.aws:app"),
+            *("--bind", f"127.0.0.1:{self.settings.aws_port}", "--keep-alive", "75", "--log-level", "WARNING"),
+        ]
+        self._aws.start(command, environment)
+        self._wait_for(self._aws, self._aws_health, "MiniStack")
+
+    def _start_gateway(self) -> None:
+        # Always anew: it reads the template that has just been deployed.
+        self._gateway.stop()
+        self._check_port(self.settings.api_port, "LOCAL_API_PORT")
+        self._say("Starting the API gateway …")
+        command = [
+            *(sys.executable, "-m", "local.gateway", "--endpoint", self.settings.endpoint),
+            *("--stack", self.settings.stack_name, "--port", str(self.settings.api_port)),
+        ]
+        self._gateway.start(command, self.settings.environment() | {"PYTHONPATH": str(ROOT)})
+        self._wait_for(self._gateway, self._gateway_health, "the API gateway")
+
+    def _build(self) -> None:
+        self._say("Building the functions (sam build) …")
+        command = [
+            *(_tool("sam", "sam"), "build", "--build-dir", self.settings.state / "build"),
+            *("--cache-dir", self.settings.state / "cache", "--template-file", ROOT / "template.yaml"),
+        ]
+        environment = {"ARCHITECTURE": "host", "BUILD_PYTHON": str(_tool("ministack", "python"))}
+        self._run("sam build", command, _DEPLOY_SECONDS, environment)
+
+    def _deploy(self) -> None:
+        self._say("Deploying template.yaml (sam deploy) …")
+        parameters = [f"{name}={value}" for name, value in self.settings.parameters.items()]
+        command = [
+            *(_tool("sam", "sam"), "deploy", "--template-file", self.settings.state / "build" / "template.yaml"),
+            *("--stack-name", self.settings.stack_name, "--capabilities", "CAPABILITY_IAM", "--resolve-s3"),
+            *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+            *("--parameter-overrides", *parameters),
+        ]
+        self._run("sam deploy", command, _DEPLOY_SECONDS)
+
+    def _run(self, what: str, command: list[str | Path], seconds: float, more: Mapping[str, str] | None = None) -> str:
+        log = self.settings.state / f"{what.replace(' ', '-')}.log"
+        try:
+            done = subprocess.run(  # noqa: S603 - the command is ours
+                [str(part) for part in command],
+                env=self.settings.environment() | (more or {}),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StackError(f"{what} did not end within {seconds:.0f} seconds.") from error
+        log.write_text(done.stdout + done.stderr)
+        if done.returncode:
+            reason = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-3:]
+            raise StackError(f"{what} failed: {' '.join(reason)} (all of it in {_shown(log)})")
+        return done.stdout
+
+    def _check_port(self, port: int, variable: str) -> None:
+        if not is_port_free(port):
+            raise StackError(
+                f"Port {port} is in use by another program. End it, or choose another port: make up {variable}={port + 1}"
+            )
+
+    def _wait_for(self, process: Background, url: str, name: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(url):
+            if process.pid() is None:
+                raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {_shown(process.log)})")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {_shown(process.log)}."
+                )
+            time.sleep(0.1)
+
+
+def _tool(environment: str, name: str) -> Path:
+    path = ROOT / ".tools" / environment / "bin" / name
+    if not path.exists():
+        raise StackError(f"The tool '{name}' is not installed. Run: make setup")
+    return path
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - a loopback URL of ours
+            return bool(answer.status == 200)  # noqa: PLR2004 - HTTP OK
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:  # noqa: PLR2004 - the range of unprivileged ports
+        raise StackError(f"{name} is '{text}'; it must be a port from 1024 to 65535.")
+    return int(text)
+
+
+def _parameters(text: str) -> dict[str, str]:
+    parameters = {}
+    for part in text.split():
+        name, equals, value = part.partition("=")
+        if not (name and equals):
+            raise StackError(f"LOCAL_PARAMETERS has '{part}'; it must be Name=Value.")
+        parameters[name] = value
+    return parameters
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
