@@ -44,7 +44,8 @@ The local stack is up.
 
 To use the stock AWS CLI with it:
 
-  export AWS_ENDPOINT_URL={settings.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+  export AWS_ENDPOINT_URL={settings.endpoint} AWS_DEFAULT_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 Next: aws s3 cp picture.jpg s3://{outputs["OriginalsBucketName"]}/ (aws is in .tools/awscli/bin), or make down"""
     )

@@ -248,7 +248,8 @@ class Stack:
     def _check_port(self, port: int, variable: str) -> None:
         if not is_port_free(port):
             raise StackError(
-                f"Port {port} is in use by another program. End it, or choose another port: make up {variable}={port + 1}"
+                f"Port {port} is in use by another program. "
+                f"End it, or choose another port: make up {variable}={port + 1}"
             )
 
     def _wait_for(self, process: Background, url: str, name: str) -> None:

@@ -17,7 +17,7 @@
     │   ├── TooManyPixelsError           more pixels, in a frame or in all frames, than the limit
     │   ├── TooManyFramesError           more animation frames than the limit
     │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
-    └── TransientError               the same request may succeed later: raised, so that Step Functions retries
+    └── TransientError               the same request may succeed later: raised, so that it is retried
         ├── OriginalChangedError         the original was replaced again and again while it was being resized
         └── StorageUnavailableError      S3 throttled, timed out or answered 5xx
 
@@ -157,7 +157,7 @@ class CorruptImageError(PermanentError):
     """
 
     def __init__(self, format: str) -> None:
-        super().__init__(f"The original is a damaged {format} file and cannot be decoded.")
+        super().__init__(f"The {format} original is damaged and cannot be decoded.")
         self.format = format
 
 
@@ -165,7 +165,7 @@ class TruncatedImageError(CorruptImageError):
     """The end of the picture is missing, as after an interrupted upload."""
 
     def __init__(self, format: str) -> None:
-        PermanentError.__init__(self, f"The original is a {format} file whose end is missing.")
+        PermanentError.__init__(self, f"The end of the {format} original is missing.")
         self.format = format
 
 

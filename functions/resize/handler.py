@@ -70,11 +70,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _report(result: dict[str, Any], measurements: Measurements) -> None:
-    milliseconds = {
-        "download_ms": round(measurements.download_ms, 1),
-        "resize_ms": round(measurements.resize_ms, 1),
-        "upload_ms": round(measurements.upload_ms, 1),
-    }
+    download, resize, upload = (
+        round(took, 1) for took in (measurements.download_ms, measurements.resize_ms, measurements.upload_ms)
+    )
     source = result["source"]
     logger.info(
         "resized",
@@ -85,10 +83,12 @@ def _report(result: dict[str, Any], measurements: Measurements) -> None:
             {"size": f"{made['width']}x{made['height']}", "bytes": made["bytes"]} for made in result["thumbnails"]
         ],
         attempts=measurements.attempts,
-        **milliseconds,
+        download_ms=download,
+        resize_ms=resize,
+        upload_ms=upload,
     )
     metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, len(result["thumbnails"]))
     metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
-    metrics.add_metric("Download", MetricUnit.Milliseconds, milliseconds["download_ms"])
-    metrics.add_metric("Resize", MetricUnit.Milliseconds, milliseconds["resize_ms"])
-    metrics.add_metric("Upload", MetricUnit.Milliseconds, milliseconds["upload_ms"])
+    metrics.add_metric("DownloadTime", MetricUnit.Milliseconds, download)
+    metrics.add_metric("ResizeTime", MetricUnit.Milliseconds, resize)
+    metrics.add_metric("UploadTime", MetricUnit.Milliseconds, upload)

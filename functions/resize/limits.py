@@ -1,0 +1,99 @@
+"""The only place with limit numbers: what a function of 1,769 to 2,048 MB of memory takes on.
+
+Bytes are checked before the download, thumbnails and output pixels before anything is read, pixels and
+frames before anything is decoded.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from functions.resize.errors import OriginalEmptyError, OriginalTooLargeError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one resize may take on.
+
+    Attributes
+    ----------
+    max_bytes : int
+        Size of the original, bytes.
+    max_pixels : int
+        Pixels of one frame of the original, as stored.
+    max_frames : int
+        Frames of an animation that stays one.
+    max_total_pixels : int
+        Pixels of all frames together of an animation that stays one.
+    max_outputs : int
+        Thumbnails of one request.
+    max_output_pixels : int
+        Pixels of all thumbnails together, times the frames of an animation.
+    max_output_side : int
+        Width or height of one thumbnail, pixels.
+    """
+
+    # A 100-megapixel camera's JPEG has 50 to 60 MB, a 12-megapixel 16-bit PNG about 70 MB. The original
+    # stays in memory while it is decoded.
+    max_bytes: int = 100_000_000
+    # The hungriest decoder (an animated WebP: canvas, previous canvas, copy and picture) needs 16 bytes a
+    # pixel: 1.2 GB at this limit. Phones of 2026 save 50 megapixels unless told otherwise.
+    max_pixels: int = 75_000_000
+    # A minute at 10 frames a second; longer ones are films.
+    max_frames: int = 600
+    # Frames are decoded one at a time, so this bounds time, not memory: some 10 s of decoding.
+    max_total_pixels: int = 500_000_000
+    # As many as the request schema allows.
+    max_outputs: int = 16
+    # Small copies of all frames wait for the encoder at 4 bytes a pixel, some 200 MB.
+    max_output_pixels: int = 50_000_000
+    # As the request schema says; WebP ends at 16,383.
+    max_output_side: int = 10_000
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read ``LIMIT_MAX_BYTES`` and so on; what is not set keeps its default.
+
+        Parameters
+        ----------
+        environ : Mapping of str to str
+            Where to look; the process environment unless given.
+
+        Raises
+        ------
+        ValueError
+            A value that is no whole number of at least 1.
+        """
+        numbers: dict[str, int] = {}
+        for field in fields(cls):
+            name = f"LIMIT_{field.name.upper()}"
+            if name not in environ:
+                continue
+            text = environ[name].strip()
+            if not (text.isascii() and text.isdigit()) or int(text) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not '{environ[name]}'.")
+            numbers[field.name] = int(text)
+        return cls(**numbers)
+
+
+def check_size(size: int, limits: Limits) -> None:
+    """Refuse an original by its size alone, before it is downloaded.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    limits : Limits
+
+    Raises
+    ------
+    OriginalEmptyError
+        No bytes at all.
+    OriginalTooLargeError
+        More than ``limits.max_bytes``.
+    """
+    if size == 0:
+        raise OriginalEmptyError
+    if size > limits.max_bytes:
+        raise OriginalTooLargeError(size, limits.max_bytes)

@@ -1,0 +1,536 @@
+"""The image engine: the bytes of an original in, the bytes of its thumbnails out.
+
+Pure: no S3, no events, no environment, and no setting of Pillow is changed for the process. The steps
+stand in order in ``make_thumbnails``: identify, check limits, decode at the smallest sufficient scale,
+shrink, colour, orient, encode.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pi_heif import HeifImageFile  # type: ignore[import-untyped]  # ships no type hints
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from functions.resize.colour import to_srgb
+from functions.resize.containers import check_jpeg_coding, is_cut_short, png_exif, read_gif, recognise
+from functions.resize.encoders import ENCODERS, Encoder, Timing
+from functions.resize.errors import (
+    CorruptImageError,
+    OutputTooLargeError,
+    ResizeError,
+    TooManyFramesError,
+    TooManyPixelsError,
+    TruncatedImageError,
+    UnsupportedImageError,
+)
+from functions.resize.limits import Limits, check_size
+
+
+class Fit(StrEnum):
+    """How a picture meets its box.
+
+    ``inside`` keeps the aspect ratio and never enlarges; ``cover`` fills the box and crops the centre;
+    ``pad`` fits inside, enlarging if need be, and adds a border; ``fill`` stretches.
+    """
+
+    INSIDE = "inside"
+    COVER = "cover"
+    PAD = "pad"
+    FILL = "fill"
+
+
+class OutputFormat(StrEnum):
+    """What a thumbnail is written as; ``source`` keeps the original's format where people display it."""
+
+    SOURCE = "source"
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The box a thumbnail is made for, in pixels, in the orientation a person sees."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to make.
+
+    Attributes
+    ----------
+    boxes : tuple of Box
+        One thumbnail each, in this order.
+    fit : Fit
+    format : OutputFormat
+    quality : int or None
+        1 to 100 for JPEG, WebP and AVIF; ``None`` takes what was measured best for the format.
+    background : tuple of int
+        Red, green, blue, 0 to 255: what shows through where the output has no transparency, and the
+        border of ``pad``.
+    """
+
+    boxes: tuple[Box, ...]
+    fit: Fit = Fit.INSIDE
+    format: OutputFormat = OutputFormat.SOURCE
+    quality: int | None = None
+    background: tuple[int, int, int] = (255, 255, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What was read: ``format`` by Pillow's name, size in pixels as a person sees it, animation frames."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One thumbnail.
+
+    Attributes
+    ----------
+    box : Box
+        The box it was made for.
+    data : bytes
+        The encoded file.
+    format : str
+        Pillow's name, such as ``JPEG``.
+    content_type : str
+        Such as ``image/jpeg``.
+    extension : str
+        Such as ``.jpg``.
+    width, height : int
+        Pixels.
+    """
+
+    box: Box
+    data: bytes
+    format: str
+    content_type: str
+    extension: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The original as it was found, its thumbnails in the order of the boxes, and what a log should know."""
+
+    original: Original
+    thumbnails: tuple[Thumbnail, ...]
+    warnings: tuple[str, ...]
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LIMITS) -> Result:
+    """Make every thumbnail of a recipe from one decode of the original.
+
+    Parameters
+    ----------
+    original : bytes
+        A JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC file, told by its content.
+    recipe : Recipe
+    limits : Limits
+
+    Returns
+    -------
+    Result
+        Thumbnails are untagged sRGB, upright, without any metadata.
+
+    Raises
+    ------
+    PermanentError
+        One of ``OriginalEmptyError``, ``OriginalTooLargeError``, ``OutputTooLargeError``,
+        ``NotAnImageError``, ``UnsupportedImageError``, ``TooManyPixelsError``, ``TooManyFramesError``,
+        ``TruncatedImageError`` and ``CorruptImageError``.
+    MemoryError
+        Memory ran out, which another try may survive.
+    """
+    check_size(len(original), limits)
+    check_recipe(recipe, limits)
+    picture = _identify(original, limits.max_frames)
+    animated = picture.frames > 1 and recipe.format in _ANIMATED_OUTPUTS
+    placements = [_place(picture, box, recipe.fit) for box in recipe.boxes]
+    _check_limits(picture, placements, limits, frames=picture.frames if animated else 1)
+    sequences: list[list[Image.Image]] = [[] for _ in placements]
+    durations: list[int] = []
+    warnings: dict[str, None] = {}
+    for base in _decode(original, picture, placements, animated=animated):
+        durations.append(base.duration)
+        for index, small in _shrink(base, placements):
+            coloured, warning = to_srgb(small, picture.profile)
+            sequences[index].append(_orient(coloured, picture.orientation))
+            if warning:
+                warnings[warning] = None
+    transparent = any(frame.mode in _TRANSPARENT for frame in sequences[0])
+    encoder = _choose_encoder(picture.format, recipe.format, transparent=transparent)
+    timing = Timing(tuple(durations), picture.plays) if animated else None
+    thumbnails = []
+    for box, sequence in zip(recipe.boxes, sequences, strict=True):
+        frames = _alike([_finish(frame, box, encoder, recipe) for frame in sequence])
+        data = encoder.encode(frames, timing, recipe.quality)
+        kind = (encoder.format, encoder.content_type, encoder.extension)
+        thumbnails.append(Thumbnail(box, data, *kind, *frames[0].size))
+    return Result(picture.as_seen(), tuple(thumbnails), tuple(warnings))
+
+
+def check_recipe(recipe: Recipe, limits: Limits) -> None:
+    """Refuse too many or too large thumbnails, before anything is read.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    limits : Limits
+
+    Raises
+    ------
+    OutputTooLargeError
+        With the unit ``thumbnails``, ``pixels on a side`` or ``output pixels``. A box for ``inside``
+        counts once the original is known, because it never enlarges.
+    """
+    if len(recipe.boxes) > limits.max_outputs:
+        raise OutputTooLargeError(len(recipe.boxes), limits.max_outputs, "thumbnails")
+    side = max((max(box.width, box.height) for box in recipe.boxes), default=0)
+    if side > limits.max_output_side:
+        raise OutputTooLargeError(side, limits.max_output_side, "pixels on a side")
+    if recipe.fit is not Fit.INSIDE:
+        pixels = sum(box.width * box.height for box in recipe.boxes)
+        if pixels > limits.max_output_pixels:
+            raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
+
+
+# Reading classes by name: nothing outside this table is ever opened, and nothing asks Pillow to import
+# and try its other plugins, which are more than sixty.
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "GIF": GifImageFile,
+    "WEBP": WebPImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+    "AVIF": AvifImageFile,
+    "HEIF": HeifImageFile,
+}
+# Formats whose decoder turns the picture upright by itself and says so in the size.
+_UPRIGHT_WHEN_READ = {"TIFF", "HEIF"}
+_ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
+
+# How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {5, 6, 7, 8}
+
+# Animated when the source is and the format can; GIF is only ever kept.
+_ANIMATED_OUTPUTS = {OutputFormat.SOURCE, OutputFormat.WEBP}
+
+_TRANSPARENT = {"LA", "RGBA"}
+# Decoded mode -> mode that is worked in, for pictures without transparency.
+_WORKING_MODES = {
+    "1": "L",
+    "L": "L",
+    "P": "RGB",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "YCbCr": "RGB",
+    "CMYK": "CMYK",
+}
+_KINDS_OF_SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
+
+# A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
+_DCT_HEADROOM = 1.2
+# The box filter that goes before the Lanczos kernel leaves at least this many pixels for each one wanted.
+_REDUCING_GAP = 2.0
+# Resampling a resampled picture again does not show when it was this much larger.
+_STAGE_HEADROOM = 2.0
+# Of the floating-point arithmetic of regions, pixels.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """An original that was opened but not decoded; sizes in pixels as stored."""
+
+    image: ImageFile.ImageFile
+    format: str
+    width: int
+    height: int
+    frames: int
+    plays: int
+    orientation: int
+    profile: bytes | None
+
+    def as_seen(self) -> Original:
+        if self.orientation in _SIDEWAYS:
+            return Original(self.format, self.height, self.width, self.frames)
+        return Original(self.format, self.width, self.height, self.frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Which region of the picture becomes a thumbnail, and of what size; pixels, all as stored."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Thumbnail pixels per picture pixel along the axis that keeps more of them."""
+        return max(self.width / (self.right - self.left), self.height / (self.bottom - self.top))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A picture to shrink from: the part of the original from (left, top), at a scale for each axis."""
+
+    image: Image.Image
+    left: float
+    top: float
+    scale_x: float
+    scale_y: float
+    duration: int = 0
+
+
+def _identify(original: bytes, max_frames: int) -> _Picture:
+    """Open the original by its content and read what its headers say."""
+    kind = recognise(original)
+    if kind == "JPEG":
+        check_jpeg_coding(original)
+    frames = plays = 1
+    with _decoding(kind, original):
+        image = _READERS[kind](io.BytesIO(original))
+        width, height = image.size
+        if kind == "GIF":
+            structure = read_gif(original, max_frames)
+            width, height, frames = structure.width, structure.height, max(1, structure.frames)
+            # The count in a GIF says how often to repeat; without one it plays once.
+            plays = image.info["loop"] and image.info["loop"] + 1 if "loop" in image.info else 1
+        elif kind == "WEBP":
+            frames, plays = getattr(image, "n_frames", 1), image.info.get("loop", 1)
+        if kind == "PNG" and (exif := png_exif(original)):
+            image.info["exif"] = exif
+    orientation = 1 if kind in _UPRIGHT_WHEN_READ else _read_orientation(image)
+    profile = image.info.get("icc_profile") or None
+    return _Picture(image, kind, width, height, frames, plays, orientation, profile)
+
+
+@contextmanager
+def _decoding(format: str, original: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises into an error of the tree.
+
+    Raises
+    ------
+    TruncatedImageError, CorruptImageError
+    """
+    try:
+        yield
+    except (ResizeError, MemoryError):
+        raise
+    # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
+    # RuntimeError, struct.error, ZeroDivisionError, ...), so there is no narrower list that would hold.
+    except Exception as error:
+        cause = TruncatedImageError if is_cut_short(format, original) else CorruptImageError
+        raise cause(format) from error
+
+
+def _read_orientation(image: ImageFile.ImageFile) -> int:
+    """Orientation 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
+    try:
+        # Not image.getexif(): that of PNG decodes the whole picture first, to reach a late chunk.
+        orientation = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
+        return 1
+    return orientation if orientation in _TRANSPOSITIONS else 1
+
+
+def _place(picture: _Picture, box: Box, fit: Fit) -> _Placement:
+    """Work out a thumbnail's region and size, in the picture as stored.
+
+    The centre crop is symmetric, so a picture that is stored on its side only swaps the box's sides.
+    """
+    width, height = picture.width, picture.height
+    wide, high = (box.height, box.width) if picture.orientation in _SIDEWAYS else (box.width, box.height)
+    if fit is Fit.FILL:
+        return _Placement(0, 0, width, height, wide, high)
+    if fit is Fit.COVER:
+        # Integer cross products, so that a box of the picture's own shape crops nothing.
+        region_width = min(width, height * wide / high)
+        region_height = min(height, width * high / wide)
+        left, top = (width - region_width) / 2, (height - region_height) / 2
+        return _Placement(left, top, left + region_width, top + region_height, wide, high)
+    if fit is Fit.INSIDE and wide >= width and high >= height:
+        return _Placement(0, 0, width, height, width, height)
+    if width * high >= height * wide:
+        return _Placement(0, 0, width, height, wide, _round_to_side(height * wide, width))
+    return _Placement(0, 0, width, height, _round_to_side(width * high, height), high)
+
+
+def _round_to_side(dividend: int, divisor: int) -> int:
+    """Divide, round half up, and give at least one pixel."""
+    return max(1, (2 * dividend + divisor) // (2 * divisor))
+
+
+def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limits, frames: int) -> None:
+    """Refuse what would take too much memory or time, before anything is decoded."""
+    pixels = picture.width * picture.height
+    if pixels > limits.max_pixels:
+        raise TooManyPixelsError(pixels, limits.max_pixels)
+    if frames > limits.max_frames:
+        raise TooManyFramesError(frames, limits.max_frames)
+    if frames > 1 and pixels * frames > limits.max_total_pixels:
+        raise TooManyPixelsError(pixels * frames, limits.max_total_pixels, " in all frames")
+    output_pixels = frames * sum(placement.width * placement.height for placement in placements)
+    if output_pixels > limits.max_output_pixels:
+        raise OutputTooLargeError(output_pixels, limits.max_output_pixels, "output pixels")
+
+
+def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *, animated: bool) -> Iterator[_Stage]:
+    """Decode the first frame, or each one, at the smallest scale that all the placements can be made from."""
+    image = picture.image
+    denominator = 1
+    with _decoding(picture.format, original):
+        if isinstance(image, JpegImageFile):
+            denominator = _choose_dct_scale(max(placement.scale for placement in placements))
+            image.draft(None, (picture.width // denominator, picture.height // denominator))
+            # One block: libjpeg starts again from the first byte of a block that it could not finish.
+            image.decodermaxblock = len(original)
+        for frame in range(picture.frames if animated else 1):
+            if frame:
+                image.seek(frame)
+            image.load()
+            working = _to_working_mode(image, picture.format)
+            yield _Stage(working, 0, 0, 1 / denominator, 1 / denominator, image.info.get("duration", 0))
+
+
+def _choose_dct_scale(scale: float) -> int:
+    """Choose the largest N of a 1/N decode that leaves enough pixels for the resampling kernel."""
+    return next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
+
+
+def _to_working_mode(image: Image.Image, format: str) -> Image.Image:
+    """Bring the decoded picture to L, LA, RGB, RGBA or CMYK, without alpha where it hides nothing.
+
+    Raises
+    ------
+    UnsupportedImageError
+        Samples of 32 bits, or another colour space such as Lab.
+    """
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion to L clips at 255 instead of dropping the low byte.
+        return image.convert("I").point(lambda sample: sample * (1 / 256)).convert("L")
+    if image.has_transparency_data:
+        working = image.convert("LA" if image.mode in {"1", "L", "LA", "La"} else "RGBA")
+        if working.getchannel("A").getextrema() != (255, 255):
+            return working
+        return working.convert(working.mode[:-1])
+    mode = _WORKING_MODES.get(image.mode)
+    if mode is None:
+        kind = _KINDS_OF_SAMPLES.get(image.mode, image.mode)
+        raise UnsupportedImageError(f"{format} picture with {kind} samples")
+    return image.convert(mode)
+
+
+def _shrink(base: _Stage, placements: list[_Placement]) -> Iterator[tuple[int, Image.Image]]:
+    """Resize to every placement, largest first, each from the smallest picture that is large enough."""
+    stages = [base]
+    for index in sorted(range(len(placements)), key=lambda index: -placements[index].scale):
+        placement = placements[index]
+        stage = next((stage for stage in reversed(stages) if _is_enough(stage, placement)), base)
+        left, right = ((x - stage.left) * stage.scale_x for x in (placement.left, placement.right))
+        top, bottom = ((y - stage.top) * stage.scale_y for y in (placement.top, placement.bottom))
+        small = stage.image.resize(
+            (placement.width, placement.height),
+            Image.Resampling.LANCZOS,
+            box=(left, top, min(right, stage.image.width), min(bottom, stage.image.height)),
+            reducing_gap=_REDUCING_GAP,
+        )
+        yield index, small
+        scale_x = placement.width / (placement.right - placement.left)
+        scale_y = placement.height / (placement.bottom - placement.top)
+        stages.append(_Stage(small, placement.left, placement.top, scale_x, scale_y))
+
+
+def _is_enough(stage: _Stage, placement: _Placement) -> bool:
+    """Tell whether a stage holds the placement's region, with pixels to spare for a second resampling."""
+    left, top = (placement.left - stage.left) * stage.scale_x, (placement.top - stage.top) * stage.scale_y
+    right = (placement.right - stage.left) * stage.scale_x
+    bottom = (placement.bottom - stage.top) * stage.scale_y
+    return (
+        min(left, top) >= -_ROUNDING
+        and right <= stage.image.width + _ROUNDING
+        and bottom <= stage.image.height + _ROUNDING
+        and right - left >= _STAGE_HEADROOM * placement.width
+        and bottom - top >= _STAGE_HEADROOM * placement.height
+    )
+
+
+def _orient(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn and mirror the picture the way a person sees it."""
+    transposition = _TRANSPOSITIONS.get(orientation)
+    return image if transposition is None else image.transpose(transposition)
+
+
+def _choose_encoder(format: str, wanted: OutputFormat, *, transparent: bool) -> Encoder:
+    """Choose the format asked for, or the original's, or the one that people can display."""
+    if wanted is not OutputFormat.SOURCE:
+        return ENCODERS[wanted.name]
+    return ENCODERS.get(format) or ENCODERS["PNG" if transparent else "JPEG"]
+
+
+def _finish(image: Image.Image, box: Box, encoder: Encoder, recipe: Recipe) -> Image.Image:
+    """Add the border of ``pad``, and put the background under what the output cannot leave transparent."""
+    transparent = image.mode in _TRANSPARENT
+    flatten = transparent and not encoder.transparency
+    size = (box.width, box.height) if recipe.fit is Fit.PAD else image.size
+    if size == image.size and not flatten:
+        return image
+    if transparent and not flatten:
+        canvas = Image.new(image.mode, size)
+    elif image.mode in {"L", "LA"} and len(set(recipe.background)) == 1:
+        canvas = Image.new("L", size, recipe.background[0])
+    else:
+        canvas = Image.new("RGB", size, recipe.background)
+    offset = ((size[0] - image.width) // 2, (size[1] - image.height) // 2)
+    canvas.paste(image, offset, mask=image.getchannel("A") if flatten else None)
+    return canvas
+
+
+def _alike(frames: list[Image.Image]) -> list[Image.Image]:
+    """Bring the frames to one mode, and drop what the decoder left beside the pixels: metadata."""
+    modes = {frame.mode for frame in frames}
+    mode = modes.pop() if len(modes) == 1 else "RGBA" if modes & _TRANSPARENT else "RGB"
+    alike = [frame.convert(mode) for frame in frames]
+    for frame in alike:
+        frame.info = {}
+    return alike
