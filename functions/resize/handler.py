@@ -31,9 +31,8 @@ _BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET
 _CLIENT_CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
 )
-_STORAGE = Storage(
-    botocore.session.get_session().create_client("s3", config=_CLIENT_CONFIG), os.environ["BUCKET_OWNER"]
-)
+_S3 = cast("S3Client", botocore.session.get_session().create_client("s3", config=_CLIENT_CONFIG))
+_STORAGE = Storage(_S3, os.environ["BUCKET_OWNER"])
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)

@@ -86,7 +86,9 @@ class Api:
     ) -> bytes:
         template = operation.request_templates.get(request.media_type)
         if template is None:
-            if operation.passthrough == "never" or (operation.passthrough != "when_no_match" and operation.request_templates):
+            if operation.passthrough == "never" or (
+                operation.passthrough != "when_no_match" and operation.request_templates
+            ):
                 raise RefusalError("UNSUPPORTED_MEDIA_TYPE", detail=f"no template for {request.media_type}")
             return body
         return template.render(

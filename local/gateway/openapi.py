@@ -90,7 +90,11 @@ class Operation:
     def response_to(self, status: int) -> IntegrationResponse | None:
         """Return the integration response for a status of the service."""
         return next(
-            (response for response in self.responses if response.pattern is None or response.pattern.fullmatch(str(status))),
+            (
+                response
+                for response in self.responses
+                if response.pattern is None or response.pattern.fullmatch(str(status))
+            ),
             None,
         )
 
@@ -115,7 +119,9 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
     """
     _known(api.body, _DOCUMENT_EXTENSIONS, "The document")
     if api.body.get("security"):
-        raise UnsupportedError("The document has security at its root, which API Gateway ignores: put it on operations.")
+        raise UnsupportedError(
+            "The document has security at its root, which API Gateway ignores: put it on operations."
+        )
     compiler = _Compiler(api, services)
     operations = [
         compiler.operation(path, method, operation)
@@ -127,7 +133,9 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
         raise UnsupportedError("The document has no operations to serve.")
     declared = api.body.get("x-amazon-apigateway-gateway-responses", {})
     # API Gateway prefers what is written out: /a/b over /a/{id} over /{rest+}.
-    operations.sort(key=lambda operation: (operation.path.replace("{", "\uffff").replace("+}", "\uffff"), operation.method == "*"))
+    operations.sort(
+        key=lambda operation: (operation.path.replace("{", "\uffff").replace("+}", "\uffff"), operation.method == "*")
+    )
     return Definition(tuple(operations), GatewayResponses(declared, compiler.context, api.variables))
 
 

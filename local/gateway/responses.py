@@ -94,21 +94,29 @@ class GatewayResponses:
             if kind not in _DEFAULTS and kind not in _NEVER_RAISED and kind not in ("DEFAULT_4XX", "DEFAULT_5XX"):
                 raise UnsupportedError(f"The gateway response {kind} is not known to the local gateway.")
             if unknown := response.keys() - {"statusCode", "responseTemplates", "responseParameters"}:
-                raise UnsupportedError(f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not known.")
+                raise UnsupportedError(
+                    f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not known."
+                )
             for template in response.get("responseTemplates", {}).values():
                 self._substitute(template, self._variables(context, example), kind)
-            static_headers(response.get("responseParameters", {}), "gatewayresponse.header.", f"gateway response {kind}")
+            static_headers(
+                response.get("responseParameters", {}), "gatewayresponse.header.", f"gateway response {kind}"
+            )
 
     def answer(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
         """Word a refusal."""
         status, _, error_type = _DEFAULTS[refusal.response_type]
         fallback = "DEFAULT_4XX" if status < _CLIENT_ERROR_END else "DEFAULT_5XX"
         declared = self._declared.get(refusal.response_type) or self._declared.get(fallback) or {}
-        templates = declared.get("responseTemplates") or {"application/json": '{"message":$context.error.messageString}'}
+        templates = declared.get("responseTemplates") or {
+            "application/json": '{"message":$context.error.messageString}'
+        }
         content_type = "application/json" if "application/json" in templates else next(iter(templates))
         body = self._substitute(templates[content_type], self._variables(context, refusal), refusal.response_type)
         headers = {"Content-Type": content_type, "x-amzn-ErrorType": error_type}
-        headers |= static_headers(declared.get("responseParameters", {}), "gatewayresponse.header.", refusal.response_type)
+        headers |= static_headers(
+            declared.get("responseParameters", {}), "gatewayresponse.header.", refusal.response_type
+        )
         return Response(
             status=int(declared.get("statusCode") or status),
             headers=headers,

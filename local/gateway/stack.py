@@ -75,7 +75,10 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
     )
     api_name, api = _only(template, stack_name, "AWS::ApiGateway::RestApi", lambda properties: "Body" in properties)
     _, stage = _only(
-        template, stack_name, "AWS::ApiGateway::Stage", lambda properties: properties.get("RestApiId") == {"Ref": api_name}
+        template,
+        stack_name,
+        "AWS::ApiGateway::Stage",
+        lambda properties: properties.get("RestApiId") == {"Ref": api_name},
     )
     return DeployedApi(
         body=intrinsics.resolve(api["Body"]),

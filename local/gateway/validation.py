@@ -83,7 +83,9 @@ def _type_name(value: Any) -> str:
 
 
 def _missing(error: ValidationError) -> str:
-    return f"object has missing required properties ({_json(sorted(set(error.validator_value) - error.instance.keys()))})"
+    return (
+        f"object has missing required properties ({_json(sorted(set(error.validator_value) - error.instance.keys()))})"
+    )
 
 
 def _not_allowed(error: ValidationError) -> str:

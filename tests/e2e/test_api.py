@@ -70,7 +70,7 @@ def test_the_same_idempotency_key_starts_nothing_twice(pipeline: Pipeline) -> No
     ("body", "reason"),
     [
         ({"object_key": "x.jpg", "width": 1, "height": 1}, "source_bucket"),
-        ({"width": "wide"}, "width"),
+        ({"width": "wide"}, "integer"),
         ({"unknown": 1}, "unknown"),
         ({"fit": "stretch"}, "stretch"),
     ],
