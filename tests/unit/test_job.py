@@ -78,7 +78,9 @@ class UntouchableStore:
         pytest.fail(f"{name} was called")
 
 
-UNTOUCHABLE = cast("Store", UntouchableStore())
+@pytest.fixture
+def untouchable() -> "Store":
+    return cast("Store", UntouchableStore())
 
 
 def request_for(key: str = "trip/example.jpg", **fields: object) -> ResizeRequest:
@@ -148,16 +150,18 @@ def test_several_sizes_come_from_one_read_in_the_order_asked_for() -> None:
 @pytest.mark.parametrize(
     ("bucket_field", "bucket"), [("source_bucket", "elsewhere"), ("destination_bucket", "originals")]
 )
-def test_other_buckets_are_refused_before_the_store_is_asked(bucket_field: str, bucket: str) -> None:
+def test_other_buckets_are_refused_before_the_store_is_asked(
+    bucket_field: str, bucket: str, untouchable: "Store"
+) -> None:
     with pytest.raises(BucketNotAllowedError) as caught:
-        run(request_for(**{bucket_field: bucket}), UNTOUCHABLE, BUCKETS, LIMITS, Measurements())
+        run(request_for(**{bucket_field: bucket}), untouchable, BUCKETS, LIMITS, Measurements())
 
     assert (caught.value.field, caught.value.bucket) == (bucket_field, bucket)
 
 
-def test_unusable_keys_are_refused_before_the_store_is_asked() -> None:
+def test_unusable_keys_are_refused_before_the_store_is_asked(untouchable: "Store") -> None:
     with pytest.raises(InvalidKeyError) as caught:
-        run(request_for("../a.jpg"), UNTOUCHABLE, BUCKETS, LIMITS, Measurements())
+        run(request_for("../a.jpg"), untouchable, BUCKETS, LIMITS, Measurements())
 
     assert caught.value.key == "../a.jpg"
 
@@ -171,12 +175,12 @@ def test_unusable_keys_are_refused_before_the_store_is_asked() -> None:
     ],
 )
 def test_too_much_output_is_refused_before_the_store_is_asked(
-    limits: Limits, amount: int, limit: int, unit: str
+    limits: Limits, amount: int, limit: int, unit: str, untouchable: "Store"
 ) -> None:
     request = request_for(sizes=[{"width": 200, "height": 200}, {"width": 100, "height": 100}], fit="cover")
 
     with pytest.raises(OutputTooLargeError) as caught:
-        run(request, UNTOUCHABLE, BUCKETS, limits, Measurements())
+        run(request, untouchable, BUCKETS, limits, Measurements())
 
     assert (caught.value.amount, caught.value.limit, caught.value.unit) == (amount, limit, unit)
 
