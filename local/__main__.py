@@ -1,18 +1,22 @@
-"""Command line of the local stack: ``python -m local up | down | status``."""
+"""Command line of the local stack: ``python -m local up | down | status | demo``."""
 
 import argparse
 import sys
 
+from local import demo
 from local.stack import Settings, Stack, StackError
 
 
 def main() -> int:
     """Run one command; give its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The local stack.")
-    parser.add_argument("command", choices=["up", "down", "status"])
+    parser.add_argument("command", choices=["up", "down", "status", "demo"])
     command = parser.parse_args().command
     try:
-        stack = Stack(Settings.from_environment())
+        settings = Settings.from_environment()
+        if command == "demo":
+            return demo.run(settings, _say)
+        stack = Stack(settings, _say)
         if command == "down":
             print("The local stack is down." if stack.down() else "The local stack was not running.")
             print("Next: make up")
@@ -27,6 +31,10 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _say_where(stack: Stack) -> None:

@@ -32,16 +32,20 @@ class Background:
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         """Start the process in a session of its own, its output going to the log."""
         self._record.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - the command is ours
-                [str(part) for part in command],
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._record.write_text(json.dumps({"pid": process.pid, "started": _start_time(process.pid)}))
+        arguments = [str(part) for part in command]
+        # Not subprocess.Popen: that object wants to see the end of its process, which outlives this one.
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            environment,
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
+        self._record.write_text(json.dumps({"pid": pid, "started": _start_time(pid)}))
 
     def pid(self) -> int | None:
         """Give the process id while the process that was started here is alive."""

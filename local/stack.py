@@ -185,7 +185,7 @@ class Stack:
         }
         # Its own port is not an endpoint to call for its own process.
         del environment["AWS_ENDPOINT_URL"]
-        command = [
+        command: list[str | Path] = [
             *(_tool("ministack", "python"), "-m", "hypercorn", "local.aws:app"),
             *("--bind", f"127.0.0.1:{self.settings.aws_port}", "--keep-alive", "75", "--log-level", "WARNING"),
         ]
@@ -197,7 +197,7 @@ class Stack:
         self._gateway.stop()
         self._check_port(self.settings.api_port, "LOCAL_API_PORT")
         self._say("Starting the API gateway …")
-        command = [
+        command: list[str | Path] = [
             *(sys.executable, "-m", "local.gateway", "--endpoint", self.settings.endpoint),
             *("--stack", self.settings.stack_name, "--port", str(self.settings.api_port)),
         ]
@@ -206,7 +206,7 @@ class Stack:
 
     def _build(self) -> None:
         self._say("Building the functions (sam build) …")
-        command = [
+        command: list[str | Path] = [
             *(_tool("sam", "sam"), "build", "--build-dir", self.settings.state / "build"),
             *("--cache-dir", self.settings.state / "cache", "--template-file", ROOT / "template.yaml"),
         ]
@@ -216,7 +216,7 @@ class Stack:
     def _deploy(self) -> None:
         self._say("Deploying template.yaml (sam deploy) …")
         parameters = [f"{name}={value}" for name, value in self.settings.parameters.items()]
-        command = [
+        command: list[str | Path] = [
             *(_tool("sam", "sam"), "deploy", "--template-file", self.settings.state / "build" / "template.yaml"),
             *("--stack-name", self.settings.stack_name, "--capabilities", "CAPABILITY_IAM", "--resolve-s3"),
             *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
@@ -227,9 +227,9 @@ class Stack:
     def _run(self, what: str, command: list[str | Path], seconds: float, more: Mapping[str, str] | None = None) -> str:
         log = self.settings.state / f"{what.replace(' ', '-')}.log"
         try:
-            done = subprocess.run(  # noqa: S603 - the command is ours
+            done: subprocess.CompletedProcess[str] = subprocess.run(  # noqa: S603 - the command is ours
                 [str(part) for part in command],
-                env=self.settings.environment() | (more or {}),
+                env={**self.settings.environment(), **(more or {})},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

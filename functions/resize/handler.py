@@ -5,9 +5,9 @@ raised, so that Step Functions retries it. Catching more here would make every R
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,6 +19,9 @@ from functions.resize.limits import Limits
 from functions.resize.request import parse_request
 from functions.resize.storage import Storage
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 logger = Logger()
 metrics = Metrics()
 
@@ -28,7 +31,8 @@ _BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET
 _CLIENT_CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
 )
-_STORAGE = Storage(boto3.client("s3", config=_CLIENT_CONFIG), os.environ["BUCKET_OWNER"])
+_S3 = cast("S3Client", botocore.session.get_session().create_client("s3", config=_CLIENT_CONFIG))
+_STORAGE = Storage(_S3, os.environ["BUCKET_OWNER"])
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)

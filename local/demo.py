@@ -1,0 +1,225 @@
+"""The main job, shown: photographs go in by `aws s3 cp` and by `curl`, thumbnails come out, one picture shows both.
+
+The photographs come from the scikit-image package: Eileen Collins by NASA (public domain), Chelsea the cat by
+Stéfan van der Walt (CC0), coffee at Pikolo Espresso Bar by Rachel Michetti (CC0), the launch of DSCOVR by
+SpaceX (public domain).
+"""
+
+import io
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import boto3
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from local.stack import ROOT, Settings, Stack, StackError
+
+_PHOTOGRAPHS = ROOT / ".tools" / "photos" / "skimage" / "data"
+_WAIT_SECONDS = 60.0
+
+_ROTATED_RIGHT = 6
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the table: a thumbnail and the execution that made it."""
+
+    original: str
+    original_size: str
+    way_in: str
+    status: str
+    thumbnail: str
+    size: str
+    bytes: int
+    milliseconds: int
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> int:
+    """Show the pipeline at work; give the exit status, 0 only if every thumbnail is there.
+
+    Raises
+    ------
+    StackError
+        The stack cannot be brought up, or a tool failed.
+    """
+    Stack(settings, say).up()
+    stack = Stack(settings, say)
+    outputs = stack.outputs()
+    folder = settings.state / "demo"
+    folder.mkdir(exist_ok=True)
+    photographs = _prepare(folder)
+
+    before = _executions(settings, outputs["StateMachineArn"])
+    for photograph in photographs:
+        say(f"aws s3 cp {photograph.name} s3://{outputs['OriginalsBucketName']}/demo/")
+        stack.aws("s3", "cp", "--only-show-errors", str(photograph), f"s3://{outputs['OriginalsBucketName']}/demo/")
+    posted = {
+        "source_bucket": outputs["OriginalsBucketName"],
+        "destination_bucket": outputs["ThumbnailsBucketName"],
+        "object_key": f"demo/{photographs[0].name}",
+        "sizes": [{"width": 320, "height": 180}, {"width": 200, "height": 200}],
+        "fit": "cover",
+        "format": "webp",
+    }
+    say(f"curl {settings.api} --json '{json.dumps(posted)}'")
+    _post(settings.api, posted)
+
+    rows, thumbnails = _wait(settings, outputs["StateMachineArn"], before, len(photographs) + 1, say)
+    _print_table(rows)
+    picture = folder / "thumbnails.png"
+    _draw({photograph.name: photograph for photograph in photographs}, thumbnails, picture)
+    expected = len(photographs) + len(posted["sizes"])
+    if len(thumbnails) < expected:
+        say(f"Only {len(thumbnails)} of {expected} thumbnails are there.\nNext: look at the logs in {settings.state}")
+        return 1
+    say(f"All {expected} thumbnails are there. Originals and thumbnails side by side: {picture.relative_to(ROOT)}")
+    say("The stack is still up. Next: copy in a picture of yours (make status says how), or make down")
+    return 0
+
+
+def _prepare(folder: Path) -> list[Path]:
+    if not _PHOTOGRAPHS.is_dir():
+        raise StackError("The demo's photographs are not installed. Run: make setup")
+    paths = []
+    for name in ("astronaut.png", "chelsea.png", "rocket.jpg"):
+        path = folder / name
+        path.write_bytes((_PHOTOGRAPHS / name).read_bytes())
+        paths.append(path)
+    # A phone held upright saves the picture lying on its side and says so in its EXIF data.
+    exif = Image.Exif()
+    exif[_ORIENTATION] = _ROTATED_RIGHT
+    lying = folder / "upright phone.jpg"
+    with Image.open(_PHOTOGRAPHS / "coffee.png") as coffee:
+        coffee.transpose(Image.Transpose.ROTATE_90).save(lying, quality=92, exif=exif)
+    return [*paths, lying]
+
+
+def _post(url: str, body: dict[str, Any]) -> None:
+    command = ["curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*", url]
+    command += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError(f"The request was refused: {done.stdout or done.stderr}")
+
+
+def _client(settings: Settings, service: str) -> Any:
+    # A client of its own: the demo must not care for the profile of whoever runs it.
+    environment = settings.environment()
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # the overloads want a literal
+        endpoint_url=settings.endpoint,
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _executions(settings: Settings, machine: str) -> dict[str, str]:
+    pages = _client(settings, "stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
+    return {execution["executionArn"]: execution["status"] for page in pages for execution in page["executions"]}
+
+
+def _wait(
+    settings: Settings, machine: str, before: dict[str, str], expected: int, say: Callable[[str], None]
+) -> tuple[list[_Row], list[tuple[str, str, bytes]]]:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    seen = -1
+    while True:
+        new = {arn: status for arn, status in _executions(settings, machine).items() if arn not in before}
+        ended = [arn for arn, status in new.items() if status != "RUNNING"]
+        if len(ended) != seen:
+            seen = len(ended)
+            say(f"Executions ended: {seen} of {expected}")
+        if seen >= expected or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    rows: list[_Row] = []
+    thumbnails: list[tuple[str, str, bytes]] = []
+    for arn in ended:
+        _collect(settings, arn, rows, thumbnails)
+    rows.sort(key=lambda row: (row.way_in, row.original, row.thumbnail))
+    return rows, thumbnails
+
+
+def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tuple[str, str, bytes]]) -> None:
+    execution = _client(settings, "stepfunctions").describe_execution(executionArn=arn)
+    request = json.loads(execution["input"])
+    name = request["object_key"].rpartition("/")[2]
+    took = round((execution["stopDate"] - execution["startDate"]).total_seconds() * 1000)
+    way_in = "POST" if "fit" in request else "s3 cp"
+    if execution["status"] != "SUCCEEDED":
+        reason = f"{execution.get('error', '')}: {execution.get('cause', '')}"
+        rows.append(_Row(name, "", way_in, execution["status"], reason, "", 0, took))
+        return
+    result = json.loads(execution["output"])
+    source = result["source"]
+    for made in result["thumbnails"]:
+        data = _client(settings, "s3").get_object(Bucket=made["bucket"], Key=made["key"])["Body"].read()
+        size = f"{made['width']}x{made['height']}"
+        thumbnails.append((name, made["key"], data))
+        original_size = f"{source['format']} {source['width']}x{source['height']}"
+        rows.append(_Row(name, original_size, way_in, execution["status"], made["key"], size, len(data), took))
+
+
+def _print_table(rows: list[_Row]) -> None:
+    head = ("original", "read as", "way in", "execution", "thumbnail", "pixels", "bytes", "ms")
+    lines = [head] + [
+        (
+            *(row.original, row.original_size, row.way_in, row.status, row.thumbnail, row.size),
+            *(f"{row.bytes:,}", f"{row.milliseconds:,}"),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    numbers_from = len(head) - 2
+    print()
+    for index, line in enumerate(lines):
+        cells = [
+            cell.rjust(width) if column >= numbers_from else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  " + "  ".join(cells).rstrip())
+        if index == 0:
+            print("  " + "  ".join("─" * width for width in widths))
+    print()
+
+
+def _draw(originals: dict[str, Path], thumbnails: list[tuple[str, str, bytes]], picture: Path) -> None:
+    height, gap, line = 260, 24, 22
+    font = ImageFont.load_default(15)
+    rows = []
+    for name, path in originals.items():
+        with Image.open(path) as original:
+            upright = ImageOps.exif_transpose(original).convert("RGB")
+        cells = [(f"{name}  {upright.width}x{upright.height}", ImageOps.contain(upright, (400, height)))]
+        for of, key, data in sorted(thumbnails, key=lambda made: made[1]):
+            if of == name:
+                with Image.open(io.BytesIO(data)) as thumbnail:
+                    made = thumbnail.convert("RGB")
+                cells.append((f"{unquote(key.rpartition('/')[2])}  {len(data):,} bytes", made))
+        rows.append(cells)
+    widths = [sum(max(image.width, int(font.getlength(text))) + gap for text, image in cells) + gap for cells in rows]
+    sheet = Image.new("RGB", (max(widths), (height + line + gap) * len(rows) + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    top = gap
+    for cells in rows:
+        left = gap
+        for text, image in cells:
+            draw.text((left, top), text, "black", font)
+            sheet.paste(image, (left, top + line))
+            left += max(image.width, int(font.getlength(text))) + gap
+        top += height + line + gap
+    sheet.save(picture)

@@ -1,0 +1,45 @@
+"""``python -m local.gateway``: serve the API of a deployed stack."""
+
+import argparse
+import os
+import sys
+
+from boto3.session import Session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.gateway import GatewayError
+from local.gateway.api import Api
+from local.gateway.integration import AwsServices
+from local.gateway.openapi import compile_api
+from local.gateway.server import GatewayServer
+from local.gateway.stack import read_deployed_api
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the stack, compile its API and serve it until told to stop; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.gateway", description="Serve the API of a deployed stack.")
+    parser.add_argument("--endpoint", required=True, help="where AWS answers, such as http://127.0.0.1:4566")
+    parser.add_argument("--stack", required=True, help="name of the deployed stack")
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
+    parser.add_argument("--port", type=int, default=3000, help="port to listen on (default %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        session = Session(
+            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        )
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+        deployed = read_deployed_api(session, options.endpoint, options.stack)
+        api = Api(deployed, compile_api(deployed, AwsServices(session, options.endpoint)), credentials)
+        server = GatewayServer(options.host, options.port, api)
+    except (GatewayError, BotoCoreError, ClientError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    server.log({"listening": server.url, "routes": api.routes})
+    server.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

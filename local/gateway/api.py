@@ -1,0 +1,141 @@
+"""One request through the API, in API Gateway's order.
+
+Route, authorization, size, parameters, body, content type, integration, response: each may end the request with a
+gateway response.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-settings.html
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.credentials import Credentials
+
+from local.gateway import signature
+from local.gateway.integration import ServiceAnswer
+from local.gateway.openapi import Definition, Operation
+from local.gateway.request import Request, Response, build_context, path_parameters
+from local.gateway.responses import RefusalError
+from local.gateway.stack import DeployedApi
+from local.gateway.vtl import MalformedJsonError, MappingTemplateError, Parameters
+
+
+class Api:
+    """Answers requests to one stage of one API.
+
+    Parameters
+    ----------
+    deployed
+        The API as it stands in the stack.
+    definition
+        Its compiled body.
+    credentials
+        Whose signature opens operations that want one.
+    """
+
+    def __init__(self, deployed: DeployedApi, definition: Definition, credentials: Credentials) -> None:
+        self._deployed = deployed
+        self._definition = definition
+        self._credentials = credentials
+
+    @property
+    def routes(self) -> list[str]:
+        """Methods and paths that are served."""
+        return [f"{item.method} /{self._deployed.stage}{item.path}" for item in self._definition.operations]
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request; whatever goes wrong becomes a gateway response."""
+        context = build_context(self._deployed, request, "")
+        try:
+            operation, path = self._route(request)
+            context["resourcePath"] = operation.path
+            if operation.signed:
+                signature.verify(request, self._credentials, self._deployed.region)
+            if request.body is None:
+                raise RefusalError("REQUEST_TOO_LARGE")
+            parameters = Parameters(path, request.query, dict(request.headers))
+            _validate(operation, request, request.body, parameters)
+            rendered = self._request_body(operation, request, request.body, parameters, context)
+            response = self._map(operation, operation.action.call(rendered), parameters, context)
+        except MalformedJsonError as error:
+            detail = f"Could not parse request body into json: {error}"
+            response = self._refuse(RefusalError("BAD_REQUEST_BODY", detail=detail), context)
+        except MappingTemplateError as error:
+            response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=str(error)), context)
+        except RefusalError as error:
+            response = self._refuse(error, context)
+        headers = {"x-amzn-RequestId": request.request_id, "x-amz-apigw-id": context["extendedRequestId"]}
+        return Response(response.status, {**headers, **response.headers}, response.body, response.reason)
+
+    def _refuse(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
+        return self._definition.gateway_responses.answer(refusal, context)
+
+    def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
+        stage, *segments = request.path.strip("/").split("/")
+        if stage == self._deployed.stage:
+            for operation in self._definition.operations:
+                found = path_parameters(operation.path, segments)
+                if found is not None and operation.method in (request.method, "*"):
+                    return operation, found
+        # Not 404: API Gateway cannot tell a path that does not exist from one that it may not show.
+        raise RefusalError("MISSING_AUTHENTICATION_TOKEN", detail=f"no route for {request.method} {request.path}")
+
+    def _request_body(
+        self, operation: Operation, request: Request, body: bytes, parameters: Parameters, context: Mapping[str, Any]
+    ) -> bytes:
+        template = operation.request_templates.get(request.media_type)
+        if template is None:
+            if operation.passthrough == "never" or (
+                operation.passthrough != "when_no_match" and operation.request_templates
+            ):
+                raise RefusalError("UNSUPPORTED_MEDIA_TYPE", detail=f"no template for {request.media_type}")
+            return body
+        return template.render(
+            body=body.decode("utf-8", "replace"),
+            parameters=parameters,
+            context=context,
+            stage_variables=self._deployed.variables,
+        ).encode("utf-8", "replace")
+
+    def _map(
+        self, operation: Operation, answer: ServiceAnswer, parameters: Parameters, context: dict[str, Any]
+    ) -> Response:
+        mapping = operation.response_to(answer.status)
+        if mapping is None:
+            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"no response matches status {answer.status}")
+        reason = "" if answer.status < 400 else answer.body.decode("utf-8", "replace")  # noqa: PLR2004  # HTTP's own line
+        content_type = "application/json"
+        if not mapping.templates:
+            return Response(mapping.status, {"Content-Type": content_type, **mapping.headers}, answer.body, reason)
+        if content_type not in mapping.templates:
+            content_type = next(iter(mapping.templates))
+        scope = copy.deepcopy(context)
+        try:
+            body = mapping.templates[content_type].render(
+                body=answer.body.decode("utf-8", "replace"),
+                parameters=parameters,
+                context=scope,
+                stage_variables=self._deployed.variables,
+            )
+            override = scope["responseOverride"]
+            status = mapping.status if override["status"] is None else int(override["status"])
+        except (MalformedJsonError, ValueError) as error:
+            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"response template: {error}") from error
+        headers = {"Content-Type": content_type, **mapping.headers}
+        headers |= {name: str(value) for name, value in override["header"].items()}
+        return Response(status, headers, body.encode("utf-8", "replace"), reason)
+
+
+def _validate(operation: Operation, request: Request, body: bytes, parameters: Parameters) -> None:
+    missing = [
+        name
+        for place, name in operation.required_parameters
+        if name not in parameters.querystring and (place != "header" or request.header(name) is None)
+    ]
+    if missing:
+        message = f"Missing required request parameters: [{', '.join(missing)}]"
+        raise RefusalError("BAD_REQUEST_PARAMETERS", message=message)
+    # A body whose type has no model is not validated; passthroughBehavior is what stops it.
+    if validator := operation.validators.get(request.media_type):
+        validator.check(body)

@@ -1,0 +1,143 @@
+"""The ``aws`` integration: one action of one AWS service, called as the integration's own role.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-integration-types.html
+"""
+
+import datetime
+import re
+import threading
+from dataclasses import dataclass
+
+import botocore.session
+from boto3.session import Session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    ReadTimeoutError,
+    UnknownServiceError,
+)
+from botocore.httpsession import URLLib3Session
+
+from local.gateway.responses import RefusalError, UnsupportedError
+
+# The longest that a REST API waits for an integration by default:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+TIMEOUT_SECONDS = 29.0
+_CONNECT_SECONDS = 2.0
+_CONNECTIONS = 64
+_RENEW_BEFORE = datetime.timedelta(minutes=5)
+# API Gateway names a service by its endpoint, botocore by its product.
+_BOTOCORE_NAMES = {"states": "stepfunctions"}
+
+
+@dataclass(frozen=True)
+class ServiceAnswer:
+    """What the service said, byte for byte."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class AwsServices:
+    """The AWS services at one endpoint, and the roles to call them as.
+
+    Parameters
+    ----------
+    session
+        Credentials that may assume the roles of the integrations.
+    endpoint
+        Where the services answer.
+    """
+
+    def __init__(self, session: Session, endpoint: str) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._sts = session.client("sts", endpoint_url=endpoint)
+        self._assumed: dict[str, tuple[Credentials, datetime.datetime]] = {}
+        self._assuming = threading.Lock()
+
+    def action(self, uri: str, role: str, timeout_seconds: float = TIMEOUT_SECONDS) -> "ServiceAction":
+        """Return the action that an integration's ``uri`` names, to be called as its ``credentials``.
+
+        Raises
+        ------
+        UnsupportedError
+            The uri does not name an action of a service that speaks JSON, or the role is not a role.
+        """
+        match = re.fullmatch(r"arn:[\w-]+:apigateway:([\w-]+):([\w-]+):action/(\w+)", uri)
+        if match is None:
+            raise UnsupportedError(f"The integration uri {uri} is not known: it must name an action of an AWS service.")
+        region, endpoint_prefix, operation = match.groups()
+        if not role.startswith("arn:"):
+            raise UnsupportedError(f"The integration {uri} needs the ARN of a role in credentials.")
+        try:
+            # The loader behind it is what every botocore client is made from.
+            model = botocore.session.get_session().get_service_model(
+                _BOTOCORE_NAMES.get(endpoint_prefix, endpoint_prefix)
+            )
+        except UnknownServiceError as error:
+            raise UnsupportedError(f"The service {endpoint_prefix} of {uri} is not known.") from error
+        if model.metadata["protocol"] != "json" or operation not in model.operation_names:
+            raise UnsupportedError(f"{uri} is not a JSON action, which is all the local gateway can call.")
+        return ServiceAction(
+            services=self,
+            url=self._endpoint,
+            role=role,
+            signing_name=model.signing_name,
+            region=region,
+            headers={
+                "X-Amz-Target": f"{model.metadata['targetPrefix']}.{operation}",
+                "Content-Type": f"application/x-amz-json-{model.metadata['jsonVersion']}",
+            },
+            # Pooled: one connection for each concurrent client, or they would open a new one every time.
+            http=URLLib3Session(timeout=(_CONNECT_SECONDS, timeout_seconds), max_pool_connections=_CONNECTIONS),
+        )
+
+    def credentials(self, role: str) -> Credentials:
+        """Return credentials of a role, assumed again shortly before they expire."""
+        with self._assuming:
+            credentials, expires = self._assumed.get(role, (None, None))
+            if credentials is None or expires is None or expires - datetime.datetime.now(datetime.UTC) < _RENEW_BEFORE:
+                answer = self._sts.assume_role(RoleArn=role, RoleSessionName="local-gateway")["Credentials"]
+                credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+                self._assumed[role] = (credentials, answer["Expiration"])
+            return credentials
+
+
+@dataclass(frozen=True)
+class ServiceAction:
+    """One action, ready to be called with a rendered body."""
+
+    services: AwsServices
+    url: str
+    role: str
+    signing_name: str
+    region: str
+    headers: dict[str, str]
+    http: URLLib3Session
+
+    def call(self, body: bytes) -> ServiceAnswer:
+        """Call the action with a body and return the raw answer.
+
+        Raises
+        ------
+        RefusalError
+            The role may not be assumed, or the service does not answer.
+        """
+        request = AWSRequest("POST", self.url, data=body, headers=self.headers)
+        try:
+            SigV4Auth(self.services.credentials(self.role), self.signing_name, self.region).add_auth(request)
+            answer = self.http.send(request.prepare())
+            return ServiceAnswer(answer.status_code, dict(answer.headers), answer.content)
+        except (ReadTimeoutError, ConnectTimeoutError) as error:
+            raise RefusalError("INTEGRATION_TIMEOUT", detail=str(error)) from error
+        except HTTPClientError as error:
+            raise RefusalError("INTEGRATION_FAILURE", detail=str(error)) from error
+        except (ClientError, BotoCoreError) as error:
+            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"{self.role}: {error}") from error

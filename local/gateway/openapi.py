@@ -1,0 +1,240 @@
+"""Turn the OpenAPI body into operations that are ready to run, and refuse what the gateway does not do.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.gateway.integration import TIMEOUT_SECONDS, AwsServices, ServiceAction
+from local.gateway.request import Request, build_context
+from local.gateway.responses import GatewayResponses, UnsupportedError, static_headers
+from local.gateway.stack import DeployedApi
+from local.gateway.validation import BodyValidator
+from local.gateway.vtl import MappingTemplate
+
+_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method"}
+_DOCUMENT_EXTENSIONS = {
+    "x-amazon-apigateway-request-validators",
+    "x-amazon-apigateway-request-validator",
+    "x-amazon-apigateway-gateway-responses",
+}
+_OPERATION_EXTENSIONS = {
+    "x-amazon-apigateway-auth",
+    "x-amazon-apigateway-request-validator",
+    "x-amazon-apigateway-integration",
+}
+_INTEGRATION_KEYS = {
+    "type",
+    "httpMethod",
+    "uri",
+    "credentials",
+    "passthroughBehavior",
+    "requestTemplates",
+    "responses",
+    "timeoutInMillis",
+}
+_RESPONSE_KEYS = {"statusCode", "responseTemplates", "responseParameters"}
+_PASSTHROUGH = {"never", "when_no_templates", "when_no_match"}
+_HEADER_PREFIX = "method.response.header."
+
+
+@dataclass(frozen=True)
+class IntegrationResponse:
+    """What becomes of one kind of answer of the service."""
+
+    pattern: re.Pattern[str] | None
+    status: int
+    headers: Mapping[str, str]
+    templates: Mapping[str, MappingTemplate]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path.
+
+    Attributes
+    ----------
+    path
+        Such as ``/resize/{id}``.
+    method
+        In upper case; ``*`` for any.
+    signed
+        Whether requests must be signed (``AWS_IAM``).
+    required_parameters
+        Places (``header``, ``querystring``) and names of the parameters that must be there.
+    validators
+        By media type; empty when bodies are not validated.
+    passthrough
+        ``never``, ``when_no_templates`` or ``when_no_match``.
+    request_templates
+        By media type.
+    action
+        What is called.
+    responses
+        The integration responses, the default last.
+    """
+
+    path: str
+    method: str
+    signed: bool
+    required_parameters: tuple[tuple[str, str], ...]
+    validators: Mapping[str, BodyValidator]
+    passthrough: str
+    request_templates: Mapping[str, MappingTemplate]
+    action: ServiceAction
+    responses: tuple[IntegrationResponse, ...]
+
+    def response_to(self, status: int) -> IntegrationResponse | None:
+        """Return the integration response for a status of the service."""
+        return next(
+            (
+                response
+                for response in self.responses
+                if response.pattern is None or response.pattern.fullmatch(str(status))
+            ),
+            None,
+        )
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Everything that the OpenAPI body says, compiled."""
+
+    operations: tuple[Operation, ...]
+    gateway_responses: GatewayResponses
+
+
+def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
+    """Compile the body of an API.
+
+    Raises
+    ------
+    UnsupportedError
+        The body asks for something that the gateway does not do.
+    MappingTemplateError
+        A mapping template does not parse, or uses a name that nothing defines.
+    """
+    _known(api.body, _DOCUMENT_EXTENSIONS, "The document")
+    if api.body.get("security"):
+        raise UnsupportedError(
+            "The document has security at its root, which API Gateway ignores: put it on operations."
+        )
+    compiler = _Compiler(api, services)
+    operations = [
+        compiler.operation(path, method, operation)
+        for path, item in api.body.get("paths", {}).items()
+        for method, operation in item.items()
+        if method in _METHODS
+    ]
+    if not operations:
+        raise UnsupportedError("The document has no operations to serve.")
+    declared = api.body.get("x-amazon-apigateway-gateway-responses", {})
+    # API Gateway prefers what is written out: /a/b over /a/{id} over /{rest+}.
+    operations.sort(
+        key=lambda operation: (operation.path.replace("{", "\uffff").replace("+}", "\uffff"), operation.method == "*")
+    )
+    return Definition(tuple(operations), GatewayResponses(declared, compiler.context, api.variables))
+
+
+def _known(document: Mapping[str, Any], extensions: set[str], where: str) -> None:
+    for key in document:
+        if key.startswith("x-amazon-apigateway-") and key not in extensions:
+            raise UnsupportedError(f"{where} has {key}, which is not known to the local gateway.")
+
+
+class _Compiler:
+    def __init__(self, api: DeployedApi, services: AwsServices) -> None:
+        self._api = api
+        self._services = services
+        self._components = api.body.get("components", {})
+        self.context = build_context(api, Request("GET", "/", (), b""), "/")
+
+    def operation(self, path: str, method: str, declared: Mapping[str, Any]) -> Operation:
+        where = f"{method.upper()} {path}"
+        _known(declared, _OPERATION_EXTENSIONS, where)
+        if declared.get("security"):
+            raise UnsupportedError(f"{where} has security, which is not known: use x-amazon-apigateway-auth.")
+        authorization = declared.get("x-amazon-apigateway-auth", {}).get("type", "NONE").upper()
+        if authorization not in ("NONE", "AWS_IAM"):
+            raise UnsupportedError(f"{where} has the authorization {authorization}; NONE and AWS_IAM are known.")
+        integration = declared.get("x-amazon-apigateway-integration")
+        if integration is None:
+            raise UnsupportedError(f"{where} has no x-amazon-apigateway-integration.")
+        if unknown := integration.keys() - _INTEGRATION_KEYS:
+            raise UnsupportedError(f"The integration of {where} has {', '.join(sorted(unknown))}, which is not known.")
+        if integration.get("type", "").lower() != "aws":
+            raise UnsupportedError(f"The integration of {where} has type {integration.get('type')}; only aws is known.")
+        passthrough = integration.get("passthroughBehavior", "when_no_match").lower()
+        if passthrough not in _PASSTHROUGH:
+            raise UnsupportedError(f"The integration of {where} has the unknown passthroughBehavior {passthrough}.")
+        bodies, parameters = self._validates(declared, where)
+        content = declared.get("requestBody", {}).get("content", {}) if bodies else {}
+        timeout = float(integration.get("timeoutInMillis", TIMEOUT_SECONDS * 1000)) / 1000
+        return Operation(
+            path=path,
+            method="*" if method == "x-amazon-apigateway-any-method" else method.upper(),
+            signed=authorization == "AWS_IAM",
+            required_parameters=_required(declared) if parameters else (),
+            validators={
+                media_type.lower(): BodyValidator(item["schema"], self._components, where)
+                for media_type, item in content.items()
+                if "schema" in item
+            },
+            passthrough=passthrough,
+            request_templates={
+                media_type.lower(): self._template(text, f"The request template of {where}")
+                for media_type, text in integration.get("requestTemplates", {}).items()
+            },
+            action=self._services.action(integration.get("uri", ""), integration.get("credentials", ""), timeout),
+            responses=self._responses(integration.get("responses", {}), where),
+        )
+
+    def _validates(self, declared: Mapping[str, Any], where: str) -> tuple[bool, bool]:
+        key = "x-amazon-apigateway-request-validator"
+        name = declared.get(key, self._api.body.get(key))
+        if name is None:
+            return False, False
+        validator = self._api.body.get("x-amazon-apigateway-request-validators", {}).get(name)
+        if validator is None:
+            raise UnsupportedError(f"{where} names the request validator {name}, which the document does not hold.")
+        return bool(validator.get("validateRequestBody")), bool(validator.get("validateRequestParameters"))
+
+    def _template(self, source: str, name: str, *, overrides: bool = False) -> MappingTemplate:
+        return MappingTemplate(
+            source, name=name, context=self.context, stage_variables=self._api.variables, overrides=overrides
+        )
+
+    def _responses(self, declared: Mapping[str, Any], where: str) -> tuple[IntegrationResponse, ...]:
+        responses = []
+        for pattern, response in sorted(declared.items(), key=lambda item: item[0] == "default"):
+            place = f"The response {pattern} of {where}"
+            if unknown := response.keys() - _RESPONSE_KEYS:
+                raise UnsupportedError(f"{place} has {', '.join(sorted(unknown))}, which is not known.")
+            try:
+                compiled = None if pattern == "default" else re.compile(pattern)
+            except re.error as error:
+                raise UnsupportedError(f"{place} is not a regular expression: {error}.") from error
+            responses.append(
+                IntegrationResponse(
+                    pattern=compiled,
+                    status=int(response["statusCode"]),
+                    headers=static_headers(response.get("responseParameters", {}), _HEADER_PREFIX, place),
+                    templates={
+                        media_type: self._template(text, place, overrides=True)
+                        for media_type, text in response.get("responseTemplates", {}).items()
+                    },
+                )
+            )
+        return tuple(responses)
+
+
+def _required(declared: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    places = {"header": "header", "query": "querystring"}
+    return tuple(
+        (places[parameter["in"]], parameter["name"])
+        for parameter in declared.get("parameters", [])
+        if parameter.get("required") and parameter.get("in") in places
+    )

@@ -1,0 +1,158 @@
+"""Listen on loopback, hand requests to the API and log each as one line of JSON.
+
+The server is the standard library's: a thread for each connection carries the fifty clients that the local stack
+promises, and nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
+"""
+
+import ipaddress
+import json
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import FrameType
+from typing import Any
+
+from local.gateway import GatewayError
+from local.gateway.api import Api
+from local.gateway.request import Request, Response
+
+HEALTH_PATH = "/_gateway/health"
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+MAX_BODY_BYTES = 10 * 1024 * 1024
+_DRAIN_CHUNK = 1024 * 1024
+
+
+class GatewayServer(ThreadingHTTPServer):
+    """Serves one API on one loopback address.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes any that is free.
+    api
+        What answers.
+
+    Raises
+    ------
+    GatewayError
+        The host is not a loopback address, or the port is in use.
+    """
+
+    daemon_threads = True
+    # Fifty clients may connect at the same moment; the default of five would refuse some of them.
+    request_queue_size = 256
+
+    def __init__(self, host: str, port: int, api: Api) -> None:
+        if not _is_loopback(host):
+            raise GatewayError(f"{host} is not a loopback address, and the local gateway listens nowhere else.")
+        self.api = api
+        self._log_lock = threading.Lock()
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise GatewayError(f"The local gateway cannot listen on {host}:{port}: {error.strerror}.") from error
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return f"http://{self.server_address[0]}:{self.server_address[1]}"
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            # shutdown() waits for serve_forever(), which runs in this very thread.
+            threading.Thread(target=self.shutdown).start()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        with self:
+            self.serve_forever(poll_interval=0.1)
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Write one line of JSON to stdout."""
+        with self._log_lock:
+            sys.stdout.write(json.dumps(entry) + "\n")
+            sys.stdout.flush()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a connection died of; a client that went away is no news."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            self.log({"error": repr(error), "client": str(client_address)})
+        del request
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "LocalGateway"
+    sys_version = ""
+    # Connections that clients keep alive and forget must not hold a thread for ever.
+    timeout = 75
+    # Head and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
+    disable_nagle_algorithm = True
+    server: GatewayServer
+
+    def _answer(self) -> None:
+        started = time.perf_counter()
+        if self.path == HEALTH_PATH:
+            body = json.dumps({"status": "ok", "routes": self.server.api.routes}).encode()
+            self._send(Response(200, {"Content-Type": "application/json"}, body))
+            return
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not length.isdecimal():
+            self.close_connection = True
+            self._send(Response(411, {"Content-Type": "application/json"}, b'{"message":"Length Required"}'))
+            return
+        request = Request(
+            method=self.command,
+            target=self.path,
+            headers=tuple(self.headers.items()),
+            body=self._body(int(length)),
+            source_ip=self.client_address[0],
+            protocol=self.request_version,
+        )
+        response = self.server.api.answer(request)
+        self._send(response)
+        entry = {
+            "requestId": request.request_id,
+            "httpMethod": request.method,
+            "path": request.path,
+            "status": response.status,
+            "latencyMs": round((time.perf_counter() - started) * 1000, 1),
+        }
+        self.server.log(entry | ({"reason": response.reason} if response.reason else {}))
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer
+
+    def _body(self, length: int) -> bytes | None:
+        if length <= MAX_BODY_BYTES:
+            return self.rfile.read(length)
+        # Read on and forget: a connection closed on a client that still writes loses the answer.
+        while length > 0 and (chunk := self.rfile.read(min(length, _DRAIN_CHUNK))):
+            length -= len(chunk)
+        return None
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            # A template may not smuggle a header in through a value.
+            self.send_header(name, value.replace("\r", " ").replace("\n", " "))
+        self.send_header("Content-Length", str(len(response.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the standard library's own log out: the access log says it."""

@@ -1,0 +1,568 @@
+"""Mapping templates: Apache Velocity as API Gateway runs it, rendered by ``airspeed``.
+
+airspeed answers an unknown name with an empty string. Here every name in a template is looked up when the template is
+compiled, so that a typing error stops the gateway and not the first caller.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+from urllib.parse import quote_plus, unquote_plus
+
+import airspeed
+from airspeed import operators
+
+from local.gateway import GatewayError
+
+
+class MappingTemplateError(GatewayError):
+    """A mapping template does not parse, or uses a name that nothing defines."""
+
+
+class MalformedJsonError(Exception):
+    """A template asked for a part of a body that is not JSON."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What ``$input.params`` finds, in the order in which it looks.
+
+    Attributes
+    ----------
+    path, querystring, header
+        Values by name. Header names are found in any case, because HTTP says so.
+    """
+
+    path: Mapping[str, str]
+    querystring: Mapping[str, str]
+    header: Mapping[str, str]
+
+    def find(self, name: str) -> str:
+        """Return the value of a parameter, or an empty string."""
+        if name in self.path:
+            return self.path[name]
+        if name in self.querystring:
+            return self.querystring[name]
+        return next((value for key, value in self.header.items() if key.lower() == name.lower()), "")
+
+
+class MappingTemplate:
+    """One mapping template, compiled and checked.
+
+    Parameters
+    ----------
+    source
+        The template.
+    name
+        Where it stands, for messages.
+    context
+        An example of ``$context``: a template may use the names in it and no others.
+    stage_variables
+        Names that ``$stageVariables`` has.
+    overrides
+        Whether the template may set ``$context.responseOverride``.
+
+    Raises
+    ------
+    MappingTemplateError
+        The template does not parse, or uses a function, variable or directive that API Gateway or this gateway does
+        not have.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        name: str,
+        context: Mapping[str, Any],
+        stage_variables: Collection[str],
+        overrides: bool = False,
+    ) -> None:
+        self._name = name
+        self._template = airspeed.Template(source, filename=name)
+        try:
+            self._template.ensure_compiled()
+        except airspeed.TemplateError as error:
+            raise MappingTemplateError(f"{name}: {error}") from error
+        _Check(name, context, stage_variables, overrides=overrides).run(self._template.root_element)
+
+    def render(
+        self, *, body: str, parameters: Parameters, context: Mapping[str, Any], stage_variables: Mapping[str, str]
+    ) -> str:
+        """Render the template for one request or one response.
+
+        Parameters
+        ----------
+        body
+            Payload of the request, or of the integration's response.
+        parameters
+            Parameters of the method request.
+        context
+            ``$context``; ``responseOverride`` in it is written to.
+        stage_variables
+            ``$stageVariables``.
+
+        Raises
+        ------
+        MalformedJsonError
+            The template reads the body as JSON, and it is not.
+        MappingTemplateError
+            A function of the template failed.
+        """
+        namespace = _Namespace(
+            {
+                "input": _input(body, parameters),
+                "util": _UTIL,
+                "context": to_java(context),
+                "stageVariables": to_java(stage_variables),
+            }
+        )
+        try:
+            rendered = cast("str", self._template.merge(namespace))
+        except airspeed.TemplateExecutionError as error:
+            if isinstance(error.__cause__, MalformedJsonError):
+                raise error.__cause__ from error
+            raise MappingTemplateError(f"{self._name}: {error}") from error
+        override = context.get("responseOverride")
+        if override is not None:
+            override.update(namespace["context"]["responseOverride"])
+        return rendered
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON as RFC 8259 has it: no NaN, no Infinity, no number beyond a double.
+
+    Raises
+    ------
+    ValueError
+        The text is not JSON.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    def finite(number: str) -> float:
+        value = float(number)
+        if value in (float("inf"), float("-inf")):
+            raise ValueError(f"{number} is too large a number")
+        return value
+
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def select_json(document: Any, path: str) -> Any:
+    """Return what a JSONPath of names and indices leads to, or None.
+
+    Raises
+    ------
+    ValueError
+        The path uses more of JSONPath than ``$``, ``.name``, ``['name']`` and ``[0]``.
+    """
+    for step in json_path(path):
+        if isinstance(step, str) and isinstance(document, dict):
+            document = document.get(step)
+        elif isinstance(step, int) and isinstance(document, list) and -len(document) <= step < len(document):
+            document = document[step]
+        else:
+            return None
+    return document
+
+
+_JSON_PATH_STEP = re.compile(r"""\.([\w-]+)|\['([^']*)'\]|\["([^"]*)"\]|\[(-?\d+)\]""")
+
+
+def json_path(path: str) -> list[str | int]:
+    """Split a JSONPath into names and indices.
+
+    Raises
+    ------
+    ValueError
+        The path uses more of JSONPath than ``$``, ``.name``, ``['name']`` and ``[0]``.
+    """
+    steps: list[str | int] = []
+    position = 1
+    while path.startswith("$") and position < len(path):
+        match = _JSON_PATH_STEP.match(path, position)
+        if match is None:
+            break
+        steps.append(int(match[4]) if match[4] else next(name for name in match.groups() if name is not None))
+        position = match.end()
+    if not path.startswith("$") or position < len(path):
+        raise ValueError(f"the JSONPath {path} is not known to the local gateway")
+    return steps
+
+
+def _input(body: str, parameters: Parameters) -> dict[str, Any]:
+    # API Gateway puts {} in the place of a payload that is not there.
+    text = body or "{}"
+
+    def select(path: str) -> Any:
+        try:
+            document = parse_json(text)
+        except ValueError as error:
+            raise MalformedJsonError(str(error)) from error
+        return select_json(document, path)
+
+    def as_json(path: str) -> JavaString:
+        value = select(path)
+        return JavaString('""' if value is None and path != "$" else _compact(value))
+
+    def params(name: str | None = None) -> Any:
+        return to_java(vars(parameters)) if name is None else JavaString(parameters.find(name))
+
+    return {
+        "body": JavaString(text),
+        "json": as_json,
+        "path": lambda path: to_java(select(path)),
+        "params": params,
+    }
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_JAVASCRIPT_ESCAPES = {
+    "'": "\\'",
+    '"': '\\"',
+    "\\": "\\\\",
+    "/": "\\/",
+    "\b": "\\b",
+    "\n": "\\n",
+    "\t": "\\t",
+    "\f": "\\f",
+    "\r": "\\r",
+}
+
+
+def escape_javascript(value: Any) -> "JavaString":
+    r"""Escape text as Java's ``StringEscapeUtils.escapeJavaScript`` does.
+
+    An apostrophe becomes ``\'``, a slash ``\/``; control characters and all that is not ASCII become ``\uXXXX``, with
+    two of them for a character beyond the basic plane.
+
+    Examples
+    --------
+    >>> print(escape_javascript("bob's 😀"))
+    bob\'s \uD83D\uDE00
+    """
+
+    def escape(character: str) -> str:
+        if character in _JAVASCRIPT_ESCAPES:
+            return _JAVASCRIPT_ESCAPES[character]
+        if " " <= character <= "\x7f":
+            return character
+        units = character.encode("utf-16-be", "surrogatepass").hex().upper()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    return JavaString("".join(map(escape, _java_text(value))))
+
+
+def _url_encode(text: str) -> "JavaString":
+    # java.net.URLEncoder differs from Python in these two characters.
+    return JavaString(quote_plus(text, safe="*").replace("~", "%7E"))
+
+
+def _base64_decode(text: str) -> "JavaString":
+    try:
+        return JavaString(base64.b64decode(text, validate=True).decode("utf-8", "replace"))
+    except binascii.Error as error:
+        raise ValueError(f"$util.base64Decode: {error}") from error
+
+
+_UTIL: dict[str, Callable[..., Any]] = {
+    "escapeJavaScript": escape_javascript,
+    "parseJson": lambda text: to_java(parse_json(text)),
+    "urlEncode": _url_encode,
+    "urlDecode": lambda text: JavaString(unquote_plus(text)),
+    "base64Encode": lambda text: JavaString(base64.b64encode(text.encode("utf-8", "replace")).decode()),
+    "base64Decode": _base64_decode,
+}
+
+
+def _java_text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value)
+
+
+def _java_replacement(text: str) -> Callable[[re.Match[str]], str]:
+    """Read a replacement as ``java.util.regex.Matcher`` does: ``$1`` is a group, a backslash quotes what follows."""
+
+    def replace(match: re.Match[str]) -> str:
+        return re.sub(
+            r"\\(.)|\$(\d)",
+            lambda part: part[1] if part[1] is not None else (match[int(part[2])] or ""),
+            text,
+            flags=re.DOTALL,
+        )
+
+    return replace
+
+
+class JavaString(str):
+    """Text with the methods of ``java.lang.String``, found by their Java names with ``text["endsWith"]``."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        return partial(_STRING_METHODS[key], self) if isinstance(key, str) else super().__getitem__(key)
+
+
+class JavaList(list[Any]):
+    """A list with the methods of ``java.util.List``; as text it is JSON, as API Gateway prints it."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return partial(_LIST_METHODS[key], self) if isinstance(key, str) else super().__getitem__(key)
+
+    def __str__(self) -> str:
+        return _compact(self)
+
+
+class JavaMap(dict[str, Any]):
+    """A map with the methods of ``java.util.Map``; as text it is ``{key=value}``, as Java prints it."""
+
+    def __missing__(self, key: str) -> Any:
+        return partial(_MAP_METHODS[key], self)
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{key}={_java_text(value)}" for key, value in self.items()) + "}"
+
+
+def to_java(value: Any) -> Any:
+    """Return JSON-like data with the Java methods that a template may call on it."""
+    if isinstance(value, str):
+        return JavaString(value)
+    if isinstance(value, Mapping):
+        return JavaMap({key: to_java(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return JavaList(map(to_java, value))
+    return value
+
+
+_STRING_METHODS: dict[str, Callable[..., Any]] = {
+    "concat": lambda text, other: JavaString(text + other),
+    "contains": lambda text, part: part in text,
+    "endsWith": lambda text, end: text.endswith(end),
+    "equals": lambda text, other: text == other,
+    "equalsIgnoreCase": lambda text, other: text.lower() == other.lower(),
+    "indexOf": lambda text, part: text.find(part),
+    "isEmpty": lambda text: not text,
+    "lastIndexOf": lambda text, part: text.rfind(part),
+    "length": len,
+    "matches": lambda text, pattern: re.fullmatch(pattern, text) is not None,
+    "replace": lambda text, old, new: JavaString(str.replace(text, old, new)),
+    "replaceAll": lambda text, pattern, new: JavaString(re.sub(pattern, _java_replacement(new), text)),
+    "replaceFirst": lambda text, pattern, new: JavaString(re.sub(pattern, _java_replacement(new), text, count=1)),
+    "split": lambda text, pattern: JavaList(map(JavaString, re.split(pattern, text))),
+    "startsWith": lambda text, start: text.startswith(start),
+    "substring": lambda text, start, end=None: JavaString(str(text)[start:end]),
+    "toLowerCase": lambda text: JavaString(text.lower()),
+    "toString": lambda text: text,
+    "toUpperCase": lambda text: JavaString(text.upper()),
+    "trim": lambda text: JavaString(text.strip()),
+}
+_LIST_METHODS: dict[str, Callable[..., Any]] = {
+    "contains": lambda items, item: item in items,
+    "get": lambda items, index: items[index],
+    "isEmpty": lambda items: not items,
+    "size": len,
+    "toString": str,
+}
+_MAP_METHODS: dict[str, Callable[..., Any]] = {
+    "containsKey": lambda items, key: dict.__contains__(items, key),
+    "get": lambda items, key: dict.get(items, key),
+    "isEmpty": lambda items: not items,
+    "keySet": lambda items: to_java(list(items.keys())),
+    "size": len,
+    "toString": str,
+    "values": lambda items: to_java(list(items.values())),
+}
+_JAVA_METHODS = _STRING_METHODS.keys() | _LIST_METHODS.keys() | _MAP_METHODS.keys()
+
+
+class _Namespace(operators.LocalNamespace):  # type: ignore[misc]  # airspeed ships no types
+    """Variables of one rendering. What ``#set`` stores has Java's methods, as what the gateway puts in has."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__({})
+        self.update(values)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, to_java(value))
+
+
+class _NullIsFalse:
+    """Makes ``#if`` and ``!`` see null as false, as Velocity does; airspeed's own rule makes it true.
+
+    https://velocity.apache.org/engine/1.7/user-guide.html#conditionals
+    """
+
+    def __init__(self, expression: Any) -> None:
+        self.expression = expression
+
+    def calculate(self, namespace: Any, loader: Any) -> Any:
+        value = self.expression.calculate(namespace, loader)
+        return False if value is None else value
+
+
+_INPUT_FUNCTIONS = ("json", "path", "params")
+_UNKNOWN_DIRECTIVES = (
+    operators.IncludeDirective,
+    operators.ParseDirective,
+    operators.EvaluateDirective,
+    operators.ReturnDirective,
+)
+
+
+class _Check:
+    """Looks every name of a parsed template up."""
+
+    def __init__(
+        self, name: str, context: Mapping[str, Any], stage_variables: Collection[str], *, overrides: bool
+    ) -> None:
+        self._name = name
+        self._context = context
+        self._stage_variables = stage_variables
+        self._overrides = overrides
+        self._assigned = {"foreach", "velocityCount", "velocityHasNext"}
+        self._macros: set[str] = set()
+
+    def run(self, root: Any) -> None:
+        elements = list(_elements(root))
+        for element in elements:
+            if isinstance(element, operators.Assignment):
+                self._assignment(element)
+            elif isinstance(element, operators.ForeachDirective):
+                self._assigned.add(element.loop_var_name)
+            elif isinstance(element, operators.MacroDefinition):
+                self._macros.add(element.function_name.lower())
+                self._assigned.update(element.arg_names)
+            elif isinstance(element, operators.DefineDefinition):
+                self._assigned.add(element.function_name)
+        for element in elements:
+            if isinstance(element, _UNKNOWN_DIRECTIVES):
+                self._refuse(element.my_text().split("(")[0])
+            elif isinstance(element, operators.MacroCall) and element.macro_name not in self._macros:
+                self._refuse(f"#{element.macro_name}")
+            elif isinstance(element, operators.FormalReference) and element.expression is not None:
+                self._reference(element)
+            elif isinstance(element, operators.Condition):
+                element.expression = _NullIsFalse(element.expression)
+            elif isinstance(element, operators.UnaryOperatorValue):
+                element.value = _NullIsFalse(element.value)
+
+    def _refuse(self, what: str) -> None:
+        raise MappingTemplateError(f"{self._name} uses {what.strip()}, which is not known to the local gateway.")
+
+    def _assignment(self, element: Any) -> None:
+        target = [element.root_term, *(getattr(term.term, "value", None) for term in element.terms)]
+        text = "$" + ".".join(map(str, target))
+        match target:
+            case [str(name)] if name not in ("context", "input", "util", "stageVariables"):
+                self._assigned.add(name)
+            case ["context", "responseOverride", "status"] | ["context", "responseOverride", "header", str()]:
+                if not self._overrides:
+                    self._refuse(f"#set({text})")
+            case [str(name), *_] if name in self._assigned:
+                pass
+            case _:
+                self._refuse(f"#set({text})")
+
+    def _reference(self, element: Any) -> None:
+        text = element.my_text()
+        (root, called, _), *steps = _steps(element.expression)
+        match root:
+            case "context":
+                steps = self._known_context(steps, text)
+            case "util":
+                if not steps or steps[0][0] not in _UTIL or not steps[0][1]:
+                    self._refuse(text)
+                steps = steps[1:]
+            case "input":
+                if not steps or not self._known_input(steps[0]):
+                    self._refuse(text)
+                steps = steps[1:]
+            case "stageVariables":
+                if not steps or (steps[0][0] not in self._stage_variables and steps[0][0] not in _MAP_METHODS):
+                    self._refuse(text)
+                steps = steps[1:]
+            case _:
+                if root not in self._assigned or called:
+                    self._refuse(text)
+        for name, is_call, _ in steps:
+            if is_call and name not in _JAVA_METHODS:
+                self._refuse(f"{name}() in {text}")
+
+    def _known_input(self, step: "_Step") -> bool:
+        name, called, parameters = step
+        if name == "body":
+            return not called
+        if name in ("json", "path") and called:
+            literal = _literal(parameters)
+            if literal is not None:
+                try:
+                    json_path(literal)
+                except ValueError as error:
+                    raise MappingTemplateError(f"{self._name}: {error}") from error
+        return name in _INPUT_FUNCTIONS and called
+
+    def _known_context(self, steps: "list[_Step]", text: str) -> "list[_Step]":
+        known: Any = self._context
+        while steps and isinstance(known, Mapping) and not steps[0][1]:
+            if steps[0][0] not in known:
+                self._refuse(text)
+            known = known[steps[0][0]]
+            steps = steps[1:]
+        return steps
+
+
+_Step = tuple[str, bool, Any]
+
+
+def _steps(expression: Any) -> list[_Step]:
+    """Flatten ``$a.b('c')[0].d`` into its names, each with whether it is called and with what."""
+    part = expression.part
+    steps: list[_Step] = [(part.name, part.parameters is not None, part.parameters)]
+    following = expression.subexpression
+    while following is not None:
+        if isinstance(following.expression, operators.ArrayIndex):
+            following = following.subexpression
+        else:
+            steps += _steps(following.expression)
+            break
+    return steps
+
+
+def _literal(parameters: Any) -> str | None:
+    values = getattr(parameters.values, "values", [])
+    expression = values[0].expression if values else None
+    return expression.value if type(expression) is operators.StringLiteral else None
+
+
+def _elements(root: Any) -> Iterator[Any]:
+    """Walk a parsed template. Some elements keep a child only as a bound method of it."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if isinstance(element, (list, tuple)):
+            waiting += element
+        elif isinstance(element, dict):
+            waiting += [*element.keys(), *element.values()]
+        elif isinstance(getattr(element, "__self__", None), operators._Element):  # noqa: SLF001  # the only common base
+            waiting.append(element.__self__)
+        elif isinstance(element, operators._Element) and id(element) not in seen:  # noqa: SLF001  # as above
+            seen.add(id(element))
+            yield element
+            waiting += vars(element).values()

@@ -1,0 +1,26 @@
+"""The real template on the local stack, deployed once for all end-to-end tests, on ports of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import ROOT, Settings, Stack
+from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, free_port
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Iterator[Pipeline]:
+    """Deploy the template as it stands, and end the stack afterwards."""
+    settings = Settings(
+        aws_port=free_port(),
+        api_port=free_port(),
+        state=ROOT / ".local" / "e2e",
+        parameters={"ApiAuthorization": "NONE", "ThumbnailSizes": ",".join(UPLOAD_SIZES)},
+    )
+    stack = Stack(settings)
+    stack.down()
+    try:
+        stack.up()
+        yield Pipeline(stack)
+    finally:
+        stack.down()

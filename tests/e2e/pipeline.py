@@ -1,0 +1,156 @@
+"""The deployed pipeline as its users see it, and the pictures that the end-to-end tests send through it."""
+
+import io
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+import pytest
+from PIL import Image
+
+from local.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+UPLOAD_SIZES = ("64x64", "128x96")
+
+_WAIT_SECONDS = 60.0
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API answered: status, headers (lower-case names) and decoded JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class Pipeline:
+    """The deployed pipeline as its users see it: two buckets, the API, the executions and the queues."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.settings = stack.settings
+        outputs = stack.outputs()
+        self.originals = outputs["OriginalsBucketName"]
+        self.thumbnails = outputs["ThumbnailsBucketName"]
+        self.machine = outputs["StateMachineArn"]
+        self.uploads_queue = outputs["UploadsQueueUrl"]
+        self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
+        self.s3: S3Client = self._client("s3")
+        self.sqs: SQSClient = self._client("sqs")
+        self.step_functions: SFNClient = self._client("stepfunctions")
+        self.logs = self._client("logs")
+        self._inputs: dict[str, Any] = {}
+
+    def post(self, body: Any, *, path: str = "/prod/resize", **headers: str) -> Answer:
+        """Post JSON (or raw bytes) to the API."""
+        data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.settings.api_port}{path}",
+            data=data,
+            headers={"Content-Type": "application/json", **names},
+            method="POST",
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+                return Answer(answer.status, _lower(answer.headers.items()), json.load(answer))
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return Answer(refusal.code, _lower(refusal.headers.items()), json.load(refusal))
+
+    def request(self, key: str, **more: Any) -> dict[str, Any]:
+        """Give a request for the configured buckets."""
+        return {"source_bucket": self.originals, "destination_bucket": self.thumbnails, "object_key": key} | more
+
+    def upload(self, key: str, data: bytes) -> str:
+        """Put an original and give its ETag."""
+        return self.s3.put_object(Bucket=self.originals, Key=key, Body=data)["ETag"].strip('"')
+
+    def executions_of(self, key: str) -> list[str]:
+        """Give the ARNs of every execution whose input names this key."""
+        pages = self.step_functions.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
+        arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        for arn in arns:
+            if arn not in self._inputs:
+                self._inputs[arn] = json.loads(self.step_functions.describe_execution(executionArn=arn)["input"])
+        return [arn for arn in arns if self._inputs[arn].get("object_key") == key]
+
+    def end_of(self, arn: str) -> Any:
+        """Wait until an execution has ended and describe it."""
+
+        def ended() -> Any:
+            execution = self.step_functions.describe_execution(executionArn=arn)
+            return execution if execution["status"] != "RUNNING" else None
+
+        return wait_for(ended, f"the end of {arn}")
+
+    def end_of_upload(self, key: str) -> Any:
+        """Wait until the execution that an upload started has ended and describe it."""
+        arns: list[str] = wait_for(lambda: self.executions_of(key), f"an execution for {key!r}")
+        return self.end_of(arns[0])
+
+    def wait_until_queue_is_empty(self) -> None:
+        """Wait until every upload's message was worked on and deleted."""
+
+        def is_empty() -> bool:
+            attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])[
+                "Attributes"
+            ]
+            return (
+                attributes["ApproximateNumberOfMessages"] == "0"
+                and attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+            )
+
+        wait_for(is_empty, "an empty uploads queue")
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the overloads want a literal
+            endpoint_url=self.settings.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - MiniStack's built-in administrator
+        )
+
+
+def wait_for(probe: Callable[[], _T], what: str) -> _T:
+    """Ask again and again until the answer is true; fail the test after a minute."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come within {_WAIT_SECONDS:.0f} seconds")
+        time.sleep(0.1)
+    return answer
+
+
+def free_port() -> int:
+    """Give a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def photograph(width: int = 400, height: int = 300, format: str = "JPEG") -> bytes:
+    """Give an encoded picture with detail of every size."""
+    out = io.BytesIO()
+    Image.effect_mandelbrot((width, height), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(out, format)
+    return out.getvalue()
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}

@@ -1,0 +1,99 @@
+"""The commands of the local stack, run as a person runs them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from local.processes import is_port_free
+from local.stack import ROOT, Settings, Stack, StackError
+from tests.e2e.pipeline import Pipeline, free_port
+
+
+def make(target: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the command is ours
+        ["make", "--no-print-directory", target],  # noqa: S607 - the system's make
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, str]]:
+    environment = {
+        "LOCAL_AWS_PORT": str(free_port()),
+        "LOCAL_API_PORT": str(free_port()),
+        "LOCAL_STATE": ".local/e2e-commands",
+    }
+    yield environment
+    make("down", environment)
+
+
+def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) -> None:
+    demo = make("demo", ports)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "All 6 thumbnails are there." in demo.stdout
+    with Image.open(ROOT / ".local/e2e-commands/demo/thumbnails.png") as picture:
+        assert min(picture.size) > 600
+
+    status = make("status", ports)
+    assert status.returncode == 0
+    assert f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/resize" in status.stdout
+
+    again = make("up", ports)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+    assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") != []
+    down = make("down", ports)
+    assert down.returncode == 0
+    assert is_port_free(int(ports["LOCAL_AWS_PORT"]))
+    assert is_port_free(int(ports["LOCAL_API_PORT"]))
+    assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") == []
+    assert make("status", ports).returncode == 2
+
+
+def test_a_port_in_use_is_one_clear_sentence(pipeline: Pipeline) -> None:
+    taken = pipeline.settings.aws_port
+    settings = Settings(taken, free_port(), ROOT / ".local" / "e2e-port", {})
+
+    with pytest.raises(StackError) as caught:
+        Stack(settings).up()
+
+    assert str(caught.value) == (
+        f"Port {taken} is in use by another program. End it, or choose another port: make up LOCAL_AWS_PORT={taken + 1}"
+    )
+
+
+def test_nothing_listens_outside_loopback(pipeline: Pipeline) -> None:
+    for port in (pipeline.settings.aws_port, pipeline.settings.api_port):
+        listening = [line for line in _listening() if line.endswith(f":{port:04X}")]
+        assert listening == [f"0100007F:{port:04X}"]
+
+
+def _listening() -> list[str]:
+    listen = "0A"
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table, encoding="ascii") as lines:  # noqa: PTH123 - a table of the kernel, not a path of ours
+            rows = [line.split() for line in list(lines)[1:]]
+        found += [row[1] for row in rows if row[3] == listen]
+    return found
+
+
+def _processes_with(variable: str) -> list[str]:
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if variable.encode() in environment.read_bytes().split(b"\0"):
+                found.append(environment.parent.name)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            # It ended meanwhile, or is somebody else's.
+            continue
+    return found
