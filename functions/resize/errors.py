@@ -50,7 +50,7 @@ class InvalidRequestError(PermanentError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"The request is invalid at {path}: {reason}")
+        super().__init__(f"The request is invalid at {path}: {reason}.")
         self.path = path
         self.reason = reason
 

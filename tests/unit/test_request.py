@@ -1,0 +1,175 @@
+import json
+from typing import Any
+
+import pytest
+
+from functions.resize.errors import InvalidRequestError
+from functions.resize.request import ResizeRequest, parse_request
+from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
+
+BASE = {"source_bucket": "originals", "destination_bucket": "thumbnails", "object_key": "trip/example.jpg"}
+ONE_SIZE = {**BASE, "width": 128, "height": 96}
+SEVERAL_SIZES = {**BASE, "sizes": [{"width": 128, "height": 96}, {"width": 800, "height": 600}]}
+
+
+def refused(payload: Any) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_request(payload)
+    return caught.value
+
+
+def test_one_size_and_the_defaults() -> None:
+    assert parse_request(ONE_SIZE) == ResizeRequest(
+        source_bucket="originals",
+        destination_bucket="thumbnails",
+        object_key="trip/example.jpg",
+        recipe=Recipe(boxes=(Box(128, 96),), fit=Fit.INSIDE, format=OutputFormat.SOURCE, quality=None),
+    )
+
+
+def test_several_sizes_keep_their_order() -> None:
+    assert parse_request(SEVERAL_SIZES).recipe.boxes == (Box(128, 96), Box(800, 600))
+
+
+@pytest.mark.parametrize("fit", list(Fit))
+def test_every_fit(fit: Fit) -> None:
+    assert parse_request({**ONE_SIZE, "fit": str(fit)}).recipe.fit is fit
+
+
+@pytest.mark.parametrize("format", list(OutputFormat))
+def test_every_format(format: OutputFormat) -> None:
+    assert parse_request({**ONE_SIZE, "format": str(format)}).recipe.format is format
+
+
+@pytest.mark.parametrize("quality", [1, 80, 100])
+def test_quality(quality: int) -> None:
+    assert parse_request({**ONE_SIZE, "quality": quality}).recipe.quality == quality
+
+
+@pytest.mark.parametrize("side", [1, 10_000])
+def test_the_smallest_and_the_largest_side(side: int) -> None:
+    assert parse_request({**BASE, "width": side, "height": side}).recipe.boxes == (Box(side, side),)
+
+
+def test_as_many_sizes_as_are_allowed() -> None:
+    sizes = [{"width": side, "height": 1} for side in range(1, 17)]
+
+    assert len(parse_request({**BASE, "sizes": sizes}).recipe.boxes) == 16
+
+
+@pytest.mark.parametrize("key", ["bob's photo.jpg", 'a "b" \\ c.jpg', "line\nbreak.jpg", "+ %2B é 😀.jpg", "x" * 1024])
+def test_keys_are_taken_raw(key: str) -> None:
+    request = json.loads(json.dumps({**ONE_SIZE, "object_key": key}))
+
+    assert parse_request(request).object_key == key
+
+
+@pytest.mark.parametrize("payload", [None, True, 5, 1.5, "text", [], [ONE_SIZE], {}], ids=repr)
+def test_what_is_no_request_is_refused_as_a_whole(payload: Any) -> None:
+    assert refused(payload).path == "$"
+
+
+@pytest.mark.parametrize("field", list(BASE))
+def test_missing_fields(field: str) -> None:
+    error = refused({name: value for name, value in ONE_SIZE.items() if name != field})
+
+    assert (error.path, error.reason) == ("$", f"'{field}' is a required property")
+
+
+def test_unknown_fields_are_refused() -> None:
+    error = refused({**ONE_SIZE, "colour": "red"})
+
+    assert error.path == "$"
+    assert "'colour'" in error.reason  # the words are the validator's
+
+
+def test_unknown_fields_of_a_size_are_refused() -> None:
+    assert refused({**BASE, "sizes": [{"width": 1, "height": 1, "depth": 1}]}).path == "$.sizes[0]"
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"width": 128},
+        {"height": 128},
+        {"width": 128, "height": 128, "sizes": [{"width": 1, "height": 1}]},
+        {"width": 128, "sizes": [{"width": 1, "height": 1}]},
+        {"height": 128, "sizes": [{"width": 1, "height": 1}]},
+    ],
+    ids=lambda sizes: "+".join(sizes) or "neither",
+)
+def test_exactly_one_form_of_size(sizes: dict[str, Any]) -> None:
+    error = refused({**BASE, **sizes})
+
+    assert (error.path, error.reason) == ("$", "exactly one of width with height, or sizes, is required")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("source_bucket", 5),
+        ("source_bucket", "ab"),
+        ("source_bucket", "b" * 64),
+        ("destination_bucket", None),
+        ("destination_bucket", "ab"),
+        ("destination_bucket", "b" * 64),
+        ("object_key", ["a.jpg"]),
+        ("object_key", ""),
+        ("object_key", "x" * 1025),
+        ("width", 0),
+        ("width", -1),
+        ("width", 10_001),
+        ("width", "128"),
+        ("width", 128.5),
+        ("width", 128.0),
+        ("width", None),
+        ("width", True),
+        ("height", 0),
+        ("height", 10_001),
+        ("height", "128"),
+        ("height", True),
+        ("fit", "squeeze"),
+        ("fit", "INSIDE"),
+        ("fit", None),
+        ("format", "gif"),
+        ("format", "JPEG"),
+        ("quality", 0),
+        ("quality", 101),
+        ("quality", 80.5),
+        ("quality", "80"),
+        ("quality", True),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_path(field: str, value: Any) -> None:
+    assert refused({**ONE_SIZE, field: value}).path == f"$.{field}"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "path"),
+    [
+        ([], "$.sizes"),
+        ([{"width": 1, "height": 1}] * 17, "$.sizes"),
+        ({"width": 1, "height": 1}, "$.sizes"),
+        ("128x128", "$.sizes"),
+        (["128x128"], "$.sizes[0]"),
+        ([{"width": 1}], "$.sizes[0]"),
+        ([{"width": 1, "height": 1}, {"width": 1, "height": 0}], "$.sizes[1].height"),
+        ([{"width": True, "height": 1}], "$.sizes[0].width"),
+        ([{"width": 10_001, "height": 1}], "$.sizes[0].width"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_wrong_size_is_named_by_its_path(sizes: Any, path: str) -> None:
+    assert refused({**BASE, "sizes": sizes}).path == path
+
+
+def test_a_huge_reason_is_cut() -> None:
+    error = refused({**ONE_SIZE, "fit": "x" * 100_000})
+
+    assert len(error.reason) == 200
+    assert error.reason.endswith("…")
+
+
+def test_a_reason_that_fits_is_not_cut() -> None:
+    assert refused({**ONE_SIZE, "width": "128"}).reason == "'128' is not of type 'integer'"
