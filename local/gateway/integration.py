@@ -3,8 +3,9 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-integration-types.html
 """
 
-import datetime
+import datetime as dt
 import re
+import socket
 import threading
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from local.gateway.responses import RefusalError, UnsupportedError
 TIMEOUT_SECONDS = 29.0
 _CONNECT_SECONDS = 2.0
 _CONNECTIONS = 64
-_RENEW_BEFORE = datetime.timedelta(minutes=5)
+_RENEW_BEFORE = dt.timedelta(minutes=5)
 # API Gateway names a service by its endpoint, botocore by its product.
 _BOTOCORE_NAMES = {"states": "stepfunctions"}
 
@@ -59,7 +60,7 @@ class AwsServices:
         self._session = session
         self._endpoint = endpoint
         self._sts = session.client("sts", endpoint_url=endpoint)
-        self._assumed: dict[str, tuple[Credentials, datetime.datetime]] = {}
+        self._assumed: dict[str, tuple[Credentials, dt.datetime]] = {}
         self._assuming = threading.Lock()
 
     def action(self, uri: str, role: str, timeout_seconds: float = TIMEOUT_SECONDS) -> "ServiceAction":
@@ -72,7 +73,9 @@ class AwsServices:
         """
         match = re.fullmatch(r"arn:[\w-]+:apigateway:([\w-]+):([\w-]+):action/(\w+)", uri)
         if match is None:
-            raise UnsupportedError(f"The integration uri {uri} is not known: it must name an action of an AWS service.")
+            raise UnsupportedError(
+                f"The integration uri {uri} is not known: it must name an action of an AWS service."
+            )
         region, endpoint_prefix, operation = match.groups()
         if not role.startswith("arn:"):
             raise UnsupportedError(f"The integration {uri} needs the ARN of a role in credentials.")
@@ -96,16 +99,24 @@ class AwsServices:
                 "Content-Type": f"application/x-amz-json-{model.metadata['jsonVersion']}",
             },
             # Pooled: one connection for each concurrent client, or they would open a new one every time.
-            http=URLLib3Session(timeout=(_CONNECT_SECONDS, timeout_seconds), max_pool_connections=_CONNECTIONS),
+            http=URLLib3Session(
+                # botocore's own clients pass a pair, too; its stubs know a number only.
+                timeout=(_CONNECT_SECONDS, timeout_seconds),  # type: ignore[arg-type]
+                max_pool_connections=_CONNECTIONS,
+                # As botocore's clients do: head and body are two writes, and the second would wait for 40 ms.
+                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            ),
         )
 
     def credentials(self, role: str) -> Credentials:
         """Return credentials of a role, assumed again shortly before they expire."""
         with self._assuming:
             credentials, expires = self._assumed.get(role, (None, None))
-            if credentials is None or expires is None or expires - datetime.datetime.now(datetime.UTC) < _RENEW_BEFORE:
+            if credentials is None or expires is None or expires - dt.datetime.now(dt.UTC) < _RENEW_BEFORE:
                 answer = self._sts.assume_role(RoleArn=role, RoleSessionName="local-gateway")["Credentials"]
-                credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+                credentials = Credentials(
+                    answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"]
+                )
                 self._assumed[role] = (credentials, answer["Expiration"])
             return credentials
 

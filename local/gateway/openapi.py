@@ -90,7 +90,11 @@ class Operation:
     def response_to(self, status: int) -> IntegrationResponse | None:
         """Return the integration response for a status of the service."""
         return next(
-            (response for response in self.responses if response.pattern is None or response.pattern.fullmatch(str(status))),
+            (
+                response
+                for response in self.responses
+                if response.pattern is None or response.pattern.fullmatch(str(status))
+            ),
             None,
         )
 
@@ -115,7 +119,9 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
     """
     _known(api.body, _DOCUMENT_EXTENSIONS, "The document")
     if api.body.get("security"):
-        raise UnsupportedError("The document has security at its root, which API Gateway ignores: put it on operations.")
+        raise UnsupportedError(
+            "The document has security at its root, which API Gateway ignores: put it on operations."
+        )
     compiler = _Compiler(api, services)
     operations = [
         compiler.operation(path, method, operation)
@@ -126,9 +132,15 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
     if not operations:
         raise UnsupportedError("The document has no operations to serve.")
     declared = api.body.get("x-amazon-apigateway-gateway-responses", {})
-    # API Gateway prefers what is written out: /a/b over /a/{id} over /{rest+}.
-    operations.sort(key=lambda operation: (operation.path.replace("{", "\uffff").replace("+}", "\uffff"), operation.method == "*"))
+    operations.sort(key=_precedence)
     return Definition(tuple(operations), GatewayResponses(declared, compiler.context, api.variables))
+
+
+def _precedence(operation: Operation) -> list[int]:
+    """Put written-out paths before parameters: ``/a/b``, ``/a/{id}``, ``/a/{rest+}``; any method comes last."""
+    segments = operation.path.strip("/").split("/")
+    kinds = [2 if "+}" in segment else int(segment.startswith("{")) for segment in segments]
+    return [*kinds, int(operation.method == "*")]
 
 
 def _known(document: Mapping[str, Any], extensions: set[str], where: str) -> None:
@@ -151,17 +163,25 @@ class _Compiler:
             raise UnsupportedError(f"{where} has security, which is not known: use x-amazon-apigateway-auth.")
         authorization = declared.get("x-amazon-apigateway-auth", {}).get("type", "NONE").upper()
         if authorization not in ("NONE", "AWS_IAM"):
-            raise UnsupportedError(f"{where} has the authorization {authorization}; NONE and AWS_IAM are known.")
+            raise UnsupportedError(
+                f"{where} has the authorization {authorization}; NONE and AWS_IAM are known."
+            )
         integration = declared.get("x-amazon-apigateway-integration")
         if integration is None:
             raise UnsupportedError(f"{where} has no x-amazon-apigateway-integration.")
         if unknown := integration.keys() - _INTEGRATION_KEYS:
-            raise UnsupportedError(f"The integration of {where} has {', '.join(sorted(unknown))}, which is not known.")
+            raise UnsupportedError(
+                f"The integration of {where} has {', '.join(sorted(unknown))}, which is not known."
+            )
         if integration.get("type", "").lower() != "aws":
-            raise UnsupportedError(f"The integration of {where} has type {integration.get('type')}; only aws is known.")
+            raise UnsupportedError(
+                f"The integration of {where} has type {integration.get('type')}; only aws is known."
+            )
         passthrough = integration.get("passthroughBehavior", "when_no_match").lower()
         if passthrough not in _PASSTHROUGH:
-            raise UnsupportedError(f"The integration of {where} has the unknown passthroughBehavior {passthrough}.")
+            raise UnsupportedError(
+                f"The integration of {where} has the unknown passthroughBehavior {passthrough}."
+            )
         bodies, parameters = self._validates(declared, where)
         content = declared.get("requestBody", {}).get("content", {}) if bodies else {}
         timeout = float(integration.get("timeoutInMillis", TIMEOUT_SECONDS * 1000)) / 1000
@@ -180,7 +200,9 @@ class _Compiler:
                 media_type.lower(): self._template(text, f"The request template of {where}")
                 for media_type, text in integration.get("requestTemplates", {}).items()
             },
-            action=self._services.action(integration.get("uri", ""), integration.get("credentials", ""), timeout),
+            action=self._services.action(
+                integration.get("uri", ""), integration.get("credentials", ""), timeout
+            ),
             responses=self._responses(integration.get("responses", {}), where),
         )
 
@@ -191,7 +213,9 @@ class _Compiler:
             return False, False
         validator = self._api.body.get("x-amazon-apigateway-request-validators", {}).get(name)
         if validator is None:
-            raise UnsupportedError(f"{where} names the request validator {name}, which the document does not hold.")
+            raise UnsupportedError(
+                f"{where} names the request validator {name}, which the document does not hold."
+            )
         return bool(validator.get("validateRequestBody")), bool(validator.get("validateRequestParameters"))
 
     def _template(self, source: str, name: str, *, overrides: bool = False) -> MappingTemplate:

@@ -1,4 +1,4 @@
-"""Gateway responses: what API Gateway answers when the request never reaches an integration, or the integration fails.
+"""Gateway responses: what API Gateway answers when a request reaches no integration, or it fails.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 """
@@ -16,8 +16,8 @@ class UnsupportedError(GatewayError):
     """The OpenAPI body asks for something that the gateway does not do."""
 
 
-# Type: status, message, x-amzn-ErrorType. Types and statuses are documented; the words are those that clients of AWS
-# report, and so are the error types, which AWS does not list.
+# Type: status, message, x-amzn-ErrorType. Types and statuses are documented; the words are those that clients
+# of AWS report, and so are the error types, which AWS does not list.
 _DEFAULTS = {
     "API_CONFIGURATION_ERROR": (500, "Internal server error", "InternalServerErrorException"),
     "BAD_REQUEST_BODY": (400, "Invalid request body", "BadRequestException"),
@@ -25,7 +25,11 @@ _DEFAULTS = {
     "INTEGRATION_FAILURE": (504, "Network error communicating with endpoint", "InternalServerErrorException"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out", "InternalServerErrorException"),
     "INVALID_SIGNATURE": (403, "The request signature is not valid.", "InvalidSignatureException"),
-    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token", "MissingAuthenticationTokenException"),
+    "MISSING_AUTHENTICATION_TOKEN": (
+        403,
+        "Missing Authentication Token",
+        "MissingAuthenticationTokenException",
+    ),
     "REQUEST_TOO_LARGE": (413, "HTTP content length exceeded 10485760 bytes.", "RequestTooLargeException"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "UnsupportedMediaTypeException"),
 }
@@ -74,7 +78,7 @@ class GatewayResponses:
     declared
         The ``x-amazon-apigateway-gateway-responses`` object.
     context
-        An example of ``$context``: the templates may use its names, those of ``$context.error``, and no others.
+        An example of ``$context``: templates may use its names and those of ``$context.error``, no others.
     stage_variables
         The stage variables.
 
@@ -91,24 +95,38 @@ class GatewayResponses:
         self._stage_variables = stage_variables
         example = RefusalError("BAD_REQUEST_BODY")
         for kind, response in declared.items():
-            if kind not in _DEFAULTS and kind not in _NEVER_RAISED and kind not in ("DEFAULT_4XX", "DEFAULT_5XX"):
+            if (
+                kind not in _DEFAULTS
+                and kind not in _NEVER_RAISED
+                and kind not in ("DEFAULT_4XX", "DEFAULT_5XX")
+            ):
                 raise UnsupportedError(f"The gateway response {kind} is not known to the local gateway.")
             if unknown := response.keys() - {"statusCode", "responseTemplates", "responseParameters"}:
-                raise UnsupportedError(f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not known.")
+                raise UnsupportedError(
+                    f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not known."
+                )
             for template in response.get("responseTemplates", {}).values():
                 self._substitute(template, self._variables(context, example), kind)
-            static_headers(response.get("responseParameters", {}), "gatewayresponse.header.", f"gateway response {kind}")
+            static_headers(
+                response.get("responseParameters", {}), "gatewayresponse.header.", f"gateway response {kind}"
+            )
 
     def answer(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
         """Word a refusal."""
         status, _, error_type = _DEFAULTS[refusal.response_type]
         fallback = "DEFAULT_4XX" if status < _CLIENT_ERROR_END else "DEFAULT_5XX"
         declared = self._declared.get(refusal.response_type) or self._declared.get(fallback) or {}
-        templates = declared.get("responseTemplates") or {"application/json": '{"message":$context.error.messageString}'}
+        templates = declared.get("responseTemplates") or {
+            "application/json": '{"message":$context.error.messageString}'
+        }
         content_type = "application/json" if "application/json" in templates else next(iter(templates))
-        body = self._substitute(templates[content_type], self._variables(context, refusal), refusal.response_type)
+        body = self._substitute(
+            templates[content_type], self._variables(context, refusal), refusal.response_type
+        )
         headers = {"Content-Type": content_type, "x-amzn-ErrorType": error_type}
-        headers |= static_headers(declared.get("responseParameters", {}), "gatewayresponse.header.", refusal.response_type)
+        headers |= static_headers(
+            declared.get("responseParameters", {}), "gatewayresponse.header.", refusal.response_type
+        )
         return Response(
             status=int(declared.get("statusCode") or status),
             headers=headers,
@@ -133,7 +151,9 @@ class GatewayResponses:
             value: Any = variables[match[2]]
             for name in match[3][1:].split("."):
                 if not isinstance(value, Mapping) or name not in value:
-                    raise UnsupportedError(f"The gateway response {kind} uses {match[0]}, which is not known.")
+                    raise UnsupportedError(
+                        f"The gateway response {kind} uses {match[0]}, which is not known."
+                    )
                 value = value[name]
             return str(value)
 
@@ -152,6 +172,8 @@ def static_headers(declared: Mapping[str, str], prefix: str, where: str) -> dict
     for name, value in declared.items():
         constant = re.fullmatch(r"'(.*)'", value)
         if not name.startswith(prefix) or constant is None:
-            raise UnsupportedError(f"The {where} maps {name} from {value}, which is not known to the local gateway.")
+            raise UnsupportedError(
+                f"The {where} maps {name} from {value}, which is not known to the local gateway."
+            )
         headers[name.removeprefix(prefix)] = constant[1]
     return headers

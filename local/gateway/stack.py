@@ -73,9 +73,14 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
         stack_id=stack["StackId"],
         attribute=_attribute_reader(session, endpoint),
     )
-    api_name, api = _only(template, stack_name, "AWS::ApiGateway::RestApi", lambda properties: "Body" in properties)
+    api_name, api = _only(
+        template, stack_name, "AWS::ApiGateway::RestApi", lambda properties: "Body" in properties
+    )
     _, stage = _only(
-        template, stack_name, "AWS::ApiGateway::Stage", lambda properties: properties.get("RestApiId") == {"Ref": api_name}
+        template,
+        stack_name,
+        "AWS::ApiGateway::Stage",
+        lambda properties: properties.get("RestApiId") == {"Ref": api_name},
     )
     return DeployedApi(
         body=intrinsics.resolve(api["Body"]),
@@ -96,7 +101,9 @@ def _only(
         if resource["Type"] == kind and wanted(resource.get("Properties", {}))
     ]
     if len(found) != 1:
-        raise StackError(f"The stack {stack_name} has {len(found)} resources of type {kind} to serve; one is needed.")
+        raise StackError(
+            f"The stack {stack_name} has {len(found)} resources of type {kind} to serve; one is needed."
+        )
     return found[0]
 
 
@@ -183,27 +190,29 @@ class Intrinsics:
         return {key: item for key, item in resolved.items() if item is not _ABSENT}
 
     def _call(self, name: str, argument: Any) -> Any:
+        resolved: Any
         match name:
             case "Ref":
-                return self._ref(argument)
+                resolved = self._ref(argument)
             case "Fn::GetAtt":
-                return self._get_att(argument if isinstance(argument, str) else ".".join(argument))
+                resolved = self._get_att(argument if isinstance(argument, str) else ".".join(argument))
             case "Fn::Sub":
-                return self._sub(argument)
+                resolved = self._sub(argument)
             case "Fn::If":
                 condition, yes, no = argument
-                return self._resolve(yes if self._condition(condition) else no)
+                resolved = self._resolve(yes if self._condition(condition) else no)
             case "Fn::Join":
                 separator, parts = argument
-                return separator.join(self._resolve(parts))
+                resolved = separator.join(self._resolve(parts))
             case "Fn::Select":
                 index, options = argument
-                return self._resolve(options)[int(self._resolve(index))]
+                resolved = self._resolve(options)[int(self._resolve(index))]
             case "Fn::Split":
                 separator, text = argument
-                return self._resolve(text).split(separator)
+                resolved = self._resolve(text).split(separator)
             case _:
                 raise StackError(f"The API uses {name}, which is not known to the local gateway.")
+        return resolved
 
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
@@ -211,7 +220,9 @@ class Intrinsics:
         declared = self.template.get("Parameters", {})
         if name in declared:
             value = self.parameters.get(name, declared[name].get("Default", ""))
-            is_list = declared[name]["Type"].startswith("List<") or declared[name]["Type"] == "CommaDelimitedList"
+            is_list = (
+                declared[name]["Type"].startswith("List<") or declared[name]["Type"] == "CommaDelimitedList"
+            )
             return [item.strip() for item in value.split(",")] if is_list else value
         for known in (self.pseudo, self.physical_ids):
             if name in known:
