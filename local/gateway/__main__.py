@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from local.gateway import GatewayError
 from local.gateway.api import Api
@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _server(endpoint: str, stack: str, host: str, port: int) -> GatewayServer:
-    session = Session(
-        region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    )
+    session = Session()
+    if session.get_config_variable("region") is None:
+        session.set_config_variable("region", os.environ.get("AWS_REGION", "us-east-1"))
     credentials = session.get_credentials()
     if credentials is None:
         raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")

@@ -8,9 +8,8 @@ import re
 import socket
 import threading
 from dataclasses import dataclass
+from typing import Any
 
-import botocore.session
-from boto3.session import Session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -23,6 +22,7 @@ from botocore.exceptions import (
     UnknownServiceError,
 )
 from botocore.httpsession import URLLib3Session
+from botocore.session import Session
 
 from local.gateway.responses import RefusalError, UnsupportedError
 
@@ -59,7 +59,7 @@ class AwsServices:
     def __init__(self, session: Session, endpoint: str) -> None:
         self._session = session
         self._endpoint = endpoint
-        self._sts = session.client("sts", endpoint_url=endpoint)
+        self._sts: Any = session.create_client("sts", endpoint_url=endpoint)
         self._assumed: dict[str, tuple[Credentials, dt.datetime]] = {}
         self._assuming = threading.Lock()
 
@@ -80,10 +80,7 @@ class AwsServices:
         if not role.startswith("arn:"):
             raise UnsupportedError(f"The integration {uri} needs the ARN of a role in credentials.")
         try:
-            # The loader behind it is what every botocore client is made from.
-            model = botocore.session.get_session().get_service_model(
-                _BOTOCORE_NAMES.get(endpoint_prefix, endpoint_prefix)
-            )
+            model = self._session.get_service_model(_BOTOCORE_NAMES.get(endpoint_prefix, endpoint_prefix))
         except UnknownServiceError as error:
             raise UnsupportedError(f"The service {endpoint_prefix} of {uri} is not known.") from error
         if model.metadata["protocol"] != "json" or operation not in model.operation_names:
@@ -100,11 +97,11 @@ class AwsServices:
             },
             # Pooled: one connection for each concurrent client, or they would open a new one every time.
             http=URLLib3Session(
-                # botocore's own clients pass a pair, too; its stubs know a number only.
+                # botocore's own clients pass pairs and options like these; its stubs say otherwise.
                 timeout=(_CONNECT_SECONDS, timeout_seconds),  # type: ignore[arg-type]
                 max_pool_connections=_CONNECTIONS,
-                # As botocore's clients do: head and body are two writes, and the second would wait for 40 ms.
-                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+                # Head and body are two writes; without this the second would wait for 40 ms.
+                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
             ),
         )
 

@@ -137,7 +137,7 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
 
 
 def _precedence(operation: Operation) -> list[int]:
-    """Put written-out paths before parameters: ``/a/b``, ``/a/{id}``, ``/a/{rest+}``; any method comes last."""
+    """Put ``/a/b`` before ``/a/{id}`` before ``/a/{rest+}``, and any method last."""
     segments = operation.path.strip("/").split("/")
     kinds = [2 if "+}" in segment else int(segment.startswith("{")) for segment in segments]
     return [*kinds, int(operation.method == "*")]

@@ -562,7 +562,7 @@ def _literal(parameters: Any) -> str | None:
     values = getattr(parameters.values, "values", [])
     first = values[0].expression if values else None
     # A subclass of it holds the text between double quotes, which may have variables in it.
-    return str(first.value) if type(first) is operators.StringLiteral else None
+    return str(first.value) if first is not None and type(first) is operators.StringLiteral else None
 
 
 def _elements(root: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The local gateway over real HTTP, serving the body of the real template, with a small AWS of its own behind it."""
+"""The local gateway over real HTTP: the body of the real template in front of a small AWS of its own."""
 
 import contextlib
 import datetime as dt
@@ -23,10 +23,10 @@ from xml.sax.saxutils import escape
 
 import pytest
 import yaml
-from boto3.session import Session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.session import Session
 
 from local.gateway import GatewayError
 from local.gateway.__main__ import main
@@ -85,7 +85,7 @@ def included(value: Any) -> Any:
 
 
 def processed_template() -> Template:
-    """The repository's template with its API as the SAM transform leaves it."""
+    """Read the repository's template, and put its API as the SAM transform would leave it."""
     text = (ROOT / "template.yaml").read_text()
     template: Template = yaml.load(text, CloudFormationLoader)  # noqa: S506  # a safe loader with more tags
     (name, api), *others = [
@@ -198,7 +198,7 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
         if action == "AssumeRole":
             behaviour.assumed.append(form["RoleArn"])
             if not behaviour.role_may_be_assumed:
-                error = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+                error = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
                 self._send(403, "text/xml", error)
                 return
         self._send(200, "text/xml", f"<{action}Response>{self._result(action, form)}</{action}Response>")
@@ -214,7 +214,8 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
                     f"<member><ParameterKey>{key}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
                     for key, value in behaviour.parameters.items()
                 )
-                content = f"<Stacks><member><StackId>{STACK_ID}</StackId><Parameters>{parameters}</Parameters></member></Stacks>"
+                stack = f"<StackId>{STACK_ID}</StackId><Parameters>{parameters}</Parameters>"
+                content = f"<Stacks><member>{stack}</member></Stacks>"
             case "DescribeStackResources":
                 members = "".join(
                     f"<member><LogicalResourceId>{name}</LogicalResourceId><PhysicalResourceId>"
@@ -269,7 +270,10 @@ def aws(fake_aws: FakeAws) -> Behaviour:
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    return Session(CREDENTIALS.access_key, CREDENTIALS.secret_key, region_name="eu-north-1")
+    session = Session()
+    session.set_credentials(CREDENTIALS.access_key, CREDENTIALS.secret_key)
+    session.set_config_variable("region", "eu-north-1")
+    return session
 
 
 @dataclass
@@ -882,9 +886,9 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, number: signal.Sig
         "--port",
         "0",
     ]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  # our own command
         command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True
-    ) as process:  # noqa: S603  # our own command
+    ) as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
         gateway = Client("127.0.0.1", int(started["listening"].rpartition(":")[2]))
