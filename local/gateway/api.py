@@ -77,7 +77,7 @@ class Api:
         return self._definition.gateway_responses.answer(refusal, context)
 
     def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
-        stage, *segments = request.path.strip("/").split("/")
+        stage, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
         if stage == self._deployed.stage:
             for operation in self._definition.operations:
                 found = path_parameters(operation.path, segments)

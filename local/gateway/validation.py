@@ -65,7 +65,12 @@ class BodyValidator:
         except ValueError as error:
             detail = f"Could not parse request body into json: {error}"
             raise RefusalError("BAD_REQUEST_BODY", detail=detail) from error
-        if found := sorted({self._words(error) for error in self._validator.iter_errors(document)}):
+        try:
+            found = sorted({self._words(error) for error in self._validator.iter_errors(document)})
+        except RecursionError:
+            # What the parser could still read may be too deep for the validator.
+            found = ["object is nested too deeply"]
+        if found:
             raise RefusalError("BAD_REQUEST_BODY", detail=f"[{', '.join(found)}]")
 
     def _words(self, error: Any) -> str:

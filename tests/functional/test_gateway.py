@@ -490,6 +490,13 @@ def test_an_empty_body_or_no_object_is_refused(gateway: Client, aws: Behaviour, 
     assert aws.calls == []
 
 
+@pytest.mark.parametrize("depth", [500, 950, 990, 3000])
+def test_a_deeply_nested_body_is_refused(gateway: Client, aws: Behaviour, depth: int) -> None:
+    reply = gateway.post(json.dumps(BODY)[:-1] + ', "fit": ' + "[" * depth + "]" * depth + "}")
+    assert (reply.status, reply.json["error"]) == (400, "InvalidRequest")
+    assert aws.calls == []
+
+
 def test_a_reason_with_quotes_and_lone_surrogates_is_valid_json(gateway: Client) -> None:
     reply = gateway.post('{"fit": "a \\"b\\" \\\\ \\ud800"}')
     assert reply.status == 400
