@@ -1,7 +1,9 @@
 """The local gateway over real HTTP: the body of the real template in front of a small AWS of its own."""
 
 import contextlib
+import copy
 import datetime as dt
+import functools
 import http.client
 import io
 import json
@@ -84,10 +86,16 @@ def included(value: Any) -> Any:
     return {key: included(item) for key, item in value.items()}
 
 
-def processed_template() -> Template:
-    """Read the repository's template, and put its API as the SAM transform would leave it."""
+@functools.cache
+def source_template() -> Template:
     text = (ROOT / "template.yaml").read_text()
     template: Template = yaml.load(text, CloudFormationLoader)  # noqa: S506  # a safe loader with more tags
+    return template
+
+
+def processed_template() -> Template:
+    """Read the repository's template, and put its API as the SAM transform would leave it."""
+    template = copy.deepcopy(source_template())
     (name, api), *others = [
         (name, resource)
         for name, resource in template["Resources"].items()
@@ -670,11 +678,11 @@ def test_fifty_clients_at_once(gateway: Client, aws: Behaviour) -> None:
 
 
 def signed(
-    gateway: Client, body: str, credentials: Credentials = CREDENTIALS, **wrong: str
+    gateway: Client, body: str, credentials: Credentials = CREDENTIALS, query: str = "", **wrong: str
 ) -> dict[str, str]:
     request = AWSRequest(
         "POST",
-        f"http://{gateway.host}:{gateway.port}/prod/resize",
+        f"http://{gateway.host}:{gateway.port}/prod/resize{query}",
         data=body.encode(),
         headers={"Content-Type": "application/json"},
     )
@@ -694,6 +702,13 @@ def test_a_signed_request_passes(signed_gateway: Client, aws: Behaviour) -> None
     text = json.dumps(BODY)
     assert signed_gateway.post(text, **signed(signed_gateway, text)).status == 200
     assert json.loads(aws.calls[0].body["input"]) == BODY
+
+
+def test_a_signature_covers_the_query(signed_gateway: Client) -> None:
+    text, query = json.dumps(BODY), "?b=2&a=1%2B%20x"
+    headers = signed(signed_gateway, text, query=query)
+    assert signed_gateway.send("POST", f"/prod/resize{query}", text, **headers).status == 200
+    assert signed_gateway.send("POST", f"/prod/resize{query}&c=3", text, **headers).status == 403
 
 
 def test_an_unsigned_request_is_refused(signed_gateway: Client, aws: Behaviour) -> None:
