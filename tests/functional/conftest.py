@@ -17,6 +17,7 @@ from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
 
 if TYPE_CHECKING:
+    from moto.core.config import DefaultConfig
     from mypy_boto3_s3 import S3Client
 
 ORIGINALS = "alison-image-originals-01"
@@ -85,11 +86,23 @@ def _alone(no_real_aws: None) -> None:
     """Apply to every test of this folder."""
 
 
+@pytest.fixture(scope="session")
+def _session() -> boto3.Session:
+    """Keep one session, because each reads megabytes of service descriptions."""
+    boto3.setup_default_session()
+    return boto3._get_default_session()
+
+
 @pytest.fixture
-def aws() -> Iterator[boto3.Session]:
+def aws(_session: boto3.Session) -> Iterator[boto3.Session]:
     """Give an empty account whose Lambda and Step Functions run what they are given."""
-    with moto.mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}):
-        yield boto3.Session()
+    config: DefaultConfig = {
+        "core": {"reset_boto3_session": False},
+        "lambda": {"use_docker": False},
+        "stepfunctions": {"execute_state_machine": True},
+    }
+    with moto.mock_aws(config=config):
+        yield _session
 
 
 @pytest.fixture(scope="session")
