@@ -41,6 +41,7 @@ lint: setup ## Check style, types and template only
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
 unit: setup ## Run the tests that need no stack (about a minute)
 	@$(PYTEST) tests/unit tests/functional
 	@echo "Next: make test"

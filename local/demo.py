@@ -63,16 +63,17 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     posted = {
         "source_bucket": outputs["OriginalsBucketName"],
         "destination_bucket": outputs["ThumbnailsBucketName"],
-        "object_key": f"demo/{photographs[0].name}",
+        "object_key": f"demo/{photographs[1].name}",
         "sizes": [{"width": 320, "height": 180}, {"width": 200, "height": 200}],
         "fit": "cover",
         "format": "webp",
     }
-    say(f"curl {settings.api} --json '{json.dumps(posted)}'")
+    say(f"curl {settings.api} -H 'Content-Type: application/json' -d '{json.dumps(posted)}'")
     _post(settings.api, posted)
 
     rows, thumbnails = _wait(settings, outputs["StateMachineArn"], before, len(photographs) + 1, say)
     _print_table(rows)
+    say("ms: from the start of the execution to its end; the first ones include a cold start of the function.")
     picture = folder / "thumbnails.png"
     _draw({photograph.name: photograph for photograph in photographs}, thumbnails, picture)
     expected = len(photographs) + len(posted["sizes"])
