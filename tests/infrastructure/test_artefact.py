@@ -141,6 +141,10 @@ def test_function_schema_and_packages_are_there_and_nothing_else(artefact: Path,
     assert {"bin", "tests", "boto3", "local"} & expected == set()
 
 
+def test_the_tests_of_packages_stay_behind(artefact: Path) -> None:
+    assert [path for path in artefact.rglob("*") if path.is_dir() and path.name in {"test", "tests"}] == []
+
+
 def test_the_function_is_the_one_of_the_repository(artefact: Path, function: str) -> None:
     folder = FOLDERS[function]
     ours = {path.name: path.read_bytes() for path in (ROOT / "functions" / folder).glob("*.py")}
