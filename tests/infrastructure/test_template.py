@@ -74,9 +74,16 @@ class TestUploads:
                     "Queue": arn("UploadsQueue"),
                     "BatchSize": 10,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "UploadConcurrency"}},
                 },
             }
         }
+
+    def test_the_concurrency_is_one_that_lambda_takes(self, template: dict[str, Any]) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
+        parameter = template["Parameters"]["UploadConcurrency"]
+
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
 
     def test_a_message_is_hidden_for_six_times_the_functions_timeout(self, resources: dict[str, Any]) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -325,6 +332,11 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["1x1", "9999x9999", "128x128,800x600", " 128x128 , 800x600 ", ",".join(["8x8"] * 16)],
         ["", "128", "0x1", "1x0", "10000x1", "128X128", "128x128,", ",128x128", "128x128;8x8", ",".join(["8x8"] * 17)],
     ),
+    "AlarmTopicArn": (
+        "",
+        ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
+        ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
+    ),
 }
 
 
@@ -337,6 +349,8 @@ class TestParameters:
             "ApiAuthorization": "AWS_IAM",
             "LogRetentionDays": 30,
             "Architecture": "arm64",
+            "UploadConcurrency": 5,
+            "AlarmTopicArn": "",
         }
 
     @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))
