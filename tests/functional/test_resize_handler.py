@@ -154,6 +154,7 @@ def test_metrics_of_a_success(resize: Function, s3: "S3Client", capsys: pytest.C
     assert definition["Dimensions"] == [["service"]]
     assert metrics["service"] == "resize"
     assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {
+        "ResizesStarted": "Count",
         "ThumbnailsWritten": "Count",
         "OriginalBytes": "Bytes",
         "DownloadTime": "Milliseconds",
