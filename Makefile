@@ -9,9 +9,6 @@ PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
 TOOLS := .tools/sam .tools/awscli .tools/ministack
 
-# LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
-export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS
-
 .PHONY: help
 help: ## List the commands
 	@echo "Thumbnails of pictures, on AWS or on this machine. Start with: make demo"
@@ -45,6 +42,11 @@ lint: setup ## Check style, types and template only
 unit: setup ## Run the tests that need no stack (about a minute)
 	@$(PYTEST) tests/unit tests/functional
 	@echo "Next: make test"
+
+.PHONY: fuzz
+SECONDS ?= 60
+fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
+	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
