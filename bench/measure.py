@@ -1,4 +1,4 @@
-# ruff: noqa: T201, PLC0415, S603 - a command that prints and starts its own workers; matplotlib is slow to import and needed last.
+# ruff: noqa: PLC0415, S603 - a command that prints and starts its own workers; matplotlib is slow to import and needed last.
 """Measure the engines side by side and write the table, the JSON and the chart. Called by bench/run.py."""
 
 import argparse
@@ -245,9 +245,7 @@ def _chart(rows: list[Row], path: Path) -> None:
 
     colours = {"ours": "#1b7f4d", "pyvips": "#8a8fb5", "tutorial": "#d3a15c"}
     sizes = [size for size in SIZES if any(row.size == size and row.ratio for row in rows)]
-    figure, axes = plt.subplots(
-        1, len(sizes), figsize=(5 * len(sizes), 6.5), squeeze=False, layout="constrained"
-    )
+    figure, axes = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 6.5), squeeze=False, layout="constrained")
     for axis, size in zip(axes[0], sizes, strict=True):
         names = list(dict.fromkeys(row.name for row in rows if row.size == size and row.ratio))[::-1]
         for offset, (engine, colour) in enumerate(colours.items()):
@@ -269,9 +267,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="the bench's own folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for benchmarks.md, .json and .png")
     parser.add_argument("--repetitions", type=int, default=11)
-    parser.add_argument(
-        "--classes", default="", help="only classes whose name contains one of these, comma-separated"
-    )
+    parser.add_argument("--classes", default="", help="only classes whose name contains one of these, comma-separated")
     parser.add_argument("--sizes", default="128,800,five")
     arguments = parser.parse_args()
     arguments.work = arguments.work.resolve()
@@ -317,9 +313,7 @@ def main() -> None:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

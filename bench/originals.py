@@ -42,7 +42,7 @@ def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
     for name, make in _CLASSES.items():
         path = folder / name
         if not path.exists():
-            print(f"making {name}", flush=True)  # noqa: T201 - takes a minute, and says so
+            print(f"making {name}", flush=True)
             path.write_bytes(make(photographs))
         paths[name] = path
     return paths

@@ -1,4 +1,4 @@
-# ruff: noqa: T201, S603 - a command that prints what it does, and runs tools by names it knows.
+# ruff: noqa: S603 - a command that prints what it does, and runs tools by names it knows.
 """Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick]``.
 
 Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the registries that
@@ -21,9 +21,7 @@ QUICK = ["--repetitions", "3", "--sizes", "128", "--classes", "jpeg-2mp,progress
 def main() -> int:
     """Set up what is missing, then measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="three classes, three runs, nothing written to docs/"
-    )
+    parser.add_argument("--quick", action="store_true", help="three classes, three runs, nothing written to docs/")
     arguments, passed = parser.parse_known_args()
     for tool in ("uv", "npm", "node", "apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:

@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415, T201 - a process imports its own engine only; it answers on stdout.
+# ruff: noqa: PLC0415 - a process imports its own engine only; it answers on stdout.
 """One engine process of the bench, driven by JSON lines on stdin.
 
 ::
@@ -73,9 +73,9 @@ def vips() -> Engine:
         loader = pyvips.Image.new_from_buffer(original, "").get("vips-loader")
         options = {"option_string": "n=-1"} if loader == "gifload_buffer" else {"output_profile": "srgb"}
         return [
-            pyvips.Image.thumbnail_buffer(
-                original, size, height=size, size="down", **options
-            ).write_to_buffer(savers[loader])
+            pyvips.Image.thumbnail_buffer(original, size, height=size, size="down", **options).write_to_buffer(
+                savers[loader]
+            )
             for size in sizes
         ]
 

@@ -202,9 +202,7 @@ def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dic
         while marker == 0xDB and at < end:
             size = 2 if original[at] >> 4 else 1
             places = range(at + 1, at + 1 + 5 * size, size)
-            steps[original[at] & 15] = [
-                int.from_bytes(original[each : each + size], "big") for each in places
-            ]
+            steps[original[at] & 15] = [int.from_bytes(original[each : each + size], "big") for each in places]
             at += 1 + 64 * size
     return steps
 
@@ -240,9 +238,7 @@ def _empty_scan(component: _Component) -> bytes:
     """
     # Fifteen codes of 4 bits for runs of 2**0 to 2**14 blocks that end (G.1.2.2, table G.1), as table 0.
     lengths = bytes([0, 0, 0, 15] + [0] * 12)
-    table = (
-        b"\xff\xc4" + (2 + 1 + 16 + 15).to_bytes(2, "big") + b"\x10" + lengths + bytes(range(0, 0xF0, 0x10))
-    )
+    table = b"\xff\xc4" + (2 + 1 + 16 + 15).to_bytes(2, "big") + b"\x10" + lengths + bytes(range(0, 0xF0, 0x10))
     header = b"\xff\xda\0\x08\x01" + bytes([component.identifier, 0, 1, 63, 0])
     bits = ""
     left = component.blocks

@@ -545,10 +545,7 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
     factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
     columns, rows = (right - left) / factor_x, (bottom - top) / factor_y
     kernel = Image.Resampling.LANCZOS
-    if (
-        columns * rows > _MANY_PIXELS
-        and min(columns / placement.width, rows / placement.height) >= _REDUCING_GAP
-    ):
+    if columns * rows > _MANY_PIXELS and min(columns / placement.width, rows / placement.height) >= _REDUCING_GAP:
         kernel = Image.Resampling.BICUBIC
     return stage.image.resize(size, kernel, box=(left, top, right, bottom), reducing_gap=_REDUCING_GAP)
 

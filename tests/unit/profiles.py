@@ -110,9 +110,7 @@ def _xyz_to_lab(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def _rgb(
-    name: str, primaries: tuple[tuple[float, float], ...], white: tuple[float, float], curve: bytes
-) -> bytes:
+def _rgb(name: str, primaries: tuple[tuple[float, float], ...], white: tuple[float, float], curve: bytes) -> bytes:
     columns = _primaries(primaries, white).T
     tags = {b"wtpt": _xyz(D50)}
     tags |= {key: _xyz(column) for key, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}

@@ -145,9 +145,7 @@ def test_opaque_alpha_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("background", "expected"), [((255, 255, 255), [255, 255, 255]), ((10, 200, 30), [10, 200, 30])]
 )
-def test_transparency_is_flattened_on_the_background(
-    background: tuple[int, int, int], expected: list[int]
-) -> None:
+def test_transparency_is_flattened_on_the_background(background: tuple[int, int, int], expected: list[int]) -> None:
     thumbnail = _make(encoded(CUT_OUT, "PNG"), format=OutputFormat.JPEG, background=background)[0]
     assert_near(_rgb(thumbnail)[28:32, 38:42], np.full((4, 4, 3), expected), 3)
 
@@ -256,9 +254,7 @@ def test_srgb_by_any_name_changes_nothing() -> None:
     assert tagged[0].data == _make(encoded(SCENE, "PNG"))[0].data
 
 
-@pytest.mark.parametrize(
-    "profile", [b"not a profile", profiles.display_p3()[:200], profiles.cmyk(), profiles.grey()]
-)
+@pytest.mark.parametrize("profile", [b"not a profile", profiles.display_p3()[:200], profiles.cmyk(), profiles.grey()])
 def test_a_profile_that_cannot_be_used_is_ignored_with_one_warning(profile: bytes) -> None:
     original = encoded(SCENE, "PNG", icc_profile=profile)
     result = make_thumbnails(original, Recipe((Box(80, 80), Box(40, 40))))
@@ -415,9 +411,7 @@ def test_what_a_frame_uncovers_is_transparent_again(source: str, wanted: OutputF
         pixels[disc] = [200, 40, 40, 255]
         frames.append(Image.fromarray(pixels))
     options = {"disposal": 2} if source == "GIF" else {"lossless": True}
-    original = encoded(
-        frames[0], source, save_all=True, append_images=frames[1:], duration=90, loop=0, **options
-    )
+    original = encoded(frames[0], source, save_all=True, append_images=frames[1:], duration=90, loop=0, **options)
     image = _open(_make(original, Box(90, 90), format=wanted)[0])
     for index in range(3):
         image.seek(index)
@@ -476,9 +470,7 @@ def test_too_many_bytes() -> None:
         (Recipe((Box(800, 800), Box(700, 700)), Fit.FILL), 1_130_000, 1_000_000, "output pixels"),
     ],
 )
-def test_too_much_output_is_refused_before_anything_is_read(
-    recipe: Recipe, amount: int, limit: int, unit: str
-) -> None:
+def test_too_much_output_is_refused_before_anything_is_read(recipe: Recipe, amount: int, limit: int, unit: str) -> None:
     limits = Limits(max_outputs=3, max_output_side=2000, max_output_pixels=1_000_000)
     for call in (lambda: check_recipe(recipe, limits), lambda: make_thumbnails(b"?", recipe, limits)):
         with pytest.raises(errors.OutputTooLargeError) as caught:
@@ -500,17 +492,10 @@ def _bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few dozen bytes that claims to be huge."""
 
     def chunk(name: bytes, payload: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
-        )
+        return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(9)))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(("width", "height"), [(13_000, 13_000), (50_000, 50_000), (2**31 - 1, 2**31 - 1)])
@@ -549,9 +534,7 @@ def test_too_many_pixels_in_all_frames() -> None:
 # ---- bad input
 
 
-@pytest.mark.parametrize(
-    "original", [b"\0", b"hello", b"BM hello, I am a letter", b"RIFF\0\0\0\0AVI ", b"GIF88a"]
-)
+@pytest.mark.parametrize("original", [b"\0", b"hello", b"BM hello, I am a letter", b"RIFF\0\0\0\0AVI ", b"GIF88a"])
 def test_not_an_image(original: bytes) -> None:
     with pytest.raises(errors.NotAnImageError):
         _make(original)

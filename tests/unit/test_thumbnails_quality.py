@@ -28,9 +28,7 @@ def _png_16_bit(samples: NDArray[np.uint16], colour_type: int) -> bytes:
     raw = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1).tobytes()
 
     def chunk(name: bytes, payload: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
-        )
+        return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
     header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour_type, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(raw, 1))
@@ -205,9 +203,7 @@ def test_alpha_edges_have_no_halo(format: str) -> None:
     assert deviation <= tolerance, f"colour at the edge is off by {deviation}, allowed {tolerance}"
 
 
-@pytest.mark.parametrize(
-    "name", ["jpeg-grey", "png-grey", "png-16-bit-grey", "tiff-16-bit-grey", "png-1-bit"]
-)
+@pytest.mark.parametrize("name", ["jpeg-grey", "png-grey", "png-16-bit-grey", "tiff-16-bit-grey", "png-1-bit"])
 @pytest.mark.parametrize("profile", [None, profiles.grey()])
 def test_grey_stays_grey(name: str, profile: bytes | None) -> None:
     original = ORIGINALS[name]()
