@@ -91,6 +91,7 @@ class Row:
     size: str
     engine: str
     seconds: float | None = None
+    cpu_seconds: float | None = None
     ratio: float | None = None
     bytes: int | None = None
     ssim: float | None = None
@@ -109,12 +110,13 @@ def measure(name: str, path: Path, size: str, packages: Path, repetitions: int) 
     for worker in workers.values():
         worker.close()
     for engine in able:
-        rows[engine].seconds = statistics.median(times[engine])
+        rows[engine].seconds = statistics.median(answer["seconds"] for answer in times[engine])
+        rows[engine].cpu_seconds = statistics.median(answer["cpu_seconds"] for answer in times[engine])
         rows[engine].repetitions = len(times[engine])
         rows[engine].peak_mb = _peak(engine, path, size, packages)
-    peer = rows[PEER].seconds
+    peer = rows[PEER].cpu_seconds
     for row in rows.values():
-        row.ratio = row.seconds / peer if row.seconds and peer else None
+        row.ratio = row.cpu_seconds / peer if row.cpu_seconds and peer else None
     return list(rows.values())
 
 
@@ -135,16 +137,16 @@ def _check(worker: Worker, row: Row, path: Path) -> Row:
     return row
 
 
-def _race(workers: dict[str, Worker], sides: list[int], repetitions: int) -> dict[str, list[float]]:
-    """Return the seconds of every run, the engines taking turns."""
-    times: dict[str, list[float]] = {engine: [] for engine in workers}
+def _race(workers: dict[str, Worker], sides: list[int], repetitions: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the answer of every run, the engines taking turns."""
+    times: dict[str, list[dict[str, Any]]] = {engine: [] for engine in workers}
     start = time.monotonic()
     for repetition in range(repetitions):
         if repetition >= FEWEST and time.monotonic() - start > SECONDS:
             break
         # Every other round backwards, so that nobody always follows the same engine.
         for engine in workers if repetition % 2 else reversed(workers):
-            times[engine].append(workers[engine].ask(do="make", sizes=sides)["seconds"])
+            times[engine].append(workers[engine].ask(do="make", sizes=sides))
     return times
 
 
@@ -209,15 +211,16 @@ def _on_white(frame: Image.Image, reference: np.ndarray) -> np.ndarray:
 def _table(rows: list[Row]) -> str:
     """Return the table as Markdown: times, ratio to sharp, bytes, SSIM and memory of each engine."""
     lines = [
-        "| class | to | engine | ms | ÷ sharp | KB | SSIM | peak MB |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        "| class | to | engine | ms | CPU ms | ÷ sharp | KB | SSIM | peak MB |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         if row.seconds is None:
-            lines.append(f"| {row.name} | {row.size} | {row.engine} | - | - | - | - | - |")
+            lines.append(f"| {row.name} | {row.size} | {row.engine} | - | - | - | - | - | - |")
             continue
         cells = [
             f"{row.seconds * 1e3:.1f}",
+            f"{row.cpu_seconds * 1e3:.1f}",
             f"{row.ratio:.2f}" if row.ratio else "-",
             f"{row.bytes / 1e3:.1f}" if row.bytes else "-",
             f"{row.ssim:.4f}" if row.ssim else "-",
@@ -256,7 +259,7 @@ def _chart(rows: list[Row], path: Path) -> None:
         axis.set_yticks(range(len(names)), names)
         axis.set_xlim(0, 3)
         axis.set_title({"five": "five sizes at once"}.get(size, f"to {size} pixels"))
-        axis.set_xlabel("time ÷ sharp's (left of the line is faster)")
+        axis.set_xlabel("processor time ÷ sharp's (left of the line is faster)")
     axes[0][0].legend(loc="lower right")
     figure.savefig(path, dpi=80)
 
@@ -273,6 +276,7 @@ def main() -> None:
     arguments.work = arguments.work.resolve()
     originals = make_originals(arguments.work / "photographs", arguments.work / "originals")
     wanted = arguments.classes.split(",")
+    arguments.output.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for file, path in originals.items():
         name = Path(file).stem
@@ -286,29 +290,33 @@ def main() -> None:
             for row in measured:
                 print(_table([row]).splitlines()[-1] + (f" {row.error}" if row.error else ""), flush=True)
         _references.clear()
+        _write(rows, arguments.output, arguments.repetitions)
+    _chart(rows, arguments.output / "benchmarks.png")
+    print(f"Next: read {arguments.output / 'benchmarks.md'}.")
+
+
+def _write(rows: list[Row], folder: Path, repetitions: int) -> None:
+    """Write what is measured so far as JSON and as a page."""
     means = _means(rows)
     summary = ", ".join(f"{engine} {mean:.2f}" for engine, mean in means.items())
-    print(f"Geometric mean of time ÷ sharp's: {summary}")
-    arguments.output.mkdir(parents=True, exist_ok=True)
     report = {
         "machine": {
             "processor": _processor(),
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
         },
-        "repetitions": arguments.repetitions,
+        "repetitions": repetitions,
         "geometric_mean": means,
         "rows": [asdict(row) for row in rows],
     }
-    (arguments.output / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
     heading = (
-        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of "
-        f"{arguments.repetitions} interleaved runs on {_processor()}.\n\n"
-        f"Geometric mean of time ÷ sharp's: {summary}.\n\n![time ÷ sharp's](benchmarks.png)\n\n"
+        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of up "
+        f"to {repetitions} interleaved runs on {_processor()} at a load of {os.getloadavg()[0]:.1f}. "
+        f"The ratio is that of processor time.\n\nGeometric mean ÷ sharp: {summary}.\n\n"
+        "![time ÷ sharp](benchmarks.png)\n\n"
     )
-    (arguments.output / "benchmarks.md").write_text(heading + _table(rows) + "\n")
-    _chart(rows, arguments.output / "benchmarks.png")
-    print(f"Next: read {arguments.output / 'benchmarks.md'}.")
+    (folder / "benchmarks.md").write_text(heading + _table(rows) + "\n")
 
 
 def _processor() -> str:

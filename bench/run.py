@@ -1,8 +1,8 @@
 # ruff: noqa: S603 - a command that prints what it does, and runs tools by names it knows.
 """Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick]``.
 
-Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the registries that
-these tools are set up for.
+Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the
+registries that these tools are set up for.
 """
 
 import argparse

@@ -273,8 +273,9 @@ _STREAMED_FROM = 1_000_000
 _DCT_HEADROOM = 1.2
 # The box filter that goes before the kernel leaves at least this many pixels for each one wanted.
 _REDUCING_GAP = 1.5
-# From that many pixels on, where there are enough for each one wanted, the bicubic kernel is near enough.
-_MANY_PIXELS = 1_200_000
+# From that many pixels on, where there are enough for each one wanted, the bicubic kernel is near enough and
+# a third cheaper. Below, a JPEG of 2 megapixels shrunk to 800 pixels would fall 0.005 of SSIM behind sharp's.
+_MANY_PIXELS = 4_000_000
 # Resampling a resampled picture again does not show when it was this much larger.
 _STAGE_HEADROOM = 1.5
 # Of the floating-point arithmetic of regions, pixels.
