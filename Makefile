@@ -29,9 +29,14 @@ down: ## End the local stack
 status: ## Say whether the local stack runs, and where things are
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local status; else echo "The local stack was never set up. Next: make up"; exit 1; fi
 
+# One worker a core, a file to a worker: what a file sets up once is set up once. The stacks of tests/e2e would only
+# take the processor from one another.
+IN_PARALLEL := --numprocesses auto --dist loadfile
+
 .PHONY: test lint unit
 test: setup lint ## Check style, types and template, then run every test (what CI runs)
-	@$(PYTEST) tests
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
+	@$(PYTEST) tests/e2e
 	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
 lint: setup ## Check style, types and template only
 	@.venv/bin/ruff check --quiet .
@@ -39,14 +44,18 @@ lint: setup ## Check style, types and template only
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
-unit: setup ## Run the tests that need no stack (about a minute)
-	@$(PYTEST) tests/unit tests/functional
+unit: setup ## Run the tests that need no stack (a few minutes)
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
 
 .PHONY: fuzz
 SECONDS ?= 60
 fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
 	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
+
+.PHONY: bench
+bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one)
+	@$(PYTHON_RUN) bench/run.py $(BENCH)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
