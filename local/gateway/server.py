@@ -126,14 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
         )
         response = self.server.api.answer(request)
         self._send(response)
-        entry = {
+        entry = response.access or {
             "requestId": request.request_id,
             "httpMethod": request.method,
             "path": request.path,
             "status": response.status,
             "latencyMs": round((time.perf_counter() - started) * 1000, 1),
         }
-        self.server.log(entry | ({"reason": response.reason} if response.reason else {}))
+        self.server.log({**entry, **({"reason": response.reason} if response.reason else {})})
 
     # The names that http.server calls.
     do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer  # noqa: N815
