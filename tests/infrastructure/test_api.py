@@ -1,0 +1,91 @@
+"""The API as it is deployed, and the contract that is published of it."""
+
+import json
+from typing import Any
+
+from local.openapi import PATH, contract
+from tests.deployed import read_schema, read_template
+
+ALL_STATUSES = {"403", "413", "415", "429", "500", "502", "503", "504"}
+
+
+def api() -> dict[str, Any]:
+    properties: dict[str, Any] = read_template()["Resources"]["ResizeApi"]["Properties"]
+    return properties
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    policies = read_template()["Resources"][role]["Properties"]["Policies"]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def test_the_published_contract_is_current() -> None:
+    assert json.loads(PATH.read_text(encoding="utf-8")) == contract(), "Run: make openapi"
+
+
+def test_the_contract_is_plain_and_complete() -> None:
+    document = contract()
+    assert "x-amazon" not in json.dumps(document)
+    assert "Fn::" not in json.dumps(document)
+    assert {f"{method} {path}" for path, item in document["paths"].items() for method in item} == {
+        "post /resize",
+        "get /executions/{executionId}",
+    }
+    schema = {key: value for key, value in read_schema().items() if key != "$schema"}
+    assert document["components"]["schemas"]["ResizeRequest"] == schema
+
+
+def test_every_operation_says_how_it_may_be_refused() -> None:
+    document = contract()
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert set(operation["responses"]) >= ALL_STATUSES
+            assert operation["security"] == [{"sigv4": []}]
+
+
+def test_headers_that_are_mapped_are_declared() -> None:
+    """API Gateway refuses to import a mapping to a header that the method response does not declare."""
+    for path, item in api()["DefinitionBody"]["paths"].items():
+        for method, declared in item.items():
+            operation = declared["Fn::If"][1] if "Fn::If" in declared else declared
+            for response in operation["x-amazon-apigateway-integration"]["responses"].values():
+                headers = operation["responses"][response["statusCode"]].get("headers", {})
+                mapped = {name.removeprefix("method.response.header.") for name in response["responseParameters"]}
+                assert mapped <= set(headers), (path, method)
+
+
+def test_the_role_of_the_api_may_do_two_things_with_one_state_machine() -> None:
+    may = {statement["Action"]: statement["Resource"] for statement in statements("ResizeApiRole")}
+    assert set(may) == {"states:StartExecution", "states:DescribeExecution"}
+    assert may["states:StartExecution"] == {"Ref": "ImageResizeStateMachine"}
+    assert may["states:DescribeExecution"]["Fn::Sub"].endswith(":execution:${ImageResizeStateMachine.Name}:*")
+
+
+def test_the_stage_throttles_and_measures() -> None:
+    assert api()["MethodSettings"] == [
+        {
+            "ResourcePath": "/*",
+            "HttpMethod": "*",
+            "MetricsEnabled": True,
+            "ThrottlingRateLimit": {"Ref": "ApiRateLimit"},
+            "ThrottlingBurstLimit": {"Ref": "ApiBurstLimit"},
+        }
+    ]
+
+
+def test_the_access_log_names_request_execution_latency_and_reason() -> None:
+    logged = json.loads(api()["AccessLogSetting"]["Fn::If"][1]["Format"])
+    assert logged["requestId"] == "$context.requestId"
+    assert logged["executionName"] == "$context.requestOverride.header.executionName"
+    assert logged["latencyMs"] == "$context.responseLatency"
+    assert logged["errorReason"] == "$context.error.validationErrorString"
+
+
+def test_nothing_is_logged_where_the_account_has_no_role_for_it() -> None:
+    resources = read_template()["Resources"]
+    assert api()["AccessLogSetting"]["Fn::If"][0] == resources["ResizeApiLogs"]["Condition"] == "ApiIsLogged"
+    # The stage refers to the log group and the log group to the account's setting, so that the setting comes first.
+    assert json.dumps(resources["ResizeApiLogs"]["Properties"]["Tags"]).count("ApiLogsAccount") == 1
+    for name in ("ApiLogsAccount", "ApiLogsRole"):
+        assert resources[name]["Condition"] == "ApiLogsRoleIsNew"
+        assert resources[name]["DeletionPolicy"] == "Retain"
