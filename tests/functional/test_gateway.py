@@ -665,7 +665,7 @@ def test_unknown_routes_are_not_found(
     assert aws.calls == []
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
 @pytest.mark.parametrize(("path", "allowed"), [("/prod/resize", "POST"), ("/prod/executions/x", "GET")])
 def test_other_methods_are_not_allowed(gateway: Client, aws: Behaviour, method: str, path: str, allowed: str) -> None:
     reply = gateway.send(method, path)
@@ -682,10 +682,9 @@ def test_another_stage_asks_for_a_token_as_api_gateway_does(gateway: Client, aws
     assert aws.calls == []
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("BREW", "/prod", 501), ("GET", "/" + "x" * 70_000, 414)])
-def test_what_is_no_request_is_refused_as_json(gateway: Client, method: str, path: str, status: int) -> None:
-    reply = gateway.send(method, path)
-    assert (reply.status, list(reply.json)) == (status, ["message"])
+def test_what_is_no_request_is_refused_as_json(gateway: Client) -> None:
+    reply = gateway.send("GET", "/" + "x" * 70_000)
+    assert (reply.status, list(reply.json)) == (414, ["message"])
 
 
 def test_a_path_without_the_method_does_not_fall_through_to_a_wider_one(
