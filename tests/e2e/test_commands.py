@@ -59,6 +59,11 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert status.returncode == 0
     assert f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/resize" in status.stdout
 
+    load = make("load", ports | {"LOAD_CLIENTS": "4", "LOAD_SECONDS": "3"})
+    assert load.returncode == 0, load.stdout + load.stderr
+    assert "Response time percentiles" in load.stdout
+    assert make("load", ports | {"LOAD_CLIENTS": "1000"}).returncode == 2
+
     again = make("up", ports | {"LOCAL_PARAMETERS": "ApiAuthorization=AWS_IAM"})
     assert again.returncode == 0, again.stdout + again.stderr
     url = f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/executions/unknown"

@@ -1,6 +1,7 @@
 """The API as it is deployed, and the contract that is published of it."""
 
 import json
+import re
 from typing import Any
 
 from local.openapi import PATH, contract
@@ -89,3 +90,19 @@ def test_nothing_is_logged_where_the_account_has_no_role_for_it() -> None:
     for name in ("ApiLogsAccount", "ApiLogsRole"):
         assert resources[name]["Condition"] == "ApiLogsRoleIsNew"
         assert resources[name]["DeletionPolicy"] == "Retain"
+
+
+def test_whatever_the_gateway_refuses_has_one_shape() -> None:
+    responses = api()["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(responses)
+    for kind, response in responses.items():
+        body = json.loads(response["responseTemplates"]["application/json"])
+        assert list(body) == ["error", "message"], kind
+        # Other variables of $context.error tell of callers, accounts and roles.
+        assert set(re.findall(r"\$[\w.]+", json.dumps(body))) <= {"$context.error.validationErrorString"}, kind
+
+
+def test_who_is_throttled_learns_how_long_to_wait() -> None:
+    response = api()["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]["THROTTLED"]
+    assert response["statusCode"] == "429"
+    assert response["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
