@@ -104,5 +104,5 @@ def test_whatever_the_gateway_refuses_has_one_shape() -> None:
 
 def test_who_is_throttled_learns_how_long_to_wait() -> None:
     response = api()["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]["THROTTLED"]
-    assert response["statusCode"] == "429"
+    assert response["statusCode"] == 429
     assert response["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
