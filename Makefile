@@ -9,9 +9,6 @@ PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
 TOOLS := .tools/sam .tools/awscli .tools/ministack
 
-# LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
-export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS LOAD_CLIENTS LOAD_SECONDS
-
 .PHONY: help
 help: ## List the commands
 	@echo "Thumbnails of pictures, on AWS or on this machine. Start with: make demo"
@@ -52,6 +49,11 @@ openapi: setup ## Write the contract of the API, docs/openapi.json, out of templ
 	@echo "Next: make test"
 load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
 	@$(PYTHON_RUN) -m local.load
+
+.PHONY: fuzz
+SECONDS ?= 60
+fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
+	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
