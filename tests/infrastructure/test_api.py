@@ -15,11 +15,6 @@ def api() -> dict[str, Any]:
     return properties
 
 
-def statements(role: str) -> list[dict[str, Any]]:
-    policies = read_template()["Resources"][role]["Properties"]["Policies"]
-    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
-
-
 def test_the_published_contract_is_current() -> None:
     assert json.loads(PATH.read_text(encoding="utf-8")) == contract(), "Run: make openapi"
 
@@ -53,13 +48,6 @@ def test_headers_that_are_mapped_are_declared() -> None:
                 headers = operation["responses"][response["statusCode"]].get("headers", {})
                 mapped = {name.removeprefix("method.response.header.") for name in response["responseParameters"]}
                 assert mapped <= set(headers), (path, method)
-
-
-def test_the_role_of_the_api_may_do_two_things_with_one_state_machine() -> None:
-    may = {statement["Action"]: statement["Resource"] for statement in statements("ResizeApiRole")}
-    assert set(may) == {"states:StartExecution", "states:DescribeExecution"}
-    assert may["states:StartExecution"] == {"Ref": "ImageResizeStateMachine"}
-    assert may["states:DescribeExecution"]["Fn::Sub"].endswith(":execution:${ImageResizeStateMachine.Name}:*")
 
 
 def test_the_stage_throttles_and_measures() -> None:

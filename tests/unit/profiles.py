@@ -52,14 +52,17 @@ def cmyk() -> bytes:
     """Return a press of invented, dull inks: a lookup table from 9 steps of each ink to Lab."""
     steps = np.linspace(0, 1, 9)
     cyan, magenta, yellow, black = np.meshgrid(steps, steps, steps, steps, indexing="ij")
-    linear = np.stack(
-        [
-            (1 - 0.95 * cyan) * (1 - 0.10 * magenta) * (1 - 0.02 * yellow),
-            (1 - 0.30 * cyan) * (1 - 0.90 * magenta) * (1 - 0.05 * yellow),
-            (1 - 0.15 * cyan) * (1 - 0.35 * magenta) * (1 - 0.90 * yellow),
-        ],
-        axis=-1,
-    ) * (1 - 0.97 * black)[..., None]
+    linear = (
+        np.stack(
+            [
+                (1 - 0.95 * cyan) * (1 - 0.10 * magenta) * (1 - 0.02 * yellow),
+                (1 - 0.30 * cyan) * (1 - 0.90 * magenta) * (1 - 0.05 * yellow),
+                (1 - 0.15 * cyan) * (1 - 0.35 * magenta) * (1 - 0.90 * yellow),
+            ],
+            axis=-1,
+        )
+        * (1 - 0.97 * black)[..., None]
+    )
     lab = _xyz_to_lab(linear @ _primaries(SRGB_XY, D65_XY).T)
     table = np.clip(np.round(lab * [2.55, 1, 1] + [0, 128, 128]), 0, 255).astype(np.uint8)
     identity = bytes(range(256))
@@ -107,9 +110,7 @@ def _xyz_to_lab(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def _rgb(
-    name: str, primaries: tuple[tuple[float, float], ...], white: tuple[float, float], curve: bytes
-) -> bytes:
+def _rgb(name: str, primaries: tuple[tuple[float, float], ...], white: tuple[float, float], curve: bytes) -> bytes:
     columns = _primaries(primaries, white).T
     tags = {b"wtpt": _xyz(D50)}
     tags |= {key: _xyz(column) for key, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
