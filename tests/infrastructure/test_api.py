@@ -77,7 +77,7 @@ def test_nothing_is_logged_where_the_account_has_no_role_for_it() -> None:
     assert json.dumps(resources["ResizeApiLogs"]["Properties"]["Tags"]).count("ApiLogsAccount") == 1
     for name in ("ApiLogsAccount", "ApiLogsRole"):
         assert resources[name]["Condition"] == "ApiLogsRoleIsNew"
-        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_whatever_the_gateway_refuses_has_one_shape() -> None:
