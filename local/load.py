@@ -43,8 +43,8 @@ def main() -> int:
 
 
 def _check(stack: Stack) -> None:
-    if not stack.is_up():
-        raise StackError("The local stack is not running. Start it with: make up")
+    if missing := stack.missing():
+        raise StackError(f"The local stack is not up: {' and '.join(missing)} not running. Start it with: make up")
     if stack.settings.parameters["ApiAuthorization"] != "NONE":
         raise StackError("The clients of make load do not sign: use a stack with ApiAuthorization=NONE.")
 
