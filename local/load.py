@@ -39,7 +39,14 @@ def main() -> int:
         "LOAD_KEY": key,
     }
     print(f"{clients} clients for {seconds} seconds against http://127.0.0.1:{settings.api_port} …", flush=True)
-    return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode  # noqa: S603 - ours
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        command,
+        env={**os.environ, **environment},
+        # Locust prints its figures there, and they are what was asked for.
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode
 
 
 def _check(stack: Stack) -> None:
