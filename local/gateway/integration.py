@@ -1,12 +1,14 @@
-"""The ``aws`` integration: one action of one AWS service, called as the integration's own role.
+"""What an operation is integrated with: an action of an AWS service, called as a role, or nothing (``mock``).
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-integration-types.html
 """
 
 import datetime as dt
+import json
 import re
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,15 +128,15 @@ class ServiceAction:
     headers: dict[str, str]
     http: URLLib3Session
 
-    def call(self, body: bytes) -> ServiceAnswer:
-        """Call the action with a body and return the raw answer.
+    def call(self, body: bytes, headers: Mapping[str, str]) -> ServiceAnswer:
+        """Call the action with a body and more headers, and return the raw answer.
 
         Raises
         ------
         RefusalError
             The role may not be assumed, or the service does not answer.
         """
-        request = AWSRequest("POST", self.url, data=body, headers=self.headers)
+        request = AWSRequest("POST", self.url, data=body, headers={**headers, **self.headers})
         try:
             SigV4Auth(self.services.credentials(self.role), self.signing_name, self.region).add_auth(request)
             answer = self.http.send(request.prepare())
@@ -145,3 +147,24 @@ class ServiceAction:
             raise RefusalError("INTEGRATION_FAILURE", detail=str(error)) from error
         except (ClientError, BotoCoreError) as error:
             raise RefusalError("API_CONFIGURATION_ERROR", detail=f"{self.role}: {error}") from error
+
+
+class MockAction:
+    """The ``mock`` integration: answers with the ``statusCode`` that the request template gives, and no body.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
+    """
+
+    def call(self, body: bytes, headers: Mapping[str, str]) -> ServiceAnswer:
+        """Answer with the status that the body names.
+
+        Raises
+        ------
+        RefusalError
+            The body is not ``{"statusCode": …}``.
+        """
+        del headers
+        try:
+            return ServiceAnswer(int(json.loads(body)["statusCode"]), {}, b"")
+        except (ValueError, TypeError, KeyError) as error:
+            raise RefusalError("API_CONFIGURATION_ERROR", detail="the mock integration got no statusCode") from error

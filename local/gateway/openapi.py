@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.gateway.integration import TIMEOUT_SECONDS, AwsServices, ServiceAction
+from local.gateway.access_log import AccessLog
+from local.gateway.integration import TIMEOUT_SECONDS, AwsServices, MockAction, ServiceAction
 from local.gateway.request import Request, build_context
 from local.gateway.responses import GatewayResponses, UnsupportedError, static_headers
 from local.gateway.stack import DeployedApi
@@ -84,7 +85,7 @@ class Operation:
     validators: Mapping[str, BodyValidator]
     passthrough: str
     request_templates: Mapping[str, MappingTemplate]
-    action: ServiceAction
+    action: ServiceAction | MockAction
     responses: tuple[IntegrationResponse, ...]
 
     def response_to(self, status: int) -> IntegrationResponse | None:
@@ -105,6 +106,7 @@ class Definition:
 
     operations: tuple[Operation, ...]
     gateway_responses: GatewayResponses
+    access_log: AccessLog | None
 
 
 def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
@@ -133,7 +135,11 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
         raise UnsupportedError("The document has no operations to serve.")
     declared = api.body.get("x-amazon-apigateway-gateway-responses", {})
     operations.sort(key=_precedence)
-    return Definition(tuple(operations), GatewayResponses(declared, compiler.context, api.variables))
+    return Definition(
+        operations=tuple(operations),
+        gateway_responses=GatewayResponses(declared, compiler.context, api.variables),
+        access_log=AccessLog(api.access_log_format, compiler.context) if api.access_log_format else None,
+    )
 
 
 def _precedence(operation: Operation) -> list[int]:
@@ -169,8 +175,10 @@ class _Compiler:
             raise UnsupportedError(f"{where} has no x-amazon-apigateway-integration.")
         if unknown := integration.keys() - _INTEGRATION_KEYS:
             raise UnsupportedError(f"The integration of {where} has {', '.join(sorted(unknown))}, which is not known.")
-        if integration.get("type", "").lower() != "aws":
-            raise UnsupportedError(f"The integration of {where} has type {integration.get('type')}; only aws is known.")
+        if integration.get("type", "").lower() not in ("aws", "mock"):
+            raise UnsupportedError(
+                f"The integration of {where} has type {integration.get('type')}; aws and mock are known."
+            )
         passthrough = integration.get("passthroughBehavior", "when_no_match").lower()
         if passthrough not in _PASSTHROUGH:
             raise UnsupportedError(f"The integration of {where} has the unknown passthroughBehavior {passthrough}.")
@@ -189,10 +197,12 @@ class _Compiler:
             },
             passthrough=passthrough,
             request_templates={
-                media_type.lower(): self._template(text, f"The request template of {where}")
+                media_type.lower(): self._template(text, f"The request template of {where}", "requestOverride")
                 for media_type, text in integration.get("requestTemplates", {}).items()
             },
-            action=self._services.action(integration.get("uri", ""), integration.get("credentials", ""), timeout),
+            action=MockAction()
+            if integration["type"].lower() == "mock"
+            else self._services.action(integration.get("uri", ""), integration.get("credentials", ""), timeout),
             responses=self._responses(integration.get("responses", {}), where),
         )
 
@@ -206,7 +216,7 @@ class _Compiler:
             raise UnsupportedError(f"{where} names the request validator {name}, which the document does not hold.")
         return bool(validator.get("validateRequestBody")), bool(validator.get("validateRequestParameters"))
 
-    def _template(self, source: str, name: str, *, overrides: bool = False) -> MappingTemplate:
+    def _template(self, source: str, name: str, overrides: str) -> MappingTemplate:
         return MappingTemplate(
             source, name=name, context=self.context, stage_variables=self._api.variables, overrides=overrides
         )
@@ -227,7 +237,7 @@ class _Compiler:
                     status=int(response["statusCode"]),
                     headers=static_headers(response.get("responseParameters", {}), _HEADER_PREFIX, place),
                     templates={
-                        media_type: self._template(text, place, overrides=True)
+                        media_type: self._template(text, place, "responseOverride")
                         for media_type, text in response.get("responseTemplates", {}).items()
                     },
                 )

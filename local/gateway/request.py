@@ -59,12 +59,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the client; ``reason`` is for the access log only."""
+    """What goes back to the client; ``reason`` and ``access`` are for the access log only."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     reason: str = ""
+    access: Mapping[str, Any] = field(default_factory=dict)
 
 
 def path_parameters(template: str, segments: list[str]) -> dict[str, str] | None:
@@ -100,6 +101,7 @@ def build_context(api: DeployedApi, request: Request, resource_path: str) -> dic
         "path": request.path,
         "protocol": request.protocol,
         "requestId": request.request_id,
+        "requestOverride": {"header": {}},
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", received),
         "requestTimeEpoch": int(request.received * 1000),
         "resourcePath": resource_path,

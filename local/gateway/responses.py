@@ -129,14 +129,7 @@ class GatewayResponses:
         )
 
     def _variables(self, context: Mapping[str, Any], refusal: RefusalError) -> dict[str, Any]:
-        error = {
-            "message": refusal.message,
-            "messageString": json.dumps(refusal.message),
-            "responseType": refusal.response_type,
-            # Escaped for a JSON string but not quoted: templates put it between quotes of their own.
-            "validationErrorString": json.dumps(refusal.detail)[1:-1],
-        }
-        return {"context": {**context, "error": error}, "stageVariables": self._stage_variables}
+        return {"context": {**context, "error": error_variables(refusal)}, "stageVariables": self._stage_variables}
 
     def _substitute(self, template: str, variables: Mapping[str, Any], kind: str) -> str:
         """Replace variables. Gateway responses are not Velocity: nothing else in them is special."""
@@ -150,6 +143,17 @@ class GatewayResponses:
             return str(value)
 
         return _VARIABLE.sub(replace, template)
+
+
+def error_variables(refusal: RefusalError) -> dict[str, str]:
+    """Give ``$context.error`` of a refusal."""
+    return {
+        "message": refusal.message,
+        "messageString": json.dumps(refusal.message),
+        "responseType": refusal.response_type,
+        # Escaped for a JSON string but not quoted: templates put it between quotes of their own.
+        "validationErrorString": json.dumps(refusal.detail)[1:-1],
+    }
 
 
 def static_headers(declared: Mapping[str, str], prefix: str, where: str) -> dict[str, str]:

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 from typing import Any, TextIO
@@ -126,17 +128,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
         response = self.server.api.answer(request)
         self._send(response)
-        entry = {
+        entry = response.access or {
             "requestId": request.request_id,
             "httpMethod": request.method,
             "path": request.path,
             "status": response.status,
             "latencyMs": round((time.perf_counter() - started) * 1000, 1),
         }
-        self.server.log(entry | ({"reason": response.reason} if response.reason else {}))
+        self.server.log({**entry, **({"reason": response.reason} if response.reason else {})})
 
-    # The names that http.server calls.
-    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer  # noqa: N815
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Let every method through, whatever its name: the API says which it has. http.server looks for do_<METHOD>."""
+        if name.startswith("do_"):
+            return self._answer
+        raise AttributeError(name)
 
     def _body(self, length: int) -> bytes | None:
         if length <= MAX_BODY_BYTES:
@@ -157,6 +162,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, such as a header without end, as JSON and not as a page of HTML."""
+        del explain
+        self.close_connection = True
+        words = message or self.responses[HTTPStatus(code)][0]
+        self._send(Response(code, {"Content-Type": "application/json"}, json.dumps({"message": words}).encode()))
 
     def version_string(self) -> str:
         """Name the server in the Server header."""

@@ -29,6 +29,8 @@ class DeployedApi:
         The stage variables.
     api_id, account_id, region
         What ``$context`` tells about them.
+    access_log_format
+        Format of the stage's access log; empty when it has none.
     """
 
     body: dict[str, Any]
@@ -37,6 +39,7 @@ class DeployedApi:
     api_id: str
     account_id: str
     region: str
+    access_log_format: str = ""
 
 
 def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> DeployedApi:
@@ -71,7 +74,7 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
         physical_ids={item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources},
         stack_name=stack_name,
         stack_id=stack["StackId"],
-        attribute=_attribute_reader(session, endpoint),
+        attribute=_attribute_reader(session, endpoint, stack["StackId"]),
     )
     api_name, api = _only(template, stack_name, "AWS::ApiGateway::RestApi", lambda properties: "Body" in properties)
     _, stage = _only(
@@ -87,6 +90,7 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
         api_id=intrinsics.resolve({"Ref": api_name}),
         account_id=intrinsics.pseudo["AWS::AccountId"],
         region=intrinsics.pseudo["AWS::Region"],
+        access_log_format=(intrinsics.resolve(stage.get("AccessLogSetting")) or {}).get("Format", ""),
     )
 
 
@@ -103,7 +107,7 @@ def _only(
     return found[0]
 
 
-def _attribute_reader(session: Session, endpoint: str) -> Callable[[str, str, str], str]:
+def _attribute_reader(session: Session, endpoint: str, stack_id: str) -> Callable[[str, str, str], str]:
     def read(kind: str, physical_id: str, attribute: str) -> str:
         match (kind, attribute):
             case ("AWS::IAM::Role", "Arn"):
@@ -114,6 +118,9 @@ def _attribute_reader(session: Session, endpoint: str) -> Callable[[str, str, st
                 return str(functions.get_function_configuration(FunctionName=physical_id)["FunctionArn"])
             case ("AWS::StepFunctions::StateMachine", "Arn"):
                 return physical_id
+            case ("AWS::Logs::LogGroup", "Arn"):
+                _, partition, _, region, account, _ = stack_id.split(":", 5)
+                return f"arn:{partition}:logs:{region}:{account}:log-group:{physical_id}:*"
             case _:
                 raise StackError(f"Fn::GetAtt {attribute} of a {kind} is not known to the local gateway.")
 

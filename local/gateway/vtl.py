@@ -68,7 +68,7 @@ class MappingTemplate:
     stage_variables
         Names that ``$stageVariables`` has.
     overrides
-        Whether the template may set ``$context.responseOverride``.
+        What of ``$context`` the template may set: ``requestOverride``, ``responseOverride`` or nothing.
 
     Raises
     ------
@@ -84,9 +84,10 @@ class MappingTemplate:
         name: str,
         context: Mapping[str, Any],
         stage_variables: Collection[str],
-        overrides: bool = False,
+        overrides: str = "",
     ) -> None:
         self._name = name
+        self._overrides = overrides
         self._template = airspeed.Template(source, filename=name)
         try:
             self._template.ensure_compiled()
@@ -111,7 +112,7 @@ class MappingTemplate:
         parameters
             Parameters of the method request.
         context
-            ``$context``; ``responseOverride`` in it is written to.
+            ``$context``; what the template may override in it is written to.
         stage_variables
             ``$stageVariables``.
 
@@ -136,9 +137,8 @@ class MappingTemplate:
             if isinstance(error.__cause__, MalformedJsonError):
                 raise error.__cause__ from error
             raise MappingTemplateError(f"{self._name}: {error}") from error
-        override = context.get("responseOverride")
-        if override is not None:
-            override.update(namespace["context"]["responseOverride"])
+        if self._overrides:
+            context[self._overrides].update(namespace["context"][self._overrides])
         return rendered
 
 
@@ -435,7 +435,7 @@ class _Check:
     """Looks every name of a parsed template up."""
 
     def __init__(
-        self, name: str, context: Mapping[str, Any], stage_variables: Collection[str], *, overrides: bool
+        self, name: str, context: Mapping[str, Any], stage_variables: Collection[str], *, overrides: str
     ) -> None:
         self._name = name
         self._context = context
@@ -483,9 +483,10 @@ class _Check:
         match target:
             case [str(name)] if name not in ("context", "input", "util", "stageVariables"):
                 self._assigned.add(name)
-            case ["context", "responseOverride", "status"] | ["context", "responseOverride", "header", str()]:
-                if not self._overrides:
-                    self._refuse(f"#set({text})")
+            case ["context", "responseOverride", "status"] if self._overrides == "responseOverride":
+                pass
+            case ["context", override, "header", str()] if self._overrides == override:
+                pass
             case [str(name), *_] if name in self._assigned:
                 pass
             case _:

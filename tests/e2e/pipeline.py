@@ -59,14 +59,18 @@ class Pipeline:
         """Post JSON (or raw bytes) to the API."""
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._send("POST", path, data, {"Content-Type": "application/json", **names})
+
+    def get(self, path: str) -> Answer:
+        """Get a path of the API."""
+        return self._send("GET", path, None, {})
+
+    def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.settings.api_port}{path}",
-            data=data,
-            headers={"Content-Type": "application/json", **names},
-            method="POST",
+            f"http://127.0.0.1:{self.settings.api_port}{path}", data=data, headers=headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - a loopback URL of ours
                 return Answer(answer.status, _lower(answer.headers.items()), json.load(answer))
         except urllib.error.HTTPError as refusal:
             with refusal:

@@ -25,6 +25,18 @@ def make(target: str, environment: dict[str, str]) -> subprocess.CompletedProces
     )
 
 
+def curl(url: str, *options: str) -> int:
+    """Send a request with the command that the README shows, and give the status."""
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        ["curl", "--silent", "--output", os.devnull, "--write-out", "%{http_code}", *options, url],  # noqa: S607 - the system's curl
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return int(done.stdout)
+
+
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, str]]:
     environment = {
@@ -47,8 +59,17 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert status.returncode == 0
     assert f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/resize" in status.stdout
 
-    again = make("up", ports)
+    load = make("load", ports | {"LOAD_CLIENTS": "4", "LOAD_SECONDS": "3"})
+    assert load.returncode == 0, load.stdout + load.stderr
+    assert "Response time percentiles" in load.stdout
+    assert make("load", ports | {"LOAD_CLIENTS": "1000"}).returncode == 2
+
+    again = make("up", ports | {"LOCAL_PARAMETERS": "ApiAuthorization=AWS_IAM"})
     assert again.returncode == 0, again.stdout + again.stderr
+    url = f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/executions/unknown"
+    assert curl(url) == 403
+    assert curl(url, "--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:wrong") == 403
+    assert curl(url, "--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:test") == 404
 
     assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") != []
     down = make("down", ports)

@@ -32,6 +32,9 @@ FORBIDDEN: dict[str, dict[str, Attempt]] = {
         ),
     },
     "ResizeApiRole": {
+        "describe an execution of another state machine": lambda client, at: client("stepfunctions").describe_execution(
+            executionArn=at.machine.replace("stateMachine", "execution").replace("ImageResize", "Other") + ":x"
+        ),
         "read an original": lambda client, at: client("s3").get_object(Bucket=at.originals, Key="allowed.jpg"),
         "invoke a function": lambda client, _: client("lambda").invoke(
             FunctionName="alison-image-resizer", Payload=b"{}"

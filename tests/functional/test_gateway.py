@@ -44,6 +44,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 STACK_ID = f"arn:aws:cloudformation:eu-north-1:{ACCOUNT}:stack/pipeline/1"
 MACHINE = f"arn:aws:states:eu-north-1:{ACCOUNT}:stateMachine:ImageResizeStateMachine"
+EXECUTIONS = MACHINE.replace(":stateMachine:", ":execution:")
 CREDENTIALS = Credentials("AKIATEST", "secret")
 BODY = {
     "source_bucket": "alison-image-originals-01",
@@ -113,6 +114,7 @@ def processed_template() -> Template:
             "RestApiId": {"Ref": name},
             "StageName": properties["StageName"],
             "Variables": properties["Variables"],
+            "AccessLogSetting": properties["AccessLogSetting"],
         },
     }
     return template
@@ -123,6 +125,15 @@ def body_of(template: Template) -> Template:
         resource["Properties"]["Body"]
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::ApiGateway::RestApi"
+    )
+    return found
+
+
+def stage_of(template: Template) -> Template:
+    found: Template = next(
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::ApiGateway::Stage"
     )
     return found
 
@@ -146,7 +157,7 @@ class Call:
 @dataclass
 class Answer:
     status: int = 200
-    body: str = json.dumps({"executionArn": "arn:execution", "startDate": 1795436535.5})
+    body: str = json.dumps({"executionArn": f"{EXECUTIONS}:r-1", "startDate": 1795436535.5})
     delay_seconds: float = 0
     hang_up: bool = False
 
@@ -184,7 +195,7 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         payload = self.rfile.read(int(self.headers["Content-Length"]))
         if "X-Amz-Target" in self.headers:
-            self._start_execution(payload)
+            self._step_functions(payload)
         else:
             form = {name: values[-1] for name, values in parse_qs(payload.decode()).items()}
             self._query(form["Action"], form)
@@ -192,7 +203,7 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def _start_execution(self, payload: bytes) -> None:
+    def _step_functions(self, payload: bytes) -> None:
         behaviour = self.server.behaviour
         behaviour.calls.append(Call(dict(self.headers.items()), json.loads(payload)))
         time.sleep(behaviour.answer.delay_seconds)
@@ -351,7 +362,12 @@ def gateway(shared_gateway: Client, aws: Behaviour) -> Client:
 def test_a_valid_request_starts_one_execution(gateway: Client, aws: Behaviour) -> None:
     reply = gateway.post(BODY)
     assert reply.status == 200
-    assert reply.json == {"executionArn": "arn:execution", "startDate": 1795436535.5}
+    assert reply.json == {
+        "executionArn": f"{EXECUTIONS}:r-1",
+        "executionId": "r-1",
+        "startDate": 1795436535.5,
+    }
+    assert reply.headers["Location"] == "/prod/executions/r-1"
     assert reply.headers["Content-Type"] == "application/json"
     (call,) = aws.calls
     assert call.headers["X-Amz-Target"] == "AWSStepFunctions.StartExecution"
@@ -406,17 +422,119 @@ def test_several_sizes_reach_the_execution(gateway: Client, aws: Behaviour) -> N
     assert json.loads(aws.calls[0].body["input"]) == body
 
 
-@pytest.mark.parametrize("header", ["Idempotency-Key", "idempotency-key"])
+@pytest.mark.parametrize("header", ["Idempotency-Key", "idempotency-key", "IDEMPOTENCY-KEY"])
 def test_the_idempotency_key_names_the_execution(gateway: Client, aws: Behaviour, header: str) -> None:
     gateway.post(BODY, **{header: "order-17"})
     assert aws.calls[0].body["name"] == "order-17"
 
 
-@pytest.mark.parametrize("key", ["it's", 'quo"te', "back\\slash", "$context.stage"])
-def test_an_idempotency_key_cannot_break_out_of_its_string(gateway: Client, aws: Behaviour, key: str) -> None:
-    gateway.post(BODY, **{"Idempotency-Key": key})
+@pytest.mark.parametrize("key", ["a", "order.2026-11_23", "x" * 80])
+def test_a_legal_idempotency_key_is_the_name(gateway: Client, aws: Behaviour, key: str) -> None:
+    assert gateway.post(BODY, **{"Idempotency-Key": key}).status == 200
     assert aws.calls[0].body["name"] == key
-    assert aws.calls[0].body["stateMachineArn"] == MACHINE
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a/b", "it's", 'quo"te', "back\\slash", "$context.stage", "é", "x" * 81])
+def test_an_illegal_idempotency_key_starts_nothing(gateway: Client, aws: Behaviour, key: str) -> None:
+    aws.answer = Answer(400, json.dumps({"__type": "InvalidName"}))
+    reply = gateway.post(BODY, **{"Idempotency-Key": key})
+    assert (reply.status, reply.json["error"]) == (400, "InvalidIdempotencyKey")
+    # What the template sends instead is a name that StartExecution refuses.
+    assert [call.body["name"] for call in aws.calls] == ["*"]
+
+
+def test_a_used_idempotency_key_answers_with_the_first_execution(gateway: Client, aws: Behaviour) -> None:
+    aws.answer = Answer(400, json.dumps({"__type": "ExecutionAlreadyExists", "message": "arn:aws:iam::secret"}))
+    reply = gateway.post(BODY, **{"Idempotency-Key": "order-17"})
+    assert reply.status == 409
+    assert reply.json.pop("message")
+    assert reply.json["error"] == "ExecutionAlreadyExists"
+    assert (reply.json["executionArn"], reply.json["executionId"]) == (f"{EXECUTIONS}:order-17", "order-17")
+
+
+DESCRIBED = {
+    "executionArn": f"{EXECUTIONS}:order-17",
+    "stateMachineArn": MACHINE,
+    "name": "order-17",
+    "status": "RUNNING",
+    "startDate": 1795436535.5,
+    "input": json.dumps(BODY),
+    "inputDetails": {"included": True},
+    "traceHeader": "Root=1-2-3",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, {"status": "RUNNING"}),
+        ({"stopDate": None, "output": None}, {"status": "RUNNING"}),
+        (
+            {"status": "SUCCEEDED", "stopDate": 1.5, "output": '{"thumbnails": [{"key": "it\'s \\"1\\" é.jpg"}]}'},
+            {"status": "SUCCEEDED", "stopDate": 1.5, "output": {"thumbnails": [{"key": 'it\'s "1" é.jpg'}]}},
+        ),
+        (
+            {"status": "FAILED", "stopDate": 1.5, "error": "NotAnImageError", "cause": 'no "picture"'},
+            {"status": "FAILED", "stopDate": 1.5, "error": "NotAnImageError", "cause": 'no "picture"'},
+        ),
+        ({"status": "TIMED_OUT", "stopDate": 1.5}, {"status": "TIMED_OUT", "stopDate": 1.5}),
+        ({"status": "ABORTED", "stopDate": 1.5}, {"status": "ABORTED", "stopDate": 1.5}),
+    ],
+)
+def test_an_execution_is_described(
+    gateway: Client, aws: Behaviour, more: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    aws.answer = Answer(200, json.dumps(DESCRIBED | more))
+    reply = gateway.send("GET", "/prod/executions/order-17")
+    assert reply.status == 200
+    assert reply.json == {"executionArn": f"{EXECUTIONS}:order-17", "startDate": 1795436535.5} | expected
+    (call,) = aws.calls
+    assert call.headers["X-Amz-Target"] == "AWSStepFunctions.DescribeExecution"
+    assert call.body == {"executionArn": f"{EXECUTIONS}:order-17"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"error": "Lambda.AWSLambdaException", "cause": "arn:aws:iam::1:role/secret is not authorized"},
+        {"error": "StorageUnavailableError", "cause": '{"errorMessage": "secret", "stackTrace": ["secret"]}'},
+        {"error": "States.Runtime", "cause": "secret", "output": '{"Cause": "secret"}'},
+    ],
+)
+def test_the_cause_of_a_fault_stays_behind(gateway: Client, aws: Behaviour, fault: dict[str, str]) -> None:
+    aws.answer = Answer(200, json.dumps(DESCRIBED | {"status": "FAILED", "stopDate": 1.5} | fault))
+    reply = gateway.send("GET", "/prod/executions/order-17")
+    assert reply.json["error"] == fault["error"]
+    assert reply.json["cause"].startswith("The resize ended by a fault")
+    assert "secret" not in reply.text
+
+
+@pytest.mark.parametrize("identifier", ["a%20b", "a:b", "%2A", "a%22%2C%22x", "x" * 81, "%C3%A9"])
+def test_what_names_no_execution_is_not_found(gateway: Client, aws: Behaviour, identifier: str) -> None:
+    aws.answer = Answer(400, json.dumps({"__type": "ValidationException"}))
+    reply = gateway.send("GET", f"/prod/executions/{identifier}")
+    assert (reply.status, reply.json["error"]) == (404, "ExecutionNotFound")
+    assert [call.body for call in aws.calls] == [{"executionArn": f"{EXECUTIONS}:*"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected_status", "expected_error"),
+    [
+        (400, "ExecutionDoesNotExist", 404, "ExecutionNotFound"),
+        (400, "InvalidArn", 404, "ExecutionNotFound"),
+        (400, "ThrottlingException", 429, "TooManyRequests"),
+        (403, "AccessDeniedException", 502, "DescribeFailed"),
+        (500, "InternalServerError", 503, "ServiceUnavailable"),
+    ],
+)
+def test_refusals_to_describe_are_mapped(  # noqa: PLR0917  # one column of the table each
+    gateway: Client, aws: Behaviour, status: int, kind: str, expected_status: int, expected_error: str
+) -> None:
+    aws.answer = Answer(status, json.dumps({"__type": kind, "message": "arn:aws:iam::secret"}))
+    reply = gateway.send("GET", "/prod/executions/order-17")
+    assert (reply.status, reply.json["error"]) == (expected_status, expected_error)
+    assert reply.headers.get("Retry-After") == ("2" if expected_status in (429, 503) else None)
+    assert "secret" not in reply.text
 
 
 @pytest.mark.parametrize(
@@ -530,26 +648,89 @@ def test_json_by_another_spelling_or_by_default(gateway: Client, aws: Behaviour,
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/prod/resize"),
-        ("PUT", "/prod/resize"),
-        ("OPTIONS", "/prod/resize"),
         ("POST", "/prod"),
-        ("POST", "/prod/"),
-        ("POST", "/"),
-        ("POST", "/resize"),
-        ("POST", "/dev/resize"),
+        ("GET", "/prod/"),
+        ("GET", "/prod/executions"),
+        ("DELETE", "/prod/executions/a/b"),
         ("POST", "/prod/resize/more"),
-        ("POST", "/prod/Resize"),
+        ("OPTIONS", "/prod/Resize"),
     ],
 )
-def test_unknown_routes_ask_for_a_token_as_api_gateway_does(
-    gateway: Client, aws: Behaviour, method: str, path: str
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_unknown_routes_are_not_found(
+    gateway: Client, aws: Behaviour, method: str, path: str, content_type: str
 ) -> None:
-    reply = gateway.send(method, path, json.dumps(BODY), **{"Content-Type": "application/json"})
-    assert reply.status == 403
-    assert reply.json == {"error": "MISSING_AUTHENTICATION_TOKEN", "message": "Missing Authentication Token"}
+    reply = gateway.send(method, path, json.dumps(BODY), **{"Content-Type": content_type})
+    assert (reply.status, reply.json["error"]) == (404, "NotFound")
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
+@pytest.mark.parametrize(("path", "allowed"), [("/prod/resize", "POST"), ("/prod/executions/x", "GET")])
+def test_other_methods_are_not_allowed(gateway: Client, aws: Behaviour, method: str, path: str, allowed: str) -> None:
+    reply = gateway.send(method, path)
+    assert (reply.status, reply.headers["Allow"]) == (405, allowed)
+    assert method == "HEAD" or reply.json["error"] == "MethodNotAllowed"
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize("path", ["/", "/resize", "/dev/resize"])
+def test_another_stage_asks_for_a_token_as_api_gateway_does(gateway: Client, aws: Behaviour, path: str) -> None:
+    reply = gateway.send("POST", path, json.dumps(BODY))
+    assert (reply.status, reply.json["error"]) == (403, "MissingAuthenticationToken")
     assert reply.headers["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
     assert aws.calls == []
+
+
+def test_what_is_no_request_is_refused_as_json(gateway: Client) -> None:
+    reply = gateway.send("GET", "/" + "x" * 70_000)
+    assert (reply.status, list(reply.json)) == (414, ["message"])
+
+
+def test_a_path_without_the_method_does_not_fall_through_to_a_wider_one(
+    session: Session, fake_aws: FakeAws, aws: Behaviour
+) -> None:
+    del body_of(aws.template)["paths"]["/resize"]["x-amazon-apigateway-any-method"]
+    with serving(session, fake_aws) as gateway:
+        assert gateway.send("GET", "/prod/resize").json["error"] == "MissingAuthenticationToken"
+
+
+def test_a_mock_without_a_status_code_is_a_server_error(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
+    mock = body_of(aws.template)["paths"]["/"]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    mock["requestTemplates"]["application/json"] = "{}"
+    with serving(session, fake_aws) as gateway:
+        assert gateway.send("GET", "/prod").status == 500
+
+
+ORIGIN = "https://example.org"
+
+
+def test_pages_of_the_allowed_origin_may_call(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
+    aws.parameters["AllowedOrigin"] = ORIGIN
+    with serving(session, fake_aws) as gateway:
+        preflight = gateway.send("OPTIONS", "/prod/resize", Origin=ORIGIN)
+        answers = [
+            gateway.post(BODY),
+            gateway.post("{"),
+            gateway.post(BODY, **{"Content-Type": "text/plain"}),
+            gateway.send("GET", "/prod/executions/x"),
+            gateway.send("GET", "/prod/nowhere"),
+            gateway.send("PUT", "/prod/resize"),
+            gateway.send("GET", "/elsewhere"),
+        ]
+        aws.answer = Answer(400, json.dumps({"__type": "ThrottlingException"}))
+        answers.append(gateway.post(BODY))
+    assert (preflight.status, preflight.text) == (204, "")
+    assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+    assert "Idempotency-Key" in preflight.headers["Access-Control-Allow-Headers"].split(",")
+    assert [answer.status for answer in answers] == [200, 400, 415, 200, 404, 405, 403, 429]
+    assert {answer.headers.get("Access-Control-Allow-Origin") for answer in [preflight, *answers]} == {ORIGIN}
+
+
+def test_pages_of_other_origins_may_not_call(gateway: Client) -> None:
+    answers = [gateway.send("OPTIONS", "/prod/resize", Origin=ORIGIN), gateway.post(BODY), gateway.post("{")]
+    assert [answer.status for answer in answers] == [405, 200, 400]
+    assert not [name for answer in answers for name in answer.headers if name.startswith("Access-Control")]
 
 
 def test_the_largest_body_passes_and_one_byte_more_does_not(gateway: Client, aws: Behaviour) -> None:
@@ -557,7 +738,7 @@ def test_the_largest_body_passes_and_one_byte_more_does_not(gateway: Client, aws
     assert gateway.post(body + b" " * (MAX_BODY_BYTES - len(body))).status == 200
     reply = gateway.post(body + b" " * (MAX_BODY_BYTES - len(body) + 1))
     assert reply.status == 413
-    assert reply.json["error"] == "REQUEST_TOO_LARGE"
+    assert reply.json["error"] == "RequestTooLarge"
     assert len(aws.calls) == 1
 
 
@@ -571,14 +752,13 @@ def test_a_body_of_unknown_length_is_refused(gateway: Client) -> None:
     [
         (400, "ExecutionAlreadyExists", 409, "ExecutionAlreadyExists"),
         (400, "com.amazonaws.swf.service.v2.model#ExecutionAlreadyExists", 409, "ExecutionAlreadyExists"),
-        (400, "InvalidName", 400, "InvalidIdempotencyKey"),
         (400, "ThrottlingException", 429, "TooManyRequests"),
         (400, "ExecutionLimitExceeded", 429, "TooManyRequests"),
         (400, "SerializationException", 502, "StartFailed"),
         (400, "StateMachineDoesNotExist", 502, "StartFailed"),
         (403, "AccessDeniedException", 502, "StartFailed"),
-        (500, "InternalServerError", 502, "StartFailed"),
-        (503, "ServiceUnavailable", 502, "StartFailed"),
+        (500, "InternalServerError", 503, "ServiceUnavailable"),
+        (503, "ServiceUnavailable", 503, "ServiceUnavailable"),
     ],
 )
 def test_answers_of_step_functions_are_mapped(  # noqa: PLR0917  # one column of the table each
@@ -588,6 +768,7 @@ def test_answers_of_step_functions_are_mapped(  # noqa: PLR0917  # one column of
     reply = gateway.post(BODY)
     assert reply.status == expected_status
     assert reply.json["error"] == expected_error
+    assert reply.headers.get("Retry-After") == ("2" if expected_status in (429, 503) else None)
     assert "secret" not in reply.text
 
 
@@ -600,7 +781,7 @@ def test_a_refusal_without_a_type_is_not_taken_for_another(gateway: Client, aws:
 def test_an_answer_that_is_not_json_is_a_server_error(gateway: Client, aws: Behaviour) -> None:
     aws.answer = Answer(200, "<html>")
     reply = gateway.post(BODY)
-    assert (reply.status, reply.json["error"]) == (500, "API_CONFIGURATION_ERROR")
+    assert (reply.status, reply.json["error"]) == (500, "InternalError")
 
 
 def test_a_service_that_is_slow_is_a_timeout(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
@@ -608,21 +789,20 @@ def test_a_service_that_is_slow_is_a_timeout(session: Session, fake_aws: FakeAws
     aws.answer.delay_seconds = 1
     with serving(session, fake_aws) as gateway:
         reply = gateway.post(BODY)
-    assert (reply.status, reply.json["error"]) == (504, "INTEGRATION_TIMEOUT")
-    assert reply.json["message"] == "Endpoint request timed out"
+    assert (reply.status, reply.json["error"]) == (504, "IntegrationTimeout")
 
 
 def test_a_service_that_hangs_up_is_a_failure(gateway: Client, aws: Behaviour) -> None:
     aws.answer.hang_up = True
     reply = gateway.post(BODY)
-    assert (reply.status, reply.json["error"]) == (504, "INTEGRATION_FAILURE")
+    assert (reply.status, reply.json["error"]) == (504, "IntegrationFailure")
 
 
 def test_a_role_that_may_not_be_assumed_is_a_server_error(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
     aws.role_may_be_assumed = False
     with serving(session, fake_aws) as gateway:
         reply = gateway.post(BODY)
-    assert (reply.status, reply.json["error"]) == (500, "API_CONFIGURATION_ERROR")
+    assert (reply.status, reply.json["error"]) == (500, "InternalError")
     assert "role" not in reply.text
     assert aws.calls == []
 
@@ -644,10 +824,10 @@ def test_an_overridden_gateway_response(session: Session, fake_aws: FakeAws, aws
         "responseTemplates": {"application/json": '{"path": "$context.path", "id": "$context.requestId"}'},
     }
     with serving(session, fake_aws) as gateway:
-        reply = gateway.send("GET", "/prod/nowhere?x=1")
+        reply = gateway.send("GET", "/nowhere?x=1")
     assert reply.status == 404
     assert reply.headers["Cache-Control"] == "no-store"
-    assert reply.json == {"path": "/prod/nowhere", "id": reply.headers["x-amzn-RequestId"]}
+    assert reply.json == {"path": "/nowhere", "id": reply.headers["x-amzn-RequestId"]}
 
 
 def test_fifty_clients_at_once(gateway: Client, aws: Behaviour) -> None:
@@ -705,8 +885,10 @@ def test_a_signature_covers_the_query(signed_gateway: Client) -> None:
 def test_an_unsigned_request_is_refused(signed_gateway: Client, aws: Behaviour) -> None:
     reply = signed_gateway.post(BODY)
     assert reply.status == 403
-    assert reply.json == {"error": "MISSING_AUTHENTICATION_TOKEN", "message": "Missing Authentication Token"}
+    assert reply.json["error"] == "MissingAuthenticationToken"
+    assert signed_gateway.send("GET", "/prod/executions/x").status == 403
     assert aws.calls == []
+    assert signed_gateway.send("GET", "/prod/nowhere").status == 404
 
 
 @pytest.mark.parametrize(
@@ -723,7 +905,7 @@ def test_a_wrong_signature_is_refused(
 ) -> None:
     text = json.dumps(BODY)
     reply = signed_gateway.post(text, **signed(signed_gateway, text, credentials, **wrong))
-    assert (reply.status, reply.json["error"]) == (403, "INVALID_SIGNATURE")
+    assert (reply.status, reply.json["error"]) == (403, "InvalidSignature")
     assert aws.calls == []
 
 
@@ -738,7 +920,7 @@ def test_a_body_changed_after_signing_is_refused(signed_gateway: Client, aws: Be
 def test_a_signature_that_is_old_or_none_is_refused(signed_gateway: Client, change: dict[str, str]) -> None:
     text = json.dumps(BODY)
     reply = signed_gateway.post(text, **signed(signed_gateway, text) | change)
-    assert (reply.status, reply.json["error"]) == (403, "INVALID_SIGNATURE")
+    assert (reply.status, reply.json["error"]) == (403, "InvalidSignature")
 
 
 def set_request_template(text: str) -> Edit:
@@ -768,6 +950,10 @@ def set_response_template(text: str) -> Edit:
             "$context.responseOverride.status",
         ),
         (set_response_template("#set($context.status = 200)"), "$context.status"),
+        (
+            set_response_template("#set($context.requestOverride.header.x = 'y')"),
+            "$context.requestOverride.header.x",
+        ),
     ],
 )
 def test_an_unknown_name_in_a_mapping_template_stops_the_start(
@@ -821,6 +1007,11 @@ def test_an_unknown_name_in_a_mapping_template_stops_the_start(
             lambda template: body_of(template)["x-amazon-apigateway-gateway-responses"].update(TEAPOT={}),
             "TEAPOT",
         ),
+        (
+            lambda template: stage_of(template).update(AccessLogSetting={"Format": '{"x": "$context.stagename"}'}),
+            "$context.stagename",
+        ),
+        (lambda template: stage_of(template).update(AccessLogSetting={"Format": "$context.stage"}), "not JSON"),
         (
             lambda template: body_of(template)["x-amazon-apigateway-gateway-responses"]["DEFAULT_4XX"].update(
                 responseTemplates={"application/json": "$context.error.reason"}
@@ -903,16 +1094,36 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, number: signal.Sig
         started = json.loads(process.stdout.readline())
         gateway = Client("127.0.0.1", int(started["listening"].rpartition(":")[2]))
         health = gateway.send("GET", "/_gateway/health")
-        assert (health.status, health.json) == (200, {"status": "ok", "routes": ["POST /prod/resize"]})
-        reply = gateway.post(BODY)
+        reply = gateway.post(BODY, **{"Idempotency-Key": "order-17"})
         refused = gateway.post("{}")
+        entries = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(number)
-        lines = [json.loads(line) for line in process.stdout]
-        assert process.wait(10) == 0
-    assert [line["status"] for line in lines] == [200, 400]
-    assert lines[0]["requestId"] == reply.headers["x-amzn-RequestId"]
-    assert lines[0]["httpMethod"] == "POST"
-    assert lines[0]["path"] == "/prod/resize"
-    assert lines[0]["latencyMs"] > 0
-    assert lines[1]["requestId"] == refused.headers["x-amzn-RequestId"]
+        code = process.wait(10)
+    assert code == 0
+    assert (health.status, health.json["status"]) == (200, "ok")
+    assert {"POST /prod/resize", "GET /prod/executions/{executionId}"} <= set(health.json["routes"])
+    # What stands in the template's AccessLogSetting, and the gateway's own reason. Each connection logs when it can.
+    lines = [
+        next(entry for entry in entries if entry["requestId"] == answer.headers["x-amzn-RequestId"])
+        for answer in (reply, refused)
+    ]
+    assert [line["status"] for line in lines] == ["200", "400"]
+    assert lines[0]["executionName"] == "order-17"
+    assert (lines[0]["httpMethod"], lines[0]["resourcePath"]) == ("POST", "/resize")
+    assert lines[0]["latencyMs"].isdecimal()
+    assert (lines[0]["error"], lines[1]["executionName"]) == ("-", "-")
+    assert lines[1]["error"] == "BAD_REQUEST_BODY"
+    assert "missing required properties" in lines[1]["errorReason"]
     assert "missing required properties" in lines[1]["reason"]
+
+
+def test_without_an_access_log_setting_the_gateway_logs_in_its_own_words(
+    session: Session, fake_aws: FakeAws, aws: Behaviour
+) -> None:
+    aws.parameters["ApiAccessLogs"] = "NONE"
+    log = io.StringIO()
+    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws), log)
+    with running(server):
+        Client("127.0.0.1", int(server.server_address[1])).send("GET", "/prod/nowhere")
+    entry = json.loads(log.getvalue())
+    assert (entry["httpMethod"], entry["path"], entry["status"]) == ("GET", "/prod/nowhere", 404)

@@ -279,9 +279,19 @@ class TestApi:
         found: dict[str, Any] = api["DefinitionBody"]["paths"]["/resize"]["post"]
         return found
 
-    def test_post_resize_on_prod_is_all_there_is(self, api: dict[str, Any]) -> None:
+    def test_two_operations_on_prod_do_something_and_the_rest_says_no(self, api: dict[str, Any]) -> None:
         assert api["StageName"] == "prod"
-        assert {path: set(item) for path, item in api["DefinitionBody"]["paths"].items()} == {"/resize": {"post"}}
+        integrations = {
+            f"{method} {path}": (operation["Fn::If"][1] if "Fn::If" in operation else operation)[
+                "x-amazon-apigateway-integration"
+            ]["type"]
+            for path, item in api["DefinitionBody"]["paths"].items()
+            for method, operation in item.items()
+        }
+        assert {route for route, kind in integrations.items() if kind != "mock"} == {
+            "post /resize",
+            "get /executions/{executionId}",
+        }
 
     def test_the_schema_is_included_and_not_copied(self, api: dict[str, Any], schema: dict[str, Any]) -> None:
         body = api["DefinitionBody"]
@@ -341,6 +351,11 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
+    "AllowedOrigin": (
+        "",
+        ["*", "https://example.org", "http://localhost:8080"],
+        ["**", "example.org", "https://example.org/", "https://a.org, https://b.org", "https://'", "null"],
+    ),
 }
 
 
@@ -355,6 +370,10 @@ class TestParameters:
             "Architecture": "arm64",
             "UploadConcurrency": 5,
             "AlarmTopicArn": "",
+            "ApiRateLimit": 50,
+            "ApiBurstLimit": 100,
+            "ApiAccessLogs": "NEW_ROLE",
+            "AllowedOrigin": "",
         }
 
     @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))

@@ -24,7 +24,9 @@ def context() -> dict[str, Any]:
 
 
 def render(source: str, body: str = "", scope: dict[str, Any] | None = None) -> str:
-    template = MappingTemplate(source, name="t", context=context(), stage_variables=STAGE_VARIABLES, overrides=True)
+    template = MappingTemplate(
+        source, name="t", context=context(), stage_variables=STAGE_VARIABLES, overrides="responseOverride"
+    )
     return template.render(
         body=body,
         parameters=PARAMETERS,

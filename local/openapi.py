@@ -1,0 +1,106 @@
+"""``python -m local.openapi``: write the contract of the API, docs/openapi.json, out of template.yaml.
+
+What is written is plain OpenAPI 3.0: the operations that a client may use, with the schema of a request in it and
+without the extensions that tell API Gateway how to serve them.
+"""
+
+import json
+import sys
+from typing import Any
+
+import yaml
+
+from local.gateway.stack import Intrinsics
+from local.stack import ROOT
+
+PATH = ROOT / "docs" / "openapi.json"
+_TEMPLATE = ROOT / "template.yaml"
+_EXTENSION = "x-amazon-"
+# AllowedOrigin decides whether there are any; a browser asks for them by itself.
+_PREFLIGHT = "options"
+_SIGNATURE = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "description": "AWS Signature Version 4 for the service execute-api, unless the stack has ApiAuthorization=NONE.",
+}
+_SERVER = {
+    "url": "https://{apiId}.execute-api.{region}.amazonaws.com/prod",
+    "variables": {"apiId": {"default": "api"}, "region": {"default": "us-east-1"}},
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, read as their long forms."""
+
+
+def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = node.value
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+def contract() -> dict[str, Any]:
+    """Give the OpenAPI document of the API as the template's default parameters make it."""
+    template: dict[str, Any] = yaml.load(_TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    intrinsics = Intrinsics(
+        template=template,
+        parameters={},
+        physical_ids={name: name for name in template["Resources"]},
+        stack_name="stack",
+        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/stack/1",
+        attribute=lambda _kind, physical_id, attribute: f"{physical_id}.{attribute}",
+    )
+    body = intrinsics.resolve(_included(template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]))
+    paths = {path: _operations(item) for path, item in body["paths"].items()}
+    return {
+        "openapi": "3.0.3",
+        "info": body["info"],
+        "servers": [_SERVER],
+        "paths": {path: operations for path, operations in paths.items() if operations},
+        "components": {**body["components"], "securitySchemes": {"sigv4": _SIGNATURE}},
+    }
+
+
+def main() -> int:
+    """Write the document; give the exit status."""
+    PATH.write_text(json.dumps(contract(), indent=2) + "\n", encoding="utf-8")
+    print(f"Wrote {PATH.relative_to(ROOT)}.")
+    return 0
+
+
+def _included(value: Any) -> Any:
+    """Do what AWS::Include does."""
+    if isinstance(value, list):
+        return [_included(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::Transform" in value:
+        schema = json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text(encoding="utf-8"))
+        # OpenAPI 3.0 has a dialect of its own and does not know this word.
+        return {key: item for key, item in schema.items() if key != "$schema"}
+    return {key: _included(item) for key, item in value.items()}
+
+
+def _operations(item: dict[str, Any]) -> dict[str, Any]:
+    operations = {}
+    for method, operation in item.items():
+        if method.startswith(_EXTENSION) or method == _PREFLIGHT:
+            continue
+        plain = {key: value for key, value in operation.items() if not key.startswith(_EXTENSION)}
+        if operation["x-amazon-apigateway-auth"]["type"] == "AWS_IAM":
+            plain["security"] = [{"sigv4": []}]
+        operations[method] = plain
+    return operations
+
+
+if __name__ == "__main__":
+    sys.exit(main())
