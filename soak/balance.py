@@ -167,7 +167,9 @@ def _doubled(
             bytes_of[name, execution.source_etag].add(etag)
     for name, etag in stored.items():
         bytes_of[name, shown[name]].add(etag)
-    sentences += [f"{key}: {name} was made in {len(etags)} ways" for (name, _), etags in bytes_of.items() if len(etags) > 1]
+    sentences += [
+        f"{key}: {name} was made in {len(etags)} ways" for (name, _), etags in bytes_of.items() if len(etags) > 1
+    ]
     return sentences
 
 

@@ -113,9 +113,8 @@ class Deployment:
 
     def waiting(self) -> int:
         """Give how many messages the uploads queue holds, those that are being worked on included."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])["Attributes"]
-        return sum(int(attributes[name]) for name in names)
+        return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
 
     def running(self) -> int:
         """Give how many executions run."""

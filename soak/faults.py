@@ -20,7 +20,7 @@ from mitmproxy import ctx, http  # type: ignore[import-not-found, unused-ignore]
 from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
 
 # Share of requests, in per cent.
-_FAULTS = {
+_FAULTS: dict[str, dict[str, float]] = {
     "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 1},
     "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 1},
     "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 1, "kill-after": 1},

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Keys that are worked on at once: enough for uploads to meet, few enough for two processors.
 _KEYS_AT_ONCE = 8
-_MOST_IN_FLIGHT = 10
+_MOST_IN_FLIGHT = 8
 _HELD_SECONDS = 30.0
+_PROGRESS_SECONDS = 5.0
 # Waits of the queue can put this many seconds between two signs of life.
 _QUIET_SECONDS = 3.0
 
@@ -84,6 +85,7 @@ class Load:
         self._lock = threading.Lock()
         self._ledger = Ledger()
         self._in_flight = 0
+        self._counted = 0
         self._repeats: dict[tuple[str, str], float] = {}
         self._to_repeat = sum(
             version.deliver_again_after is not None for story in stories for version in story.versions
@@ -97,7 +99,9 @@ class Load:
             threading.Thread(target=self._deliver_again, daemon=True).start()
             quiet_since = said = time.monotonic()
             while time.monotonic() < self._deadline:
-                self._in_flight = (waiting := self._deployment.waiting()) + (running := self._deployment.running())
+                counted = self._ledger.count()
+                waiting, running = self._deployment.waiting(), self._deployment.running()
+                self._in_flight, self._counted = waiting + running, counted
                 now = time.monotonic()
                 done = all(future.done() for future in playing) and self._ledger.delivered_again == self._to_repeat
                 if self._in_flight or not done:
@@ -105,7 +109,7 @@ class Load:
                 if now - quiet_since > _QUIET_SECONDS:
                     self._ledger.settled = True
                     break
-                if now - said > 5:
+                if now - said > _PROGRESS_SECONDS:
                     said = now
                     self._say(
                         f"{now - self._started:5.0f} s  uploaded {self._ledger.count():,} of {total:,}, "
@@ -117,7 +121,7 @@ class Load:
         return self._ledger
 
     def _play(self, story: Story) -> None:
-        while self._in_flight > _MOST_IN_FLIGHT and time.monotonic() < self._deadline:
+        while self._is_crowded() and time.monotonic() < self._deadline:
             time.sleep(0.2)
         for index, version in enumerate(story.versions):
             if time.monotonic() > self._deadline:
@@ -128,13 +132,15 @@ class Load:
                 time.sleep(version.wait)
             self._upload(story.key, version)
 
+    def _is_crowded(self) -> bool:
+        # What was uploaded since the last measurement is on its way too.
+        return self._in_flight + self._ledger.count() - self._counted >= _MOST_IN_FLIGHT
+
     def _upload(self, key: str, version: Version) -> None:
         data = _bytes(version)
         answer = self._deployment.s3.put_object(Bucket=self._deployment.originals, Key=key, Body=data)
         upload = Upload(key, answer["VersionId"], answer["ETag"].strip('"'), version.kind, time.time())
         with self._lock:
-            # Until it is measured again: uploads must not rush in between two measurements.
-            self._in_flight += 1
             self._ledger.uploads.setdefault(key, []).append(upload)
             if version.deliver_again_after is not None:
                 self._repeats[key, upload.version_id] = time.monotonic() + version.deliver_again_after

@@ -15,7 +15,7 @@ _NAMES = (
     "Grüße aus Zürich",
     "写真",
     "party 🎉",
-    "bob's \"best\"",
+    'bob\'s "best"',
     "back\\slash",
     "hash#question?",
     "~[draft]{2}@^`|$!*",
