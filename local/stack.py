@@ -243,6 +243,19 @@ class Stack:
             *("--parameter-overrides", *parameters),
         ]
         self._run("sam deploy", command, _DEPLOY_SECONDS)
+        self._set_concurrency()
+
+    def _set_concurrency(self) -> None:
+        # MiniStack 1.5.33 keeps a number that came through a parameter of the template as text, and its queue poller
+        # then compares it with a number and fails. The same value set through the API is a number.
+        mappings = json.loads(self.aws("lambda", "list-event-source-mappings", "--output", "json"))
+        for mapping in mappings["EventSourceMappings"]:
+            if "ScalingConfig" in mapping:
+                concurrency = f"MaximumConcurrency={mapping['ScalingConfig']['MaximumConcurrency']}"
+                self.aws(
+                    *("lambda", "update-event-source-mapping", "--uuid", mapping["UUID"]),
+                    *("--scaling-config", concurrency),
+                )
 
     def _run(self, what: str, command: list[str | Path], seconds: float, more: Mapping[str, str] | None = None) -> str:
         log = self.settings.state / f"{what.replace(' ', '-')}.log"

@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from local.gateway import GatewayError
 from local.gateway.api import Api
@@ -17,28 +17,33 @@ from local.gateway.stack import read_deployed_api
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the stack, compile its API and serve it until told to stop; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.gateway", description="Serve the API of a deployed stack.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.gateway", description="Serve the REST API of a deployed stack on loopback."
+    )
     parser.add_argument("--endpoint", required=True, help="where AWS answers, such as http://127.0.0.1:4566")
     parser.add_argument("--stack", required=True, help="name of the deployed stack")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
     parser.add_argument("--port", type=int, default=3000, help="port to listen on (default %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        session = Session(
-            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        )
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
-        deployed = read_deployed_api(session, options.endpoint, options.stack)
-        api = Api(deployed, compile_api(deployed, AwsServices(session, options.endpoint)), credentials)
-        server = GatewayServer(options.host, options.port, api)
+        server = _server(options.endpoint, options.stack, options.host, options.port)
     except (GatewayError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    server.log({"listening": server.url, "routes": api.routes})
     server.run()
     return 0
+
+
+def _server(endpoint: str, stack: str, host: str, port: int) -> GatewayServer:
+    session = Session()
+    if session.get_config_variable("region") is None:
+        session.set_config_variable("region", os.environ.get("AWS_REGION", "us-east-1"))
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+    deployed = read_deployed_api(session, endpoint, stack)
+    definition = compile_api(deployed, AwsServices(session, endpoint))
+    return GatewayServer(host, port, Api(deployed, definition, credentials))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One request through the API, in API Gateway's order.
 
-Route, authorization, size, parameters, body, content type, integration, response: each may end the request with a
-gateway response.
+Route, size, authorization, parameters, body, content type, integration, response: each may end the request
+with a gateway response.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-settings.html
 """
@@ -48,16 +48,7 @@ class Api:
         """Answer a request; whatever goes wrong becomes a gateway response."""
         context = build_context(self._deployed, request, "")
         try:
-            operation, path = self._route(request)
-            context["resourcePath"] = operation.path
-            if operation.signed:
-                signature.verify(request, self._credentials, self._deployed.region)
-            if request.body is None:
-                raise RefusalError("REQUEST_TOO_LARGE")
-            parameters = Parameters(path, request.query, dict(request.headers))
-            _validate(operation, request, request.body, parameters)
-            rendered = self._request_body(operation, request, request.body, parameters, context)
-            response = self._map(operation, operation.action.call(rendered), parameters, context)
+            response = self._run(request, context)
         except MalformedJsonError as error:
             detail = f"Could not parse request body into json: {error}"
             response = self._refuse(RefusalError("BAD_REQUEST_BODY", detail=detail), context)
@@ -65,14 +56,28 @@ class Api:
             response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=str(error)), context)
         except RefusalError as error:
             response = self._refuse(error, context)
+        except Exception as error:  # noqa: BLE001  # a fault of the gateway is a 500 that the log names, not a cut line
+            response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=repr(error)), context)
         headers = {"x-amzn-RequestId": request.request_id, "x-amz-apigw-id": context["extendedRequestId"]}
         return Response(response.status, {**headers, **response.headers}, response.body, response.reason)
+
+    def _run(self, request: Request, context: dict[str, Any]) -> Response:
+        operation, path = self._route(request)
+        context["resourcePath"] = operation.path
+        if request.body is None:
+            raise RefusalError("REQUEST_TOO_LARGE")
+        if operation.signed:
+            signature.verify(request, self._credentials, self._deployed.region)
+        parameters = Parameters(path, request.query, dict(request.headers))
+        _validate(operation, request, request.body, parameters)
+        rendered = self._request_body(operation, request, request.body, parameters, context)
+        return self._map(operation, operation.action.call(rendered), parameters, context)
 
     def _refuse(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
         return self._definition.gateway_responses.answer(refusal, context)
 
     def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
-        stage, *segments = request.path.strip("/").split("/")
+        stage, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
         if stage == self._deployed.stage:
             for operation in self._definition.operations:
                 found = path_parameters(operation.path, segments)
@@ -82,7 +87,12 @@ class Api:
         raise RefusalError("MISSING_AUTHENTICATION_TOKEN", detail=f"no route for {request.method} {request.path}")
 
     def _request_body(
-        self, operation: Operation, request: Request, body: bytes, parameters: Parameters, context: Mapping[str, Any]
+        self,
+        operation: Operation,
+        request: Request,
+        body: bytes,
+        parameters: Parameters,
+        context: Mapping[str, Any],
     ) -> bytes:
         template = operation.request_templates.get(request.media_type)
         if template is None:

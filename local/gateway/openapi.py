@@ -132,11 +132,15 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
     if not operations:
         raise UnsupportedError("The document has no operations to serve.")
     declared = api.body.get("x-amazon-apigateway-gateway-responses", {})
-    # API Gateway prefers what is written out: /a/b over /a/{id} over /{rest+}.
-    operations.sort(
-        key=lambda operation: (operation.path.replace("{", "\uffff").replace("+}", "\uffff"), operation.method == "*")
-    )
+    operations.sort(key=_precedence)
     return Definition(tuple(operations), GatewayResponses(declared, compiler.context, api.variables))
+
+
+def _precedence(operation: Operation) -> list[int]:
+    """Put ``/a/b`` before ``/a/{id}`` before ``/a/{rest+}``, and any method last."""
+    segments = operation.path.strip("/").split("/")
+    kinds = [2 if "+}" in segment else int(segment.startswith("{")) for segment in segments]
+    return [*kinds, int(operation.method == "*")]
 
 
 def _known(document: Mapping[str, Any], extensions: set[str], where: str) -> None:

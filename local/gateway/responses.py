@@ -1,4 +1,4 @@
-"""Gateway responses: what API Gateway answers when the request never reaches an integration, or the integration fails.
+"""Gateway responses: what API Gateway answers when a request reaches no integration, or it fails.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 """
@@ -16,8 +16,8 @@ class UnsupportedError(GatewayError):
     """The OpenAPI body asks for something that the gateway does not do."""
 
 
-# Type: status, message, x-amzn-ErrorType. Types and statuses are documented; the words are those that clients of AWS
-# report, and so are the error types, which AWS does not list.
+# Type: status, message, x-amzn-ErrorType. Types and statuses are documented; the words are those that clients
+# of AWS report, and so are the error types, which AWS does not list.
 _DEFAULTS = {
     "API_CONFIGURATION_ERROR": (500, "Internal server error", "InternalServerErrorException"),
     "BAD_REQUEST_BODY": (400, "Invalid request body", "BadRequestException"),
@@ -25,7 +25,11 @@ _DEFAULTS = {
     "INTEGRATION_FAILURE": (504, "Network error communicating with endpoint", "InternalServerErrorException"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out", "InternalServerErrorException"),
     "INVALID_SIGNATURE": (403, "The request signature is not valid.", "InvalidSignatureException"),
-    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token", "MissingAuthenticationTokenException"),
+    "MISSING_AUTHENTICATION_TOKEN": (
+        403,
+        "Missing Authentication Token",
+        "MissingAuthenticationTokenException",
+    ),
     "REQUEST_TOO_LARGE": (413, "HTTP content length exceeded 10485760 bytes.", "RequestTooLargeException"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "UnsupportedMediaTypeException"),
 }
@@ -74,7 +78,7 @@ class GatewayResponses:
     declared
         The ``x-amazon-apigateway-gateway-responses`` object.
     context
-        An example of ``$context``: the templates may use its names, those of ``$context.error``, and no others.
+        An example of ``$context``: templates may use its names and those of ``$context.error``, no others.
     stage_variables
         The stage variables.
 

@@ -1,7 +1,7 @@
 """Listen on loopback, hand requests to the API and log each as one line of JSON.
 
-The server is the standard library's: a thread for each connection carries the fifty clients that the local stack
-promises, and nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
+The server is the standard library's: a thread for each connection carries the fifty clients that the local
+stack promises, and nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from local.gateway import GatewayError
 from local.gateway.api import Api
@@ -33,6 +33,8 @@ class GatewayServer(ThreadingHTTPServer):
         Where to listen; port 0 takes any that is free.
     api
         What answers.
+    log_to
+        Where the access log goes, stdout if nothing is said.
 
     Raises
     ------
@@ -44,10 +46,11 @@ class GatewayServer(ThreadingHTTPServer):
     # Fifty clients may connect at the same moment; the default of five would refuse some of them.
     request_queue_size = 256
 
-    def __init__(self, host: str, port: int, api: Api) -> None:
+    def __init__(self, host: str, port: int, api: Api, log_to: TextIO | None = None) -> None:
         if not _is_loopback(host):
             raise GatewayError(f"{host} is not a loopback address, and the local gateway listens nowhere else.")
         self.api = api
+        self._log_to = log_to or sys.stdout
         self._log_lock = threading.Lock()
         try:
             super().__init__((host, port), _Handler)
@@ -57,7 +60,8 @@ class GatewayServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where the server listens."""
-        return f"http://{self.server_address[0]}:{self.server_address[1]}"
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -69,13 +73,14 @@ class GatewayServer(ThreadingHTTPServer):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         with self:
+            self.log({"listening": self.url, "routes": self.api.routes})
             self.serve_forever(poll_interval=0.1)
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Write one line of JSON to stdout."""
+        """Write one line of JSON."""
         with self._log_lock:
-            sys.stdout.write(json.dumps(entry) + "\n")
-            sys.stdout.flush()
+            self._log_to.write(json.dumps(entry) + "\n")
+            self._log_to.flush()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what a connection died of; a client that went away is no news."""
@@ -94,8 +99,6 @@ def _is_loopback(host: str) -> bool:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "LocalGateway"
-    sys_version = ""
     # Connections that clients keep alive and forget must not hold a thread for ever.
     timeout = 75
     # Head and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
@@ -132,7 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
         self.server.log(entry | ({"reason": response.reason} if response.reason else {}))
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer
+    # The names that http.server calls.
+    do_GET = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = _answer  # noqa: N815
 
     def _body(self, length: int) -> bytes | None:
         if length <= MAX_BODY_BYTES:
@@ -153,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)
+
+    def version_string(self) -> str:
+        """Name the server in the Server header."""
+        return "local-gateway"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the standard library's own log out: the access log says it."""

@@ -1,12 +1,13 @@
-"""AWS_IAM authorization: is the request signed, Signature Version 4, by somebody whose secret we hold?
+"""AWS_IAM authorization: is the request signed, with Signature Version 4, by somebody whose secret we hold.
 
-The signature is recomputed by botocore's own signer. Whether the signer *may* call the API is not asked: the local
-gateway does not evaluate ``execute-api:Invoke``.
+The signature is recomputed by botocore's own signer. Whether the signer *may* call the API is not asked: the
+local gateway does not evaluate ``execute-api:Invoke``.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
-import datetime
+import datetime as dt
+import hashlib
 import hmac
 import re
 
@@ -24,7 +25,7 @@ _AUTHORIZATION = re.compile(
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
 # A signature is good for five minutes before and after its date.
-_TOLERANCE = datetime.timedelta(minutes=5)
+_TOLERANCE = dt.timedelta(minutes=5)
 _SERVICE = "execute-api"
 
 
@@ -47,9 +48,13 @@ def verify(request: Request, credentials: Credentials, region: str) -> None:
         raise _invalid("The security token included in the request is invalid.")
     if (parts["region"], parts["service"], parts["date"]) != (region, _SERVICE, timestamp[:8]):
         raise _invalid(f"Credential should be scoped to {region}, {_SERVICE} and the date of the request.")
-    signed_at = datetime.datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
-    if abs(datetime.datetime.fromtimestamp(request.received, datetime.UTC) - signed_at) > _TOLERANCE:
+    signed_at = dt.datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    if abs(dt.datetime.fromtimestamp(request.received, dt.UTC) - signed_at) > _TOLERANCE:
         raise _invalid(f"Signature expired: {timestamp} is more than five minutes away from now.")
+    # botocore's signer believes this header; the body is what counts.
+    body_hash = request.header("X-Amz-Content-SHA256")
+    if body_hash is not None and body_hash != hashlib.sha256(request.body or b"").hexdigest():
+        raise _invalid("The X-Amz-Content-SHA256 header does not match the body.")
     names = parts["headers"].split(";")
     if "host" not in names:
         raise _invalid("'Host' must be a 'SignedHeader' in the AWS Authorization.")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from boto3.session import Session
+from botocore.session import Session
 
 from local.gateway import GatewayError
 
@@ -56,9 +56,9 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
     StackError
         The stack has no REST API with an inline body and one stage, or more than one.
     """
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint)
+    cloudformation: Any = session.create_client("cloudformation", endpoint_url=endpoint)
     template = cloudformation.get_template(StackName=stack_name, TemplateStage="Processed")["TemplateBody"]
-    if isinstance(template, str):  # boto3 parses JSON bodies; YAML would stay text
+    if isinstance(template, str):  # botocore parses JSON bodies; YAML would stay text
         try:
             template = json.loads(template)
         except ValueError as error:
@@ -107,10 +107,10 @@ def _attribute_reader(session: Session, endpoint: str) -> Callable[[str, str, st
     def read(kind: str, physical_id: str, attribute: str) -> str:
         match (kind, attribute):
             case ("AWS::IAM::Role", "Arn"):
-                role = session.client("iam", endpoint_url=endpoint).get_role(RoleName=physical_id)
-                return str(role["Role"]["Arn"])
+                iam: Any = session.create_client("iam", endpoint_url=endpoint)
+                return str(iam.get_role(RoleName=physical_id)["Role"]["Arn"])
             case ("AWS::Lambda::Function", "Arn"):
-                functions = session.client("lambda", endpoint_url=endpoint)
+                functions: Any = session.create_client("lambda", endpoint_url=endpoint)
                 return str(functions.get_function_configuration(FunctionName=physical_id)["FunctionArn"])
             case ("AWS::StepFunctions::StateMachine", "Arn"):
                 return physical_id
@@ -186,27 +186,29 @@ class Intrinsics:
         return {key: item for key, item in resolved.items() if item is not _ABSENT}
 
     def _call(self, name: str, argument: Any) -> Any:
+        resolved: Any
         match name:
             case "Ref":
-                return self._ref(argument)
+                resolved = self._ref(argument)
             case "Fn::GetAtt":
-                return self._get_att(argument if isinstance(argument, str) else ".".join(argument))
+                resolved = self._get_att(argument if isinstance(argument, str) else ".".join(argument))
             case "Fn::Sub":
-                return self._sub(argument)
+                resolved = self._sub(argument)
             case "Fn::If":
                 condition, yes, no = argument
-                return self._resolve(yes if self._condition(condition) else no)
+                resolved = self._resolve(yes if self._condition(condition) else no)
             case "Fn::Join":
                 separator, parts = argument
-                return separator.join(self._resolve(parts))
+                resolved = separator.join(self._resolve(parts))
             case "Fn::Select":
                 index, options = argument
-                return self._resolve(options)[int(self._resolve(index))]
+                resolved = self._resolve(options)[int(self._resolve(index))]
             case "Fn::Split":
                 separator, text = argument
-                return self._resolve(text).split(separator)
+                resolved = self._resolve(text).split(separator)
             case _:
                 raise StackError(f"The API uses {name}, which is not known to the local gateway.")
+        return resolved
 
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":

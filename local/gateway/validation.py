@@ -1,8 +1,8 @@
 """Request validation: the body against the operation's model, in the words of API Gateway's validator.
 
 API Gateway validates with draft-04 and reports all that it finds as one list, such as
-``[object has missing required properties (["width"])]``. The wording follows the Java validator it is known to use; AWS
-does not promise it, and neither should a client depend on it.
+``[object has missing required properties (["width"])]``. The wording follows the Java validator that it is
+known to use; AWS does not promise it, and no client should depend on it.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jsonschema import Draft4Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError
 
 from local.gateway.responses import RefusalError, UnsupportedError
 from local.gateway.vtl import parse_json
@@ -61,16 +61,21 @@ class BodyValidator:
         except ValueError as error:
             detail = f"Could not parse request body into json: {error}"
             raise RefusalError("BAD_REQUEST_BODY", detail=detail) from error
-        if found := sorted({self._words(error) for error in self._validator.iter_errors(document)}):
+        try:
+            found = sorted({self._words(error) for error in self._validator.iter_errors(document)})
+        except RecursionError:
+            # What the parser could still read may be too deep for the validator.
+            found = ["object is nested too deeply"]
+        if found:
             raise RefusalError("BAD_REQUEST_BODY", detail=f"[{', '.join(found)}]")
 
-    def _words(self, error: ValidationError) -> str:
+    def _words(self, error: Any) -> str:
         if error.validator == "oneOf":
             branches = [self._validator.evolve(schema=branch) for branch in error.validator_value]
             matched = sum(branch.is_valid(error.instance) for branch in branches)
             return f"instance failed to match exactly one schema (matched {matched} out of {len(branches)})"
         words = _WORDS.get(str(error.validator))
-        return words(error) if words else error.message
+        return words(error) if words else str(error.message)
 
 
 def _json(value: Any) -> str:
@@ -82,18 +87,17 @@ def _type_name(value: Any) -> str:
     return next(name for name in types if Draft4Validator.TYPE_CHECKER.is_type(value, name))
 
 
-def _missing(error: ValidationError) -> str:
-    return (
-        f"object has missing required properties ({_json(sorted(set(error.validator_value) - error.instance.keys()))})"
-    )
+def _missing(error: Any) -> str:
+    missing = sorted(set(error.validator_value) - error.instance.keys())
+    return f"object has missing required properties ({_json(missing)})"
 
 
-def _not_allowed(error: ValidationError) -> str:
+def _not_allowed(error: Any) -> str:
     extra = sorted(error.instance.keys() - error.schema.get("properties", {}).keys())
     return f"object instance has properties which are not allowed by the schema: {_json(extra)}"
 
 
-def _wrong_type(error: ValidationError) -> str:
+def _wrong_type(error: Any) -> str:
     allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     return (
         f"instance type ({_type_name(error.instance)}) does not match any allowed primitive type"
@@ -101,7 +105,7 @@ def _wrong_type(error: ValidationError) -> str:
     )
 
 
-_WORDS: dict[str, Callable[[ValidationError], str]] = {
+_WORDS: dict[str, Callable[[Any], str]] = {
     "required": _missing,
     "additionalProperties": _not_allowed,
     "type": _wrong_type,
@@ -109,10 +113,11 @@ _WORDS: dict[str, Callable[[ValidationError], str]] = {
         f"instance value ({_json(error.instance)}) not found in enum (possible values: {_json(error.validator_value)})"
     ),
     "minimum": lambda error: (
-        f"numeric instance is lower than the required minimum (minimum: {error.validator_value}, found: {error.instance})"
+        "numeric instance is lower than the required minimum"
+        f" (minimum: {error.validator_value}, found: {error.instance})"
     ),
     "maximum": lambda error: (
-        f"numeric instance is greater than the required maximum"
+        "numeric instance is greater than the required maximum"
         f" (maximum: {error.validator_value}, found: {error.instance})"
     ),
     "minLength": lambda error: (

@@ -1,7 +1,7 @@
 """Mapping templates: Apache Velocity as API Gateway runs it, rendered by ``airspeed``.
 
-airspeed answers an unknown name with an empty string. Here every name in a template is looked up when the template is
-compiled, so that a typing error stops the gateway and not the first caller.
+airspeed answers an unknown name with an empty string. Here every name in a template is looked up when the
+template is compiled, so that a typing error stops the gateway and not the first caller.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 """
@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping
 import base64
 import binascii
 import json
+import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import quote_plus, unquote_plus
 
-import airspeed
+import airspeed  # type: ignore[import-untyped]  # airspeed ships no types
 from airspeed import operators
 
 from local.gateway import GatewayError
@@ -72,8 +73,8 @@ class MappingTemplate:
     Raises
     ------
     MappingTemplateError
-        The template does not parse, or uses a function, variable or directive that API Gateway or this gateway does
-        not have.
+        The template does not parse, or uses a function, variable or directive that API Gateway or this
+        gateway does not have.
     """
 
     def __init__(
@@ -94,7 +95,12 @@ class MappingTemplate:
         _Check(name, context, stage_variables, overrides=overrides).run(self._template.root_element)
 
     def render(
-        self, *, body: str, parameters: Parameters, context: Mapping[str, Any], stage_variables: Mapping[str, str]
+        self,
+        *,
+        body: str,
+        parameters: Parameters,
+        context: Mapping[str, Any],
+        stage_variables: Mapping[str, str],
     ) -> str:
         """Render the template for one request or one response.
 
@@ -248,8 +254,8 @@ _JAVASCRIPT_ESCAPES = {
 def escape_javascript(value: Any) -> "JavaString":
     r"""Escape text as Java's ``StringEscapeUtils.escapeJavaScript`` does.
 
-    An apostrophe becomes ``\'``, a slash ``\/``; control characters and all that is not ASCII become ``\uXXXX``, with
-    two of them for a character beyond the basic plane.
+    An apostrophe becomes ``\'``, a slash ``\/``; control characters and all that is not ASCII become
+    ``\uXXXX``, two of them for a character beyond the basic plane.
 
     Examples
     --------
@@ -297,7 +303,7 @@ def _java_text(value: Any) -> str:
 
 
 def _java_replacement(text: str) -> Callable[[re.Match[str]], str]:
-    """Read a replacement as ``java.util.regex.Matcher`` does: ``$1`` is a group, a backslash quotes what follows."""
+    """Read a replacement as Java's ``Matcher`` does: ``$1`` is a group, a backslash quotes what follows."""
 
     def replace(match: re.Match[str]) -> str:
         return re.sub(
@@ -357,7 +363,7 @@ _STRING_METHODS: dict[str, Callable[..., Any]] = {
     "equals": lambda text, other: text == other,
     "equalsIgnoreCase": lambda text, other: text.lower() == other.lower(),
     "indexOf": lambda text, part: text.find(part),
-    "isEmpty": lambda text: not text,
+    "isEmpty": operator.not_,
     "lastIndexOf": lambda text, part: text.rfind(part),
     "length": len,
     "matches": lambda text, pattern: re.fullmatch(pattern, text) is not None,
@@ -375,15 +381,15 @@ _STRING_METHODS: dict[str, Callable[..., Any]] = {
 _LIST_METHODS: dict[str, Callable[..., Any]] = {
     "contains": lambda items, item: item in items,
     "get": lambda items, index: items[index],
-    "isEmpty": lambda items: not items,
+    "isEmpty": operator.not_,
     "size": len,
     "toString": str,
 }
 _MAP_METHODS: dict[str, Callable[..., Any]] = {
-    "containsKey": lambda items, key: dict.__contains__(items, key),
-    "get": lambda items, key: dict.get(items, key),
-    "isEmpty": lambda items: not items,
-    "keySet": lambda items: to_java(list(items.keys())),
+    "containsKey": dict.__contains__,
+    "get": dict.get,
+    "isEmpty": operator.not_,
+    "keySet": lambda items: to_java(list(items)),
     "size": len,
     "toString": str,
     "values": lambda items: to_java(list(items.values())),
@@ -392,7 +398,7 @@ _JAVA_METHODS = _STRING_METHODS.keys() | _LIST_METHODS.keys() | _MAP_METHODS.key
 
 
 class _Namespace(operators.LocalNamespace):  # type: ignore[misc]  # airspeed ships no types
-    """Variables of one rendering. What ``#set`` stores has Java's methods, as what the gateway puts in has."""
+    """Variables of one rendering; what ``#set`` stores gets Java's methods, too."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         super().__init__({})
@@ -441,26 +447,32 @@ class _Check:
     def run(self, root: Any) -> None:
         elements = list(_elements(root))
         for element in elements:
-            if isinstance(element, operators.Assignment):
-                self._assignment(element)
-            elif isinstance(element, operators.ForeachDirective):
-                self._assigned.add(element.loop_var_name)
-            elif isinstance(element, operators.MacroDefinition):
-                self._macros.add(element.function_name.lower())
-                self._assigned.update(element.arg_names)
-            elif isinstance(element, operators.DefineDefinition):
-                self._assigned.add(element.function_name)
+            self._declare(element)
         for element in elements:
-            if isinstance(element, _UNKNOWN_DIRECTIVES):
-                self._refuse(element.my_text().split("(")[0])
-            elif isinstance(element, operators.MacroCall) and element.macro_name not in self._macros:
-                self._refuse(f"#{element.macro_name}")
-            elif isinstance(element, operators.FormalReference) and element.expression is not None:
-                self._reference(element)
-            elif isinstance(element, operators.Condition):
+            self._look_up(element)
+            if isinstance(element, operators.Condition):
                 element.expression = _NullIsFalse(element.expression)
             elif isinstance(element, operators.UnaryOperatorValue):
                 element.value = _NullIsFalse(element.value)
+
+    def _declare(self, element: Any) -> None:
+        if isinstance(element, operators.Assignment):
+            self._assignment(element)
+        elif isinstance(element, operators.ForeachDirective):
+            self._assigned.add(element.loop_var_name)
+        elif isinstance(element, operators.MacroDefinition):
+            self._macros.add(element.function_name.lower())
+            self._assigned.update(element.arg_names)
+        elif isinstance(element, operators.DefineDefinition):
+            self._assigned.add(element.function_name)
+
+    def _look_up(self, element: Any) -> None:
+        if isinstance(element, _UNKNOWN_DIRECTIVES):
+            self._refuse(element.my_text().split("(")[0])
+        elif isinstance(element, operators.MacroCall) and element.macro_name not in self._macros:
+            self._refuse(f"#{element.macro_name}")
+        elif isinstance(element, operators.FormalReference) and element.expression is not None:
+            self._reference(element)
 
     def _refuse(self, what: str) -> None:
         raise MappingTemplateError(f"{self._name} uses {what.strip()}, which is not known to the local gateway.")
@@ -480,29 +492,27 @@ class _Check:
                 self._refuse(f"#set({text})")
 
     def _reference(self, element: Any) -> None:
-        text = element.my_text()
         (root, called, _), *steps = _steps(element.expression)
-        match root:
-            case "context":
-                steps = self._known_context(steps, text)
-            case "util":
-                if not steps or steps[0][0] not in _UTIL or not steps[0][1]:
-                    self._refuse(text)
-                steps = steps[1:]
-            case "input":
-                if not steps or not self._known_input(steps[0]):
-                    self._refuse(text)
-                steps = steps[1:]
-            case "stageVariables":
-                if not steps or (steps[0][0] not in self._stage_variables and steps[0][0] not in _MAP_METHODS):
-                    self._refuse(text)
-                steps = steps[1:]
-            case _:
-                if root not in self._assigned or called:
-                    self._refuse(text)
+        if root == "context":
+            known, steps = self._known_context(steps)
+        elif root in ("input", "util", "stageVariables"):
+            known, steps = bool(steps) and self._known_step(root, steps[0]), steps[1:]
+        else:
+            known = root in self._assigned and not called
+        text = element.my_text()
+        if not known:
+            self._refuse(text)
         for name, is_call, _ in steps:
             if is_call and name not in _JAVA_METHODS:
                 self._refuse(f"{name}() in {text}")
+
+    def _known_step(self, root: str, step: "_Step") -> bool:
+        name, called, _ = step
+        if root == "input":
+            return self._known_input(step)
+        if root == "util":
+            return called and name in _UTIL
+        return name in (_MAP_METHODS if called else self._stage_variables)
 
     def _known_input(self, step: "_Step") -> bool:
         name, called, parameters = step
@@ -517,14 +527,14 @@ class _Check:
                     raise MappingTemplateError(f"{self._name}: {error}") from error
         return name in _INPUT_FUNCTIONS and called
 
-    def _known_context(self, steps: "list[_Step]", text: str) -> "list[_Step]":
-        known: Any = self._context
-        while steps and isinstance(known, Mapping) and not steps[0][1]:
-            if steps[0][0] not in known:
-                self._refuse(text)
-            known = known[steps[0][0]]
+    def _known_context(self, steps: "list[_Step]") -> "tuple[bool, list[_Step]]":
+        value: Any = self._context
+        while steps and isinstance(value, Mapping) and not steps[0][1]:
+            if steps[0][0] not in value:
+                return False, steps
+            value = value[steps[0][0]]
             steps = steps[1:]
-        return steps
+        return True, steps
 
 
 _Step = tuple[str, bool, Any]
@@ -546,8 +556,9 @@ def _steps(expression: Any) -> list[_Step]:
 
 def _literal(parameters: Any) -> str | None:
     values = getattr(parameters.values, "values", [])
-    expression = values[0].expression if values else None
-    return expression.value if type(expression) is operators.StringLiteral else None
+    first = values[0].expression if values else None
+    # A subclass of it holds the text between double quotes, which may have variables in it.
+    return str(first.value) if first is not None and type(first) is operators.StringLiteral else None
 
 
 def _elements(root: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def table(text: str, first_cell: str) -> dict[str, str]:
     """Give the rows of the table whose head begins with a cell: first column to second column."""
-    rows = text[text.index(f"| {first_cell} |") :].split("\n\n")[0].splitlines()[2:]
+    rows = text[text.index(f"| {first_cell} |") :].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return {name.strip("`"): value.strip("`") for name, value, *_ in cells}
 

@@ -1,0 +1,78 @@
+"""Intrinsic functions over a deployed stack."""
+
+from typing import Any
+
+import pytest
+
+from local.gateway.stack import Intrinsics, StackError
+
+
+@pytest.fixture
+def intrinsics() -> Intrinsics:
+    return Intrinsics(
+        template={
+            "Parameters": {
+                "Prefix": {"Type": "String"},
+                "Size": {"Type": "Number", "Default": "1"},
+                "Origins": {"Type": "CommaDelimitedList", "Default": "a, b"},
+            },
+            "Conditions": {
+                "IsX": {"Fn::Equals": [{"Ref": "Prefix"}, "x"]},
+                "NotX": {"Fn::Not": [{"Condition": "IsX"}]},
+                "Both": {"Fn::And": [{"Condition": "IsX"}, {"Condition": "NotX"}]},
+                "Any": {"Fn::Or": [{"Condition": "IsX"}, {"Condition": "NotX"}]},
+            },
+            "Resources": {"Role": {"Type": "AWS::IAM::Role"}},
+        },
+        parameters={"Prefix": "x"},
+        physical_ids={"Role": "role-1"},
+        stack_name="s",
+        stack_id="arn:aws:cloudformation:eu-north-1:123456789012:stack/s/1",
+        attribute=lambda kind, physical_id, attribute: f"{kind}/{physical_id}/{attribute}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("plain", "plain"),
+        ({"$ref": "#/x", "other": [1, None]}, {"$ref": "#/x", "other": [1, None]}),
+        ({"Ref": "Prefix"}, "x"),
+        ({"Ref": "Size"}, "1"),
+        ({"Ref": "Origins"}, ["a", "b"]),
+        ({"Ref": "Role"}, "role-1"),
+        ({"Ref": "AWS::AccountId"}, "123456789012"),
+        ({"Fn::GetAtt": ["Role", "Arn"]}, "AWS::IAM::Role/role-1/Arn"),
+        ({"Fn::GetAtt": "Role.Arn"}, "AWS::IAM::Role/role-1/Arn"),
+        (
+            {"Fn::Sub": "${Prefix}-${Role.Arn}-${AWS::Region}-${!Kept}"},
+            "x-AWS::IAM::Role/role-1/Arn-eu-north-1-${Kept}",
+        ),
+        ({"Fn::Sub": ["${a}${Prefix}", {"a": {"Ref": "Role"}}]}, "role-1x"),
+        ({"Fn::If": ["IsX", "yes", "no"]}, "yes"),
+        ({"Fn::If": ["NotX", "yes", "no"]}, "no"),
+        ({"Fn::If": ["Both", "yes", "no"]}, "no"),
+        ({"Fn::If": ["Any", "yes", "no"]}, "yes"),
+        ({"kept": 1, "gone": {"Ref": "AWS::NoValue"}}, {"kept": 1}),
+        ([1, {"Fn::If": ["NotX", 2, {"Ref": "AWS::NoValue"}]}], [1]),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Prefix"}]]}, "a-x"),
+        ({"Fn::Select": ["1", {"Fn::Split": [",", "a,b"]}]}, "b"),
+    ],
+)
+def test_resolve(intrinsics: Intrinsics, value: Any, expected: Any) -> None:
+    assert intrinsics.resolve(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"Ref": "Nothing"}, "Nothing"),
+        ({"Fn::GetAtt": ["Nothing", "Arn"]}, "Nothing.Arn"),
+        ({"Fn::Sub": "${Nothing}"}, "Nothing"),
+        ({"Fn::ImportValue": "x"}, "Fn::ImportValue"),
+        ({"Fn::If": [{"Fn::Contains": []}, 1, 2]}, "Fn::Contains"),
+    ],
+)
+def test_what_is_not_known_is_named(intrinsics: Intrinsics, value: Any, named: str) -> None:
+    with pytest.raises(StackError, match=named):
+        intrinsics.resolve(value)
