@@ -1,8 +1,8 @@
 """The balance of a soak: what went in against what came out, and what is lost, stale or doubled. Pure.
 
-An upload is **lost** when its key shows neither thumbnails of it nor of a later version, and there is neither a
+An upload is **lost** when its key has neither got thumbnails of it nor of a later version, and there is neither a
 failed execution nor a dead letter that would say why; or when fewer executions and dead letters than uploads
-belong to its key.
+belong to its key. (Thumbnails that were there, and gave way to older ones, are stale.)
 
 A key is **stale** when its newest version is a picture and a thumbnail is of another version. When the newest
 version is no picture there is nothing newer to show: thumbnails of an earlier picture may stand (its execution,
@@ -135,8 +135,12 @@ def _lost(
     key: str, uploads: list[Upload], executions: list[Execution], dead_letters: int, shown: dict[str, str]
 ) -> list[str]:
     etags = [upload.etag for upload in uploads]
-    # The newest version that all thumbnails of this key have reached.
+    # The newest version that all thumbnails of this key have reached …
     reached = min(etags.index(etag) if etag in etags else -1 for etag in shown.values())
+    if all(shown.values()):
+        # … or had reached, before an older one was written over it.
+        made = [etags.index(execution.source_etag) for execution in executions if execution.source_etag in etags]
+        reached = max(reached, *made, -1)
     explained = sum(execution.status != "SUCCEEDED" for execution in executions) + dead_letters
     in_silence = len(uploads) - 1 - reached - explained
     if in_silence > 0:

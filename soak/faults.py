@@ -70,8 +70,10 @@ class Faults:
         fault = _draw(_FAULTS[operation], float(ctx.options.soak_rate), random)
         if fault is None:
             return
-        flow.metadata["soak"] = (operation, name, fault)
         if fault in _AFTER_AWS:
+            flow.metadata["soak"] = (operation, name, fault)
+            return
+        if fault == "kill" and not _kill_client(flow):
             return
         _write(operation, name, fault)
         if fault == "slow":
@@ -79,25 +81,20 @@ class Faults:
             _drop_if_abandoned(flow)
         elif fault == "reset":
             _reset(flow)
-        elif fault == "kill":
-            _kill_client(flow)
-        else:
+        elif fault != "kill":
             flow.response = _refusal(operation, fault)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Do what happens after AWS has answered."""
         operation, name, fault = flow.metadata.get("soak", ("", "", ""))
-        if fault not in _AFTER_AWS:
+        if not fault:
             if etag := flow.request.headers.get(_ETAG_HEADER):
-                self._written(_thumbnail(flow.request), etag)
+                self._written(_path(flow.request), etag)
             return
-        if fault == "half":
-            if not _send_half(flow):
-                return
-        elif fault == "lost":
+        if fault == "lost":
             _reset(flow)
-        else:
-            _kill_client(flow)
+        elif not (_send_half(flow) if fault == "half" else _kill_client(flow)):
+            return
         _write(operation, name, fault)
 
     async def _hold(self, flow: http.HTTPFlow, name: str) -> None:
@@ -125,10 +122,10 @@ def _read(request: http.Request) -> tuple[str, str]:
         body = json.loads(request.get_text() or "{}")
         return "StartExecution", f"{json.loads(body['input'])['object_key']} {body['name']}"
     operation = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}.get(request.method, "")
-    return operation, _thumbnail(request)
+    return operation, _path(request)
 
 
-def _thumbnail(request: http.Request) -> str:
+def _path(request: http.Request) -> str:
     return unquote(urlsplit(request.path).path)
 
 
@@ -178,8 +175,8 @@ def _drop_if_abandoned(flow: http.HTTPFlow) -> None:
         flow.kill()
 
 
-def _kill_client(flow: http.HTTPFlow) -> None:
-    """End the worker process at the other end of a connection: a child of this MiniStack that runs this code."""
+def _kill_client(flow: http.HTTPFlow) -> bool:
+    """End the process at the other end of a connection, if it is a child of this MiniStack that runs a function."""
     for process in psutil.Process(ctx.options.soak_pid).children(recursive=True):
         try:
             command = process.cmdline()
@@ -188,10 +185,11 @@ def _kill_client(flow: http.HTTPFlow) -> None:
             ends = [tuple(end.laddr) for end in process.net_connections("tcp4") if end.laddr]
             if flow.client_conn.peername[:2] in ends:
                 process.kill()
-                break
+                flow.kill()
+                return True
         except psutil.NoSuchProcess:
             continue
-    flow.kill()
+    return False
 
 
 def _write(operation: str, name: str, fault: str) -> None:

@@ -130,14 +130,14 @@ class Load:
                 self._wait_until_held(story.key)
             elif index:
                 time.sleep(version.wait)
-            self._upload(story.key, version)
+            self._upload(story, version)
 
     def _is_crowded(self) -> bool:
         # What was uploaded since the last measurement is on its way too.
         return self._in_flight + self._ledger.count() - self._counted >= _MOST_IN_FLIGHT
 
-    def _upload(self, key: str, version: Version) -> None:
-        data = _bytes(version)
+    def _upload(self, story: Story, version: Version) -> None:
+        key, data = story.key, _bytes(version, story.format)
         answer = self._deployment.s3.put_object(Bucket=self._deployment.originals, Key=key, Body=data)
         upload = Upload(key, answer["VersionId"], answer["ETag"].strip('"'), version.kind, time.time())
         with self._lock:
@@ -186,10 +186,10 @@ class Load:
         return messages
 
 
-def _bytes(version: Version) -> bytes:
+def _bytes(version: Version, format: str) -> bytes:
     random = Random(version.seed)
     if version.kind is Kind.NO_IMAGE:
         return pictures.no_image(random)
     if version.kind is Kind.BOMB:
         return pictures.bomb(random)
-    return pictures.picture(version.format, random)
+    return pictures.picture(format, random)

@@ -6,7 +6,6 @@ Every upload needs bytes of its own, or two versions of a key would share an ETa
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -48,14 +47,15 @@ def picture(format: str, random: Random) -> bytes:
 
 def no_image(random: Random) -> bytes:
     """Make what is no picture, or only the beginning of one."""
-    makers: tuple[Callable[[], bytes], ...] = (
-        lambda: random.randbytes(500),
-        lambda: b"<!doctype html><title>Not found</title>" + random.randbytes(8).hex().encode(),
-        lambda: b"%PDF-1.7\n" + random.randbytes(200),
-        lambda: _half(picture("JPEG", random)),
-        lambda: _half(picture("PNG", random)),
+    return random.choice(
+        (
+            random.randbytes(500),
+            b"<!doctype html><title>Not found</title>" + random.randbytes(8).hex().encode(),
+            b"%PDF-1.7\n" + random.randbytes(200),
+            _half(picture("JPEG", random)),
+            _half(picture("PNG", random)),
+        )
     )
-    return random.choice(makers)()
 
 
 def bomb(random: Random) -> bytes:

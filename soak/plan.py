@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 from soak.pictures import EXTENSIONS, FORMATS, Kind
@@ -40,8 +41,6 @@ class Version:
     Attributes
     ----------
     kind : Kind
-    format : str
-        One of ``pictures.FORMATS``.
     seed : str
         What its bytes are drawn from.
     wait : float
@@ -51,7 +50,6 @@ class Version:
     """
 
     kind: Kind
-    format: str
     seed: str
     wait: float
     deliver_again_after: float | None
@@ -61,10 +59,18 @@ class Version:
 class Story:
     """Everything that happens to one key.
 
-    ``is_race``: the second version is uploaded once the first one has been read and resized but not yet written.
+    Attributes
+    ----------
+    key : str
+    format : str
+        What its pictures are: one of ``pictures.FORMATS``.
+    versions : tuple of Version
+    is_race : bool
+        The second version is uploaded once the first one has been read and resized but not yet written.
     """
 
     key: str
+    format: str
     versions: tuple[Version, ...]
     is_race: bool
 
@@ -75,19 +81,15 @@ def draw(uploads: int, seed: int) -> list[Story]:
     overwritten = max(2, round(uploads * _OVERWRITTEN / (1 + _OVERWRITTEN)))
     # Half of them race in a forced order, the others as it happens.
     races = max(1, overwritten // 2)
-    sizes = [2] * overwritten + [1] * (uploads - 2 * overwritten)
-    # Two pictures are needed to see which one of a race won, so only the others may be something else.
-    free = list(range(2 * races, uploads))
-    kinds = _kinds(uploads, free, random)
-    twice = set(random.sample(range(uploads), max(1, round(uploads * _DELIVERED_TWICE))))
-
+    versions = iter(_versions(uploads, 2 * races, seed, random))
     stories = []
-    number = iter(range(uploads))
-    for index, size in enumerate(sizes):
-        is_race = index < races
-        format = random.choice(FORMATS)
-        versions = tuple(_version(next(number), format, kinds, twice, seed, random) for _ in range(size))
-        stories.append(Story(_key(index, format, random, is_race=is_race), versions, is_race))
+    for index in range(uploads - overwritten):
+        original_format = random.choice(FORMATS)
+        folder = RACE_FOLDER if index < races else random.choice(_FOLDERS)
+        # The number keeps keys apart.
+        key = f"{folder}{random.choice(_NAMES)} {index:05}{EXTENSIONS[original_format]}"
+        made = tuple(islice(versions, 2 if index < overwritten else 1))
+        stories.append(Story(key, original_format, made, is_race=index < races))
     random.shuffle(stories)
     return stories
 
@@ -96,33 +98,27 @@ def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:
     """Give the keys of a story's thumbnails as docs/architecture.md describes them."""
     folder, slash, name = story.key.rpartition("/")
     # The one format of the soak that thumbnails are not written in.
-    extension = ".jpg" if story.versions[0].format == "HEIC" else ""
+    extension = ".jpg" if story.format == "HEIC" else ""
     for size in sizes:
         yield f"thumbnails/{folder}{slash}{size}_{name}{extension}"
 
 
-def _kinds(uploads: int, free: list[int], random: Random) -> list[Kind]:
+def _versions(uploads: int, racing: int, seed: int, random: Random) -> list[Version]:
     kinds = [Kind.PICTURE] * uploads
     no_images, bombs = max(1, round(uploads * _NO_IMAGES)), max(1, round(uploads * _BOMBS))
-    chosen = random.sample(free, no_images + bombs)
+    # Two pictures are needed to see which one of a race won, so only the others may be something else.
+    chosen = random.sample(range(racing, uploads), no_images + bombs)
     for index in chosen[:no_images]:
         kinds[index] = Kind.NO_IMAGE
     for index in chosen[no_images:]:
         kinds[index] = Kind.BOMB
-    return kinds
-
-
-def _version(number: int, format: str, kinds: list[Kind], twice: set[int], seed: int, random: Random) -> Version:
-    return Version(
-        kind=kinds[number],
-        format=format,
-        seed=f"{seed} {number}",
-        wait=random.uniform(0.0, 2.0),
-        deliver_again_after=random.uniform(0.0, 5.0) if number in twice else None,
-    )
-
-
-def _key(index: int, format: str, random: Random, *, is_race: bool) -> str:
-    folder = RACE_FOLDER if is_race else random.choice(_FOLDERS)
-    # The number keeps keys apart.
-    return f"{folder}{random.choice(_NAMES)} {index:05}{EXTENSIONS[format]}"
+    twice = set(random.sample(range(uploads), max(1, round(uploads * _DELIVERED_TWICE))))
+    return [
+        Version(
+            kind=kind,
+            seed=f"{seed} {number}",
+            wait=random.uniform(0.0, 2.0),
+            deliver_again_after=random.uniform(0.0, 5.0) if number in twice else None,
+        )
+        for number, kind in enumerate(kinds)
+    ]

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,6 +83,5 @@ def draw(balance: Balance, path: Path) -> None:
     image.save(path)
 
 
-def _listed(counts: dict[str, int] | Counter[str]) -> str:
-    pairs: Iterable[tuple[str, int]] = sorted(counts.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{name} {number:,}" for name, number in pairs)
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in Counter(counts).most_common())

@@ -1,4 +1,4 @@
-"""Switch a safeguard of the pipeline off, in the functions that were built for a soak: is it missed?
+"""Switch a safeguard of the pipeline off, in the functions that were built for a soak, to see whether it is missed.
 
 Nothing in production code can do this. Lines are added at the end of a module of the artefact, and put something
 that does not protect in the place of what does.
