@@ -111,10 +111,13 @@ class Deployment:
             },
         )
 
-    def waiting(self) -> int:
-        """Give how many messages the uploads queue holds, those that are being worked on included."""
+    def queued(self) -> tuple[int, int]:
+        """Give how many messages wait in the uploads queue, and how many are being worked on or come back later."""
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])["Attributes"]
-        return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
+        return (
+            int(attributes["ApproximateNumberOfMessages"]),
+            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
 
     def running(self) -> int:
         """Give how many executions run."""

@@ -19,11 +19,11 @@ import psutil  # type: ignore[import-not-found, import-untyped, unused-ignore]  
 from mitmproxy import ctx, http  # type: ignore[import-not-found, unused-ignore]  # of the proxy's own environment
 from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
 
-# Share of requests, in per cent.
+# Share of requests, in per cent. A killed process costs seconds until the next one has started.
 _FAULTS: dict[str, dict[str, float]] = {
-    "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 1},
-    "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 1},
-    "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 1, "kill-after": 1},
+    "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
+    "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 0.5},
+    "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
     # One killed process returns a whole batch of ten messages.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
 }

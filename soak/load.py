@@ -18,7 +18,8 @@ from soak.plan import Story, Version
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-# Keys that are worked on at once: enough for uploads to meet, few enough for two processors.
+# Keys that are worked on at once: enough for uploads to meet, few enough for two processors, since each one
+# may start a process.
 _KEYS_AT_ONCE = 8
 _MOST_IN_FLIGHT = 8
 _HELD_SECONDS = 30.0
@@ -84,8 +85,10 @@ class Load:
         self._say = say
         self._lock = threading.Lock()
         self._ledger = Ledger()
-        self._in_flight = 0
-        self._counted = 0
+        # Keys that were begun, all of them and until the last measurement, and what that measured.
+        self._begun = self._begun_then = self._busy = 0
+        # The first key goes alone, or all of them would queue up behind the first start of a function.
+        self._most = 1
         self._repeats: dict[tuple[str, str], float] = {}
         self._to_repeat = sum(
             version.deliver_again_after is not None for story in stories for version in story.versions
@@ -99,12 +102,10 @@ class Load:
             threading.Thread(target=self._deliver_again, daemon=True).start()
             quiet_since = said = time.monotonic()
             while time.monotonic() < self._deadline:
-                counted = self._ledger.count()
-                waiting, running = self._deployment.waiting(), self._deployment.running()
-                self._in_flight, self._counted = waiting + running, counted
+                waiting, hidden, running = self._measure()
                 now = time.monotonic()
                 done = all(future.done() for future in playing) and self._ledger.delivered_again == self._to_repeat
-                if self._in_flight or not done:
+                if waiting or hidden or running or not done:
                     quiet_since = now
                 if now - quiet_since > _QUIET_SECONDS:
                     self._ledger.settled = True
@@ -113,7 +114,7 @@ class Load:
                     said = now
                     self._say(
                         f"{now - self._started:5.0f} s  uploaded {self._ledger.count():,} of {total:,}, "
-                        f"in the queue {waiting}, executions running {running}"
+                        f"in the queue {waiting + hidden}, executions running {running}"
                     )
                 time.sleep(0.5)
         for future in playing:
@@ -121,8 +122,8 @@ class Load:
         return self._ledger
 
     def _play(self, story: Story) -> None:
-        while self._is_crowded() and time.monotonic() < self._deadline:
-            time.sleep(0.2)
+        while not self._takes_place() and time.monotonic() < self._deadline:
+            time.sleep(0.1)
         for index, version in enumerate(story.versions):
             if time.monotonic() > self._deadline:
                 return
@@ -132,9 +133,24 @@ class Load:
                 time.sleep(version.wait)
             self._upload(story, version)
 
-    def _is_crowded(self) -> bool:
-        # What was uploaded since the last measurement is on its way too.
-        return self._in_flight + self._ledger.count() - self._counted >= _MOST_IN_FLIGHT
+    def _measure(self) -> tuple[int, int, int]:
+        """Give the messages that wait, those that are hidden, and the executions that run."""
+        begun = self._begun
+        (waiting, hidden), running = self._deployment.queued(), self._deployment.running()
+        with self._lock:
+            # Hidden messages mostly wait for their next try: they keep nobody busy.
+            self._busy, self._begun_then = waiting + running, begun
+            if self._ledger.count() and not (waiting or hidden or running):
+                self._most = _MOST_IN_FLIGHT
+        return waiting, hidden, running
+
+    def _takes_place(self) -> bool:
+        """Take a place among the keys that are worked on, if there is one."""
+        with self._lock:
+            if self._busy + self._begun - self._begun_then >= self._most:
+                return False
+            self._begun += 1
+            return True
 
     def _upload(self, story: Story, version: Version) -> None:
         key, data = story.key, _bytes(version, story.format)

@@ -93,7 +93,7 @@ def read_outcome(deployment: Deployment) -> Outcome:
         executions=executions,
         thumbnails=thumbnails,
         dead_letters=_dead_letters(deployment),
-        waiting=deployment.waiting(),
+        waiting=sum(deployment.queued()),
     )
 
 
