@@ -32,7 +32,8 @@ _SLOW_SECONDS = (0.2, 2.0)
 
 # Below the 10 s after which the function's client gives up waiting for an answer: a write that is given up and
 # still arrives later would be a fault of this proxy, not of a network.
-_HOLD_SECONDS = 8.0
+_HOLD_SECONDS = 8.5
+_HOLDS = 2
 _ETAG_HEADER = "x-amz-meta-original-etag"
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>Injected.</Message></Error>'
@@ -98,16 +99,21 @@ class Faults:
         _write(operation, name, fault)
 
     async def _hold(self, flow: http.HTTPFlow, name: str) -> None:
-        if name in self._held:
+        """Hold back the thumbnail of the first version of a key until that of another version is written."""
+        etag = flow.request.headers[_ETAG_HEADER]
+        if self._held.setdefault(name, etag) != etag:
             return
-        self._held[name] = flow.request.headers[_ETAG_HEADER]
-        self._overtaken[name] = asyncio.Event()
+        self._count["hold", name] += 1
+        overtaken = self._overtaken.setdefault(name, asyncio.Event())
+        if self._count["hold", name] > _HOLDS or overtaken.is_set():
+            return
         _write("PutObject", name, "hold")
         try:
             async with asyncio.timeout(_HOLD_SECONDS):
-                await self._overtaken[name].wait()
+                await overtaken.wait()
         except TimeoutError:
-            _write("PutObject", name, "hold-ended")
+            # The client tries once more by itself, which gives the other version the same time again.
+            _reset(flow)
         _drop_if_abandoned(flow)
 
     def _written(self, name: str, etag: str) -> None:

@@ -80,18 +80,22 @@ def draw(uploads: int, seed: int) -> list[Story]:
     random = Random(f"plan {seed}")
     overwritten = max(2, round(uploads * _OVERWRITTEN / (1 + _OVERWRITTEN)))
     # Half of them race in a forced order, the others as it happens.
-    races = max(1, overwritten // 2)
-    versions = iter(_versions(uploads, 2 * races, seed, random))
+    racing = max(1, overwritten // 2)
+    versions = iter(_versions(uploads, 2 * racing, seed, random))
     stories = []
     for index in range(uploads - overwritten):
         original_format = random.choice(FORMATS)
-        folder = RACE_FOLDER if index < races else random.choice(_FOLDERS)
+        folder = RACE_FOLDER if index < racing else random.choice(_FOLDERS)
         # The number keeps keys apart.
         key = f"{folder}{random.choice(_NAMES)} {index:05}{EXTENSIONS[original_format]}"
         made = tuple(islice(versions, 2 if index < overwritten else 1))
-        stories.append(Story(key, original_format, made, is_race=index < races))
-    random.shuffle(stories)
-    return stories
+        stories.append(Story(key, original_format, made, is_race=index < racing))
+    races, others = stories[:racing], stories[racing:]
+    random.shuffle(others)
+    for race in races:
+        # In the second half there are processes for both of its runs.
+        others.insert(random.randint(len(others) // 2, len(others)), race)
+    return others
 
 
 def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def test_under_faults_nothing_is_lost_stale_or_doubled() -> None:
     [("freshness", "stale", "doubled"), ("idempotency", "doubled", "stale")],
 )
 def test_a_missing_safeguard_is_missed(safeguard: str, broken: str, kept: str) -> None:
-    done, report, _ = soak(safeguard, "--uploads", "20", "--seed", "2", "--faults", "0", "--without", safeguard)
+    done, report, _ = soak(safeguard, "--uploads", "40", "--seed", "2", "--faults", "0", "--without", safeguard)
 
     assert done.returncode == 1, done.stdout
     assert not report["kept"]
