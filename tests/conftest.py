@@ -6,11 +6,12 @@ deployed and the artefacts built from them, ``e2e`` runs the local stack.
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 ACCOUNT = "123456789012"  # moto's
-REGION = "eu-central-1"
+REGION: Final = "eu-central-1"
 
 
 @pytest.fixture(scope="session")

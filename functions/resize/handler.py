@@ -58,6 +58,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         What may pass; Step Functions retries it.
     """
     measurements = Measurements()
+    metrics.add_metric("ResizesStarted", MetricUnit.Count, 1)
     try:
         request = parse_request(event["request"])
         logger.append_keys(object_key=request.object_key)

@@ -8,7 +8,7 @@ shrink, colour, orient, encode.
 import io
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +35,7 @@ from functions.resize.errors import (
     UnsupportedImageError,
 )
 from functions.resize.limits import Limits, check_size
+from functions.resize.progressive import drop_scans
 
 
 class Fit(StrEnum):
@@ -264,12 +265,17 @@ _WORKING_MODES = {
 }
 _KINDS_OF_SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
 
+# Formats whose large still pictures are shrunk while they are decoded, and from how many pixels on.
+_STREAMED = {"PNG", "WEBP"}
+_STREAMED_FROM = 1_000_000
 # A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
 _DCT_HEADROOM = 1.2
-# The box filter that goes before the Lanczos kernel leaves at least this many pixels for each one wanted.
-_REDUCING_GAP = 2.0
+# The box filter that goes before the kernel leaves at least this many pixels for each one wanted.
+_REDUCING_GAP = 1.5
+# From that many pixels on, where there are enough for each one wanted, the bicubic kernel is near enough.
+_MANY_PIXELS = 1_200_000
 # Resampling a resampled picture again does not show when it was this much larger.
-_STAGE_HEADROOM = 2.0
+_STAGE_HEADROOM = 1.5
 # Of the floating-point arithmetic of regions, pixels.
 _ROUNDING = 1e-6
 
@@ -418,24 +424,56 @@ def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limit
 def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *, animated: bool) -> Iterator[_Stage]:
     """Decode the first frame, or each one, at the smallest scale that all the placements can be made from."""
     image = picture.image
-    denominator = 1
+    scale = max(placement.scale for placement in placements)
     with _decoding(picture.format, original):
-        if isinstance(image, JpegImageFile):
-            denominator = _choose_dct_scale(max(placement.scale for placement in placements))
-            image.draft(None, (picture.width // denominator, picture.height // denominator))
-            # One block: libjpeg starts again from the first byte of a block that it could not finish.
-            image.decodermaxblock = len(original)
+        if picture.format == "JPEG":
+            yield _decode_jpeg(original, picture, scale)
+            return
+        if picture.format in _STREAMED and (stage := _decode_streamed(original, picture, scale)):
+            yield stage
+            return
         for frame in range(picture.frames if animated else 1):
             if frame:
                 image.seek(frame)
             image.load()
-            working = _to_working_mode(image, picture.format)
-            yield _Stage(working, 0, 0, 1 / denominator, 1 / denominator, image.info.get("duration", 0))
+            yield _Stage(_to_working_mode(image, picture.format), 0, 0, 1, 1, image.info.get("duration", 0))
 
 
-def _choose_dct_scale(scale: float) -> int:
-    """Choose the largest N of a 1/N decode that leaves enough pixels for the resampling kernel."""
-    return next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
+def _decode_jpeg(original: bytes, picture: _Picture, scale: float) -> _Stage:
+    """Let the inverse DCT do the first shrinking, by 2, 4 or 8, and leave out scans that it does not show."""
+    denominator = next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
+    image: Image.Image | None = None
+    if coarse := drop_scans(original, denominator, 1 / (scale * denominator)):
+        # What libjpeg does not take without its other scans, it gets whole.
+        with suppress(OSError, SyntaxError, ValueError):
+            image = _load_jpeg(JpegImageFile(io.BytesIO(coarse)), denominator, len(coarse))
+    if image is None:
+        image = _load_jpeg(picture.image, denominator, len(original))
+    return _Stage(_to_working_mode(image, picture.format), 0, 0, 1 / denominator, 1 / denominator)
+
+
+def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image.Image:
+    image.draft(None, (image.width // denominator, image.height // denominator))
+    # One block: libjpeg starts again from the first byte of a block that it could not finish.
+    image.decodermaxblock = size
+    image.load()
+    return image
+
+
+def _decode_streamed(original: bytes, picture: _Picture, scale: float) -> _Stage | None:
+    """Decode a large still picture without ever holding all of it; ``None`` where that does not work."""
+    if picture.width * picture.height < _STREAMED_FROM or picture.frames > 1:
+        return None
+    if picture.format == "WEBP" and picture.image.mode != "RGB":
+        return None
+    # Costs 80 ms to import, and most originals are JPEG.
+    from functions.resize.streaming import decode_shrunk  # noqa: PLC0415
+
+    shrunk = decode_shrunk(original, picture.format, scale * _REDUCING_GAP)
+    if shrunk is None:
+        return None
+    image, scale_x, scale_y = shrunk
+    return _Stage(_to_working_mode(image, picture.format), 0, 0, scale_x, scale_y)
 
 
 def _to_working_mode(image: Image.Image, format: str) -> Image.Image:
@@ -450,7 +488,7 @@ def _to_working_mode(image: Image.Image, format: str) -> Image.Image:
         # Pillow's own conversion to L clips at 255 instead of dropping the low byte.
         return image.convert("I").point(lambda sample: sample * (1 / 256)).convert("L")
     if image.has_transparency_data:
-        working = image.convert("LA" if image.mode in {"1", "L", "LA", "La"} else "RGBA")
+        working = _convert(image, "LA" if image.mode in {"1", "L", "LA", "La"} else "RGBA")
         if working.getchannel("A").getextrema() != (255, 255):
             return working
         return working.convert(working.mode[:-1])
@@ -458,7 +496,12 @@ def _to_working_mode(image: Image.Image, format: str) -> Image.Image:
     if mode is None:
         kind = _KINDS_OF_SAMPLES.get(image.mode, image.mode)
         raise UnsupportedImageError(f"{format} picture with {kind} samples")
-    return image.convert(mode)
+    return _convert(image, mode)
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    """Convert, but do not copy a picture that is of that mode: 12 megapixels take 40 ms."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _shrink(base: _Stage, placements: list[_Placement]) -> Iterator[tuple[int, Image.Image]]:
@@ -467,18 +510,29 @@ def _shrink(base: _Stage, placements: list[_Placement]) -> Iterator[tuple[int, I
     for index in sorted(range(len(placements)), key=lambda index: -placements[index].scale):
         placement = placements[index]
         stage = next((stage for stage in reversed(stages) if _is_enough(stage, placement)), base)
-        left, right = ((x - stage.left) * stage.scale_x for x in (placement.left, placement.right))
-        top, bottom = ((y - stage.top) * stage.scale_y for y in (placement.top, placement.bottom))
-        small = stage.image.resize(
-            (placement.width, placement.height),
-            Image.Resampling.LANCZOS,
-            box=(left, top, min(right, stage.image.width), min(bottom, stage.image.height)),
-            reducing_gap=_REDUCING_GAP,
-        )
+        small = _resample(stage, placement)
         yield index, small
         scale_x = placement.width / (placement.right - placement.left)
         scale_y = placement.height / (placement.bottom - placement.top)
         stages.append(_Stage(small, placement.left, placement.top, scale_x, scale_y))
+
+
+def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
+    """Resize a region with a box filter for the whole number in the factor and a kernel for the rest."""
+    left, right = ((x - stage.left) * stage.scale_x for x in (placement.left, placement.right))
+    top, bottom = ((y - stage.top) * stage.scale_y for y in (placement.top, placement.bottom))
+    right, bottom = min(right, stage.image.width), min(bottom, stage.image.height)
+    factor_x = max(1, int((right - left) / placement.width / _REDUCING_GAP))
+    factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
+    columns, rows = (right - left) / factor_x, (bottom - top) / factor_y
+    kernel = Image.Resampling.LANCZOS
+    if (
+        columns * rows > _MANY_PIXELS
+        and min(columns / placement.width, rows / placement.height) >= _REDUCING_GAP
+    ):
+        kernel = Image.Resampling.BICUBIC
+    size = (placement.width, placement.height)
+    return stage.image.resize(size, kernel, box=(left, top, right, bottom), reducing_gap=_REDUCING_GAP)
 
 
 def _is_enough(stage: _Stage, placement: _Placement) -> bool:

@@ -79,7 +79,7 @@ def test_an_upload_that_is_no_good_picture(pipeline: Pipeline, error: str, data:
     ],
 )
 def test_a_request_that_cannot_be_met(pipeline: Pipeline, error: str, changes: dict[str, Any]) -> None:
-    answer = pipeline.post(pipeline.request("plain.jpg", width=10, height=10) | changes)
+    answer = pipeline.post(pipeline.request("refused.jpg", width=10, height=10) | changes)
     assert answer.status == 200, answer.body
 
     name, sentence = failure(pipeline.end_of(answer.body["executionArn"]))
@@ -90,7 +90,7 @@ def test_a_request_that_cannot_be_met(pipeline: Pipeline, error: str, changes: d
 
 def test_a_request_that_passed_the_gateway_by_is_validated_again(pipeline: Pipeline) -> None:
     started = pipeline.step_functions.start_execution(
-        stateMachineArn=pipeline.machine, input=json.dumps({"object_key": "plain.jpg", "width": -1})
+        stateMachineArn=pipeline.machine, input=json.dumps({"object_key": "refused.jpg", "width": -1})
     )
 
     name, _ = failure(pipeline.end_of(started["executionArn"]))

@@ -1,0 +1,282 @@
+"""Measure the engines side by side and write the table, the JSON and the chart. Called by bench/run.py."""
+
+import argparse
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pi_heif
+from PIL import Image, ImageOps
+
+from bench.originals import make_originals
+from functions.resize.colour import to_srgb
+from tests.unit.reference import lanczos, ssim
+
+HERE = Path(__file__).parent
+ENGINES = ("ours", "sharp", "pyvips", "tutorial", "floor")
+PEER = "sharp"
+SIZES = {"128": [128], "800": [800], "five": [128, 320, 640, 1024, 1920]}
+
+
+class Worker:
+    """One engine in a process of its own, on one processor, as a function of 1,769 MB has."""
+
+    def __init__(self, engine: str, packages: Path) -> None:
+        command = [sys.executable, "-m", "bench.worker", engine]
+        if engine == "sharp":
+            command = ["node", str(HERE / "sharp_worker.mjs"), str(packages / "package.json")]
+        environment = {**os.environ, "VIPS_CONCURRENCY": "1"}
+        self.process = subprocess.Popen(
+            command, cwd=HERE.parent, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send one request of the protocol and return the answer."""
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def memory(self, key: str) -> int:
+        """Return a line of the kernel's status of the process, such as ``VmHWM``, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(key + ":"))
+        return int(line.split()[1]) * 1024
+
+    def forget_peak(self) -> None:
+        """Start the peak (VmHWM) again from here (proc(5), clear_refs)."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+
+@dataclass
+class Row:
+    """One engine at one class and size; ``None`` where it cannot."""
+
+    name: str
+    size: str
+    engine: str
+    seconds: float | None = None
+    ratio: float | None = None
+    bytes: int | None = None
+    ssim: float | None = None
+    peak_mb: float | None = None
+    error: str | None = None
+
+
+def measure(name: str, path: Path, size: str, packages: Path, repetitions: int) -> list[Row]:
+    """Measure one class at one size: times interleaved, then memory in fresh processes."""
+    engines = [engine for engine in ENGINES if engine != "floor" or path.suffix == ".jpg"]
+    rows = {engine: Row(name, size, engine) for engine in engines}
+    workers = {engine: Worker(engine, packages) for engine in engines}
+    times: dict[str, list[float]] = {engine: [] for engine in engines}
+    with tempfile.TemporaryDirectory() as folder:
+        for engine, worker in workers.items():
+            worker.ask(do="load", path=str(path))
+            keep = [f"{folder}/{engine}-{side}" for side in SIZES[size]]
+            answer = worker.ask(do="make", sizes=SIZES[size], keep=keep)
+            if "error" in answer:
+                rows[engine].error = answer["error"]
+                continue
+            if engine != "floor":
+                rows[engine].bytes = sum(answer["bytes"])
+                rows[engine].ssim = min(map(_similarity, [path] * len(keep), keep, SIZES[size]))
+        for repetition in range(repetitions):
+            # Every other round backwards, so that nobody always follows the same engine.
+            for engine in engines if repetition % 2 else reversed(engines):
+                if rows[engine].error is None:
+                    times[engine].append(workers[engine].ask(do="make", sizes=SIZES[size])["seconds"])
+    for worker in workers.values():
+        worker.__exit__()
+    for engine, row in rows.items():
+        if row.error is None:
+            row.seconds = statistics.median(times[engine])
+            row.peak_mb = _peak(engine, path, size, packages)
+    peer = rows[PEER].seconds
+    for row in rows.values():
+        row.ratio = row.seconds / peer if row.seconds and peer else None
+    return list(rows.values())
+
+
+def _peak(engine: str, path: Path, size: str, packages: Path) -> float:
+    """Return how far one request lifts a fresh process above its idle memory, in MB."""
+    with Worker(engine, packages) as worker:
+        worker.ask(do="load", path=str(path))
+        idle = worker.memory("VmRSS")
+        worker.forget_peak()
+        worker.ask(do="make", sizes=SIZES[size])
+        return (worker.memory("VmHWM") - idle) / 1e6
+
+
+_references: dict[tuple[Path, int], list[np.ndarray]] = {}
+
+
+def _similarity(path: Path, output: str, side: int) -> float:
+    """Return the SSIM of an encoded thumbnail against the reference; of an animation, its mean."""
+    if (path, side) not in _references:
+        _references[path, side] = [_reference(frame, side) for frame in _frames(path)]
+    references = _references[path, side]
+    frames = list(_frames(Path(output)))
+    if len(frames) != len(references):
+        return float("nan")
+    pairs = zip(references, frames, strict=True)
+    return statistics.fmean(ssim(reference, _on_white(frame, reference)) for reference, frame in pairs)
+
+
+def _frames(path: Path) -> Iterable[Image.Image]:
+    if path.suffix == ".heic":
+        yield pi_heif.open_heif(path).to_pillow().convert("RGB")
+        return
+    with Image.open(path) as image:
+        profile = image.info.get("icc_profile")
+        for index in range(getattr(image, "n_frames", 1) if image.format in {"GIF", "WEBP"} else 1):
+            image.seek(index)
+            transparent = image.has_transparency_data
+            frame = image.convert("RGBA" if transparent else "CMYK" if image.mode == "CMYK" else "RGB")
+            yield ImageOps.exif_transpose(to_srgb(frame, profile)[0])
+
+
+def _reference(frame: Image.Image, side: int) -> np.ndarray:
+    """Shrink a full decode in floating point, premultiplied where it has alpha, and put it on white."""
+    scale = min(side / frame.width, side / frame.height, 1)
+    size = (max(1, int(frame.width * scale + 0.5)), max(1, int(frame.height * scale + 0.5)))
+    pixels = np.asarray(frame, dtype=np.float32)
+    if frame.mode == "RGBA":
+        alpha = pixels[..., 3:] / 255
+        pixels = pixels[..., :3] * alpha + 255 * (1 - alpha)
+    return np.clip(lanczos(pixels, size, (0, 0, *frame.size)), 0, 255)
+
+
+def _on_white(frame: Image.Image, reference: np.ndarray) -> np.ndarray:
+    if frame.mode == "RGBA":
+        white = Image.new("RGBA", frame.size, "white")
+        frame = Image.alpha_composite(white, frame).convert("RGB")
+    # Half a pixel may be rounded either way.
+    height, width = reference.shape[:2]
+    return np.asarray(frame if frame.size == (width, height) else frame.resize((width, height)))
+
+
+def _table(rows: list[Row]) -> str:
+    """Return the table as Markdown: times, ratio to sharp, bytes, SSIM and memory of each engine."""
+    lines = [
+        "| class | to | engine | ms | ÷ sharp | KB | SSIM | peak MB |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        if row.seconds is None:
+            lines.append(f"| {row.name} | {row.size} | {row.engine} | - | - | - | - | - |")
+            continue
+        cells = [
+            f"{row.seconds * 1e3:.1f}",
+            f"{row.ratio:.2f}" if row.ratio else "-",
+            f"{row.bytes / 1e3:.1f}" if row.bytes else "-",
+            f"{row.ssim:.4f}" if row.ssim else "-",
+            f"{row.peak_mb:.0f}",
+        ]
+        lines.append(f"| {row.name} | {row.size} | {row.engine} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _means(rows: list[Row]) -> dict[str, float]:
+    """Return each engine's geometric mean of ratios over what both it and sharp can do."""
+    return {
+        engine: statistics.geometric_mean([row.ratio for row in rows if row.engine == engine and row.ratio])
+        for engine in ENGINES
+        if any(row.ratio for row in rows if row.engine == engine)
+    }
+
+
+def _chart(rows: list[Row], path: Path) -> None:
+    """Draw the ratio to sharp of every class, one panel for each size."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    colours = {"ours": "#1b7f4d", "pyvips": "#8a8fb5", "tutorial": "#d3a15c"}
+    sizes = [size for size in SIZES if any(row.size == size and row.ratio for row in rows)]
+    figure, axes = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 6.5), squeeze=False, layout="constrained")
+    for axis, size in zip(axes[0], sizes, strict=True):
+        names = list(dict.fromkeys(row.name for row in rows if row.size == size and row.ratio))[::-1]
+        for offset, (engine, colour) in enumerate(colours.items()):
+            ratios = {row.name: row.ratio for row in rows if row.size == size and row.engine == engine}
+            places = [index + 0.27 * (1 - offset) for index in range(len(names))]
+            axis.barh(places, [ratios.get(name) or 0 for name in names], 0.25, color=colour, label=engine)
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set_yticks(range(len(names)), names)
+        axis.set_xlim(0, 3)
+        axis.set_title({"five": "five sizes at once"}.get(size, f"to {size} pixels"))
+        axis.set_xlabel("time ÷ sharp's (left of the line is faster)")
+    axes[0][0].legend(loc="lower right")
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    """Measure everything that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="the bench's own folder")
+    parser.add_argument("--output", type=Path, required=True, help="folder for benchmarks.md, .json and .png")
+    parser.add_argument("--repetitions", type=int, default=11)
+    parser.add_argument("--classes", default="", help="only classes whose name contains one of these, comma-separated")
+    parser.add_argument("--sizes", default="128,800,five")
+    arguments = parser.parse_args()
+    arguments.work = arguments.work.resolve()
+    originals = make_originals(arguments.work / "photographs", arguments.work / "originals")
+    wanted = arguments.classes.split(",")
+    rows: list[Row] = []
+    for file, path in originals.items():
+        name = Path(file).stem
+        if not any(part in name for part in wanted):
+            continue
+        for size in arguments.sizes.split(","):
+            if size == "five" and name not in {"jpeg-12mp", "jpeg-24mp"}:
+                continue
+            measured = measure(name, path, size, arguments.work / "node", arguments.repetitions)
+            rows += measured
+            for row in measured:
+                print(_table([row]).splitlines()[-1] + (f" {row.error}" if row.error else ""), flush=True)
+        _references.clear()
+    means = _means(rows)
+    summary = ", ".join(f"{engine} {mean:.2f}" for engine, mean in means.items())
+    print(f"Geometric mean of time ÷ sharp's: {summary}")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    report = {
+        "machine": {"processor": _processor(), "load": os.getloadavg()[0], "python": platform.python_version()},
+        "repetitions": arguments.repetitions,
+        "geometric_mean": means,
+        "rows": [asdict(row) for row in rows],
+    }
+    (arguments.output / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
+    heading = (
+        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of "
+        f"{arguments.repetitions} interleaved runs on {_processor()}.\n\n"
+        f"Geometric mean of time ÷ sharp's: {summary}.\n\n![time ÷ sharp's](benchmarks.png)\n\n"
+    )
+    (arguments.output / "benchmarks.md").write_text(heading + _table(rows) + "\n")
+    _chart(rows, arguments.output / "benchmarks.png")
+    print(f"Next: read {arguments.output / 'benchmarks.md'}.")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""One engine process of the bench, driven by JSON lines on stdin.
+
+::
+
+    {"do": "load", "path": "..."}                        reads the original into memory
+    {"do": "make", "sizes": [128], "keep": ["a", ...]}   makes thumbnails; answers seconds and bytes
+
+``keep`` names files for the thumbnails, written after the clock has stopped. An error is answered as
+``{"error": "..."}``.
+"""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+Engine = Callable[[bytes, Sequence[int]], list[bytes]]
+
+
+def ours() -> Engine:
+    """Return the engine of this repository."""
+    from functions.resize.limits import Limits
+    from functions.resize.thumbnails import Box, Recipe, make_thumbnails
+
+    # sharp and pyvips run without limits too.
+    limits = Limits(max_bytes=10**9, max_total_pixels=10**9)
+
+    def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
+        result = make_thumbnails(original, Recipe(tuple(Box(size, size) for size in sizes)), limits)
+        return [thumbnail.data for thumbnail in result.thumbnails]
+
+    return make
+
+
+def tutorial() -> Engine:
+    """Return Pillow as tutorials use it: open, thumbnail, save."""
+    import pi_heif
+    from PIL import Image
+
+    pi_heif.register_heif_opener()
+
+    def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
+        outputs = []
+        for size in sizes:
+            image = Image.open(io.BytesIO(original))
+            format = "JPEG" if image.format == "HEIF" else image.format
+            image.thumbnail((size, size))
+            output = io.BytesIO()
+            image.save(output, format)
+            outputs.append(output.getvalue())
+        return outputs
+
+    return make
+
+
+def vips() -> Engine:
+    """Return pyvips by its thumbnail operation, with the save options that sharp uses."""
+    import pyvips
+
+    pyvips.cache_set_max(0)
+    savers = {
+        "jpegload_buffer": ".jpg[Q=80,optimize-coding]",
+        "pngload_buffer": ".png",
+        "webpload_buffer": ".webp[Q=80]",
+        "heifload_buffer": ".avif[Q=50]",
+        "gifload_buffer": ".gif",
+    }
+
+    def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
+        outputs = []
+        loader = pyvips.vips_lib.vips_foreign_find_load_buffer(original, len(original))
+        name = pyvips.ffi.string(loader).decode() if loader else ""
+        saver = next(saver for key, saver in savers.items() if key.split("_")[0] in name.lower())
+        options = "n=-1" if "gif" in saver else ""
+        for size in sizes:
+            if options:
+                # libvips shrinks a strip of frames by the height of one.
+                image = pyvips.Image.thumbnail_buffer(
+                    original, size, height=size, size="down", option_string=options
+                )
+            else:
+                image = pyvips.Image.thumbnail_buffer(
+                    original, size, height=size, size="down", output_profile="srgb"
+                )
+            outputs.append(image.write_to_buffer(saver, keep="none"))
+        return outputs
+
+    return make
+
+
+def floor() -> Engine:
+    """Return libjpeg-turbo's scaled decode alone: what a JPEG costs before anything is done with it."""
+    from PIL import Image
+
+    def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
+        image = Image.open(io.BytesIO(original), formats=["JPEG"])
+        longest = max(sizes)
+        width, height = image.size
+        scale = longest / max(width, height)
+        image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
+        image.decodermaxblock = len(original)
+        image.load()
+        return []
+
+    return make
+
+
+ENGINES = {"ours": ours, "tutorial": tutorial, "pyvips": vips, "floor": floor}
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    make = ENGINES[sys.argv[1]]()
+    original = b""
+    for line in sys.stdin:
+        request = json.loads(line)
+        reply: dict[str, object] = {}
+        try:
+            if request["do"] == "load":
+                original = Path(request["path"]).read_bytes()
+            else:
+                start = time.perf_counter()
+                outputs = make(original, request["sizes"])
+                reply["seconds"] = time.perf_counter() - start
+                reply["bytes"] = [len(output) for output in outputs]
+                for path, output in zip(request.get("keep", ()), outputs, strict=False):
+                    Path(path).write_bytes(output)
+        # A peer that cannot do a class says so in the table; the bench goes on.
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main()

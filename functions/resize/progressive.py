@@ -1,0 +1,235 @@
+"""Progressive JPEG, read only as far as a small decode can see.
+
+A progressive file stores every frequency of the whole picture in passes ("scans"): first the block
+averages (DC), then coarse AC coefficients, then refinements. A decode at 1/8 shows the averages and one
+at 1/4 little more, but libjpeg decodes every scan it is given, and Huffman decoding is nine tenths of
+the time. So the others are left out, and what remains is a coarser progressive file.
+
+The terms are those of ITU-T T.81 (1992), annexes B and G.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from functions.resize.containers import JPEG_START_OF_SCAN, jpeg_segments
+
+# ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
+
+_PROGRESSIVE_FRAME = 0xC2
+_HUFFMAN_TABLE = 0xC4
+_RESTART_INTERVAL = 0xDD
+# JFIF and Adobe say how the colours are coded; other application data is not needed to decode.
+_KEPT_APPLICATION_DATA = {0xE0, 0xEE}
+_APPLICATION_DATA_AND_COMMENTS = {*range(0xE0, 0xF0), 0xFE}
+_END_OF_IMAGE = b"\xff\xd9"
+
+# Without its refinement an average is off by up to one step of its quantiser, an eighth of that in a
+# pixel. Two steps of 8 bits cannot be seen; more could.
+_COARSE_DC_STEP = 16
+# Chroma is mostly stored at half size, so that its AC coefficients still show in a decode at 1/8, unless
+# the thumbnail is half of that again.
+_CHROMA_SHOWS_BELOW = 2.0
+# What cameras append behind the picture; behind more than this, the end of the picture is not looked for.
+_TRAILING_BYTES = 65_536
+# A 2 x 2 decode weighs (0, 1), (1, 0) and (1, 1) most; their zigzag indices end at 4.
+_LAST_LOW_COEFFICIENT = 4
+# Bits of a coefficient that are still unknown: T.81 ends at 13.
+_ANY_PRECISION = 13
+_UNKNOWN = 99
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """One colour component of the frame: its identifier, blocks across and down, quantiser table."""
+
+    identifier: int
+    blocks: int
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One scan: span of its tables and its own, components, first and last coefficient, bit positions."""
+
+    tables: int
+    start: int
+    end: int
+    components: frozenset[int]
+    first: int
+    last: int
+    high: int
+    low: int
+
+
+def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | None:
+    """Leave out the scans that a decode at 1/``denominator`` does not show.
+
+    Parameters
+    ----------
+    original : bytes
+        A JPEG file.
+    denominator : int
+        8 or 4; others give ``None``.
+    headroom : float
+        Pixels of the scaled decode for each pixel of the largest thumbnail, along one axis.
+
+    Returns
+    -------
+    bytes or None
+        A smaller progressive file; ``None`` where the file is not progressive, is incomplete, or is
+        unusual in any way, so that it should be decoded as it is.
+    """
+    end_of_image = original.rfind(_END_OF_IMAGE)
+    if denominator not in {4, 8} or end_of_image < len(original) - _TRAILING_BYTES:
+        return None
+    header = list(jpeg_segments(original))
+    segments = {marker: (start, end) for marker, start, end in header}
+    if not {_PROGRESSIVE_FRAME, JPEG_START_OF_SCAN} <= segments.keys() or _RESTART_INTERVAL in segments:
+        return None
+    components = _read_frame(original[slice(*segments[_PROGRESSIVE_FRAME])])
+    if not components:
+        return None
+    steps = _dc_steps(original, header)
+    need = _Need(
+        denominator,
+        components[0].identifier,
+        chroma=denominator == 4 or headroom < _CHROMA_SHOWS_BELOW,
+        averages=denominator == 4
+        or max(steps.get(each.table, 255) for each in components) >= _COARSE_DC_STEP,
+    )
+    parts = [b"\xff\xd8"]
+    for marker, start, end in header[:-1]:
+        if marker not in _APPLICATION_DATA_AND_COMMENTS or marker in _KEPT_APPLICATION_DATA:
+            parts.append(original[start:end])
+    # Component and coefficient -> bits that are still unknown.
+    precision: dict[tuple[int, int], int] = {}
+    for scan in _read_scans(original, segments[JPEG_START_OF_SCAN][0], end_of_image):
+        shown = need.shows(scan)
+        # Tables stay: a later scan may use them again.
+        parts.append(original[scan.tables : scan.end if shown else scan.start])
+        if shown:
+            coefficients = range(scan.first, scan.last + 1)
+            precision |= {(each, index): scan.low for each in scan.components for index in coefficients}
+        if need.is_met(precision, components):
+            break
+    if any((component.identifier, 0) not in precision for component in components):
+        return None
+    parts += [_empty_scan(component) for component in components if need.guesses(component, precision)]
+    return b"".join([*parts, _END_OF_IMAGE])
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a decode at 1/``denominator`` shows: AC coefficients of chroma, refinements of the averages."""
+
+    denominator: int
+    luma: int
+    chroma: bool
+    averages: bool
+
+    def shows(self, scan: _Scan) -> bool:
+        """Tell whether the scan changes the picture."""
+        if scan.first == 0:
+            return scan.high == 0 or self.averages
+        if self.luma not in scan.components:
+            return self.chroma and (scan.high == 0 or self.denominator == 4)
+        return self.denominator == 4 and scan.high == 0 and scan.first <= _LAST_LOW_COEFFICIENT
+
+    def is_met(self, precision: dict[tuple[int, int], int], components: list[_Component]) -> bool:
+        """Tell whether nothing that may follow is needed, so that the rest need not even be searched."""
+        wanted = {}
+        for component in components:
+            wanted[component.identifier, 0] = 0 if self.averages else _ANY_PRECISION
+            if component.identifier != self.luma:
+                refined = 0 if self.denominator == 4 else _ANY_PRECISION
+                wanted |= {(component.identifier, index): refined for index in range(1, 64) if self.chroma}
+            elif self.denominator == 4:
+                low = range(1, _LAST_LOW_COEFFICIENT + 1)
+                wanted |= {(component.identifier, index): _ANY_PRECISION for index in low}
+        return all(precision.get(key, _UNKNOWN) <= bits for key, bits in wanted.items())
+
+    def guesses(self, component: _Component, precision: dict[tuple[int, int], int]) -> bool:
+        """Tell whether libjpeg would guess at the component's AC coefficients unless told to stop."""
+        return any(precision.get((component.identifier, index), _UNKNOWN) for index in range(1, 10))
+
+
+def _read_frame(segment: bytes) -> list[_Component]:
+    """Read the frame header (B.2.2); empty where it is not an ordinary grey or three-colour one."""
+    count = segment[9] if len(segment) > 9 else 0
+    if count not in {1, 3} or len(segment) != 10 + 3 * count or segment[4] != 8:
+        return []
+    height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
+    fields = [segment[10 + 3 * index : 13 + 3 * index] for index in range(count)]
+    across, down = max(field[1] >> 4 for field in fields), max(field[1] & 15 for field in fields)
+    if not width or not height or any(not field[1] >> 4 or not field[1] & 15 for field in fields):
+        return []
+    components = []
+    for identifier, sampling, table in fields:
+        # A.1.1 and A.2.2: the component's own size, in whole blocks.
+        columns = _divide_up(_divide_up(width * (sampling >> 4), across), 8)
+        rows = _divide_up(_divide_up(height * (sampling & 15), down), 8)
+        components.append(_Component(identifier, columns * rows, table))
+    return components
+
+
+def _divide_up(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
+def _dc_steps(original: bytes, header: list[tuple[int, int, int]]) -> dict[int, int]:
+    """Read the DC step of every quantiser table (B.2.4.1)."""
+    steps = {}
+    for marker, start, end in header:
+        at = start + 4
+        while marker == 0xDB and at + 3 <= end:
+            wide, table = original[at] >> 4, original[at] & 15
+            steps[table] = int.from_bytes(original[at + 1 : at + 2 + bool(wide)], "big")
+            at += 129 if wide else 65
+    return steps
+
+
+def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
+    """Find the scans one after another; stops in silence at anything but tables between them."""
+    # In entropy-coded data 0xFF is followed by 0 (B.1.1.5), so a plain search finds the next marker.
+    following = dict.fromkeys((b"\xff\xc4", b"\xff\xda"), at)
+    while at < end_of_image:
+        tables = at
+        segments = list(jpeg_segments(original, at))
+        if not segments or {marker for marker, _, _ in segments} - {_HUFFMAN_TABLE, JPEG_START_OF_SCAN}:
+            return
+        marker, start, data = segments[-1]
+        scan = original[start:data]
+        if marker != JPEG_START_OF_SCAN or len(scan) != 8 + 2 * scan[4] or not scan[4]:
+            return
+        for key in [key for key, place in following.items() if place < data]:
+            found = original.find(key, data, end_of_image)
+            following[key] = end_of_image if found < 0 else found
+        at = min(following.values())
+        first, last, bits = scan[-3:]
+        identifiers = frozenset(scan[5 : 5 + 2 * scan[4] : 2])
+        yield _Scan(tables, start, at, identifiers, first, last, bits >> 4, bits & 15)
+
+
+def _empty_scan(component: _Component) -> bytes:
+    """Return a scan that gives every block of a component no more AC coefficients.
+
+    Without it libjpeg takes what is missing for unknown and guesses it from the neighbouring blocks,
+    which is slower and blurs. Where a coarse scan was kept, this one goes back to coefficients that are
+    there already: libjpeg counts a warning and leaves them as they are.
+    """
+    # Fifteen codes of 4 bits for runs of 2**0 to 2**14 blocks that end (G.1.2.2, table G.1), as table 0.
+    lengths = bytes([0, 0, 0, 15] + [0] * 12)
+    table = (
+        b"\xff\xc4" + (2 + 1 + 16 + 15).to_bytes(2, "big") + b"\x10" + lengths + bytes(range(0, 0xF0, 0x10))
+    )
+    header = b"\xff\xda\0\x08\x01" + bytes([component.identifier, 0, 1, 63, 0])
+    bits = ""
+    left = component.blocks
+    while left:
+        run = min(left, 0x7FFF)
+        size = run.bit_length() - 1
+        bits += f"{size:04b}" + f"{run:b}"[1:]
+        left -= run
+    bits += "1" * (-len(bits) % 8)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    return table + header + data

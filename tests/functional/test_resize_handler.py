@@ -1,0 +1,314 @@
+"""The resize Lambda against S3: what it returns, raises, writes, logs and measures."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.resize.errors import StorageUnavailableError
+from functions.resize.limits import Limits
+from tests.conftest import ACCOUNT
+from tests.functional.conftest import ORIGINALS, THUMBNAILS, Function
+from tests.functional.faults import answering
+from tests.originals import picture, size_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+EXECUTION = "example.jpg-0123456789abcdef0123456789abcdef"
+ALWAYS_LOGGED = {"level", "location", "message", "timestamp", "service"}
+OF_THE_INVOCATION = {
+    *("cold_start", "function_name", "function_memory_size", "function_arn", "function_request_id"),
+    "correlation_id",
+}
+
+
+def event_for(key: str = "trip/example.jpg", **fields: Any) -> dict[str, Any]:
+    request = {
+        "source_bucket": ORIGINALS,
+        "destination_bucket": THUMBNAILS,
+        "object_key": key,
+        "sizes": [{"width": 128, "height": 128}, {"width": 64, "height": 64}],
+        **fields,
+    }
+    return {"execution": EXECUTION, "request": request}
+
+
+def emf(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Give the metric documents (CloudWatch embedded metric format) that were printed."""
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all("_aws" in document for document in documents)
+    return documents
+
+
+def stored_thumbnails(s3: "S3Client") -> list[str]:
+    return [found["Key"] for found in s3.list_objects_v2(Bucket=THUMBNAILS).get("Contents", [])]
+
+
+def test_success(resize: Function, s3: "S3Client") -> None:
+    original = picture(width=400, height=300)
+    etag = s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=original)["ETag"].strip('"')
+
+    result = resize(event_for())
+
+    made = {
+        key: s3.get_object(Bucket=THUMBNAILS, Key=key)
+        for key in ("thumbnails/trip/128x128_example.jpg", "thumbnails/trip/64x64_example.jpg")
+    }
+    data = {key: answer["Body"].read() for key, answer in made.items()}
+    assert result == {
+        "status": "SUCCESS",
+        "source": {
+            "bucket": ORIGINALS,
+            "key": "trip/example.jpg",
+            "etag": etag,
+            "format": "JPEG",
+            "width": 400,
+            "height": 300,
+            "bytes": len(original),
+        },
+        "thumbnails": [
+            {
+                "bucket": THUMBNAILS,
+                "key": key,
+                "width": width,
+                "height": height,
+                "bytes": len(data[key]),
+                "content_type": "image/jpeg",
+                "etag": made[key]["ETag"].strip('"'),
+            }
+            for key, width, height in zip(made, (128, 64), (96, 48), strict=True)
+        ],
+    }
+    assert json.loads(json.dumps(result)) == result
+    assert [size_of(bytes_) for bytes_ in data.values()] == [(128, 96), (64, 48)]
+    assert sorted(stored_thumbnails(s3)) == sorted(made)
+    for answer in made.values():
+        assert answer["ContentType"] == "image/jpeg"
+        assert answer["CacheControl"] == "public, max-age=86400"
+        assert answer["Metadata"] == {"original-etag": etag}
+
+
+@pytest.mark.parametrize("key", ["bob's photo.jpg", 'a "b" \\c.jpg', "a+b %2B 100%.jpg", "été/фото 😀.jpg", "a//b.jpg"])
+def test_keys_of_all_kinds(key: str, resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key=key, Body=picture())
+
+    result = resize(event_for(key))
+
+    assert result["status"] == "SUCCESS"
+    folder, slash, name = key.rpartition("/")
+    assert f"thumbnails/{folder}{slash}128x128_{name}" in stored_thumbnails(s3)
+
+
+def test_the_same_request_again_writes_the_same_bytes_to_the_same_keys(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=picture())
+
+    assert resize(event_for()) == resize(event_for())
+    assert len(stored_thumbnails(s3)) == 2
+
+
+def test_one_summary_line_per_image(resize: Function, s3: "S3Client") -> None:
+    original = picture(width=400, height=300)
+    s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=original)
+
+    result = resize(event_for())
+
+    [line] = resize.log()
+    times = {"download_ms", "resize_ms", "upload_ms"}
+    summary = {"object_key", "format", "size", "bytes", "thumbnails", "attempts", *times}
+    assert line.keys() == ALWAYS_LOGGED | OF_THE_INVOCATION | summary
+    assert (line["level"], line["message"], line["service"]) == ("INFO", "resized", "resize")
+    assert line["correlation_id"] == EXECUTION
+    assert line["object_key"] == "trip/example.jpg"
+    assert (line["format"], line["size"], line["bytes"], line["attempts"]) == ("JPEG", "400x300", len(original), 1)
+    assert line["thumbnails"] == [
+        {"size": "128x96", "bytes": result["thumbnails"][0]["bytes"]},
+        {"size": "64x48", "bytes": result["thumbnails"][1]["bytes"]},
+    ]
+    assert all(line[name] >= 0 for name in times)
+
+
+def test_one_invocation_leaves_nothing_in_the_log_of_the_next(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    resize(event_for("a.jpg"))
+    resize({"execution": "another", "request": {}})
+
+    first, second = resize.log()
+    assert (first["object_key"], first["correlation_id"]) == ("a.jpg", EXECUTION)
+    assert "object_key" not in second
+    assert second["correlation_id"] == "another"
+
+
+def test_metrics_of_a_success(resize: Function, s3: "S3Client", capsys: pytest.CaptureFixture[str]) -> None:
+    original = picture()
+    s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=original)
+
+    resize(event_for())
+
+    cold_start, metrics = sorted(emf(capsys), key=lambda document: "ThumbnailsWritten" in document)
+    assert cold_start["ColdStart"] == [1.0]
+    [definition] = metrics["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == "alison-image"
+    assert definition["Dimensions"] == [["service"]]
+    assert metrics["service"] == "resize"
+    assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {
+        "ResizesStarted": "Count",
+        "ThumbnailsWritten": "Count",
+        "OriginalBytes": "Bytes",
+        "DownloadTime": "Milliseconds",
+        "ResizeTime": "Milliseconds",
+        "UploadTime": "Milliseconds",
+    }
+    assert metrics["ThumbnailsWritten"] == [2.0]
+    assert metrics["OriginalBytes"] == [len(original)]
+
+
+FAILURES = {
+    "InvalidRequestError": event_for(width=128),
+    "BucketNotAllowedError": event_for(source_bucket="somebody-elses"),
+    "InvalidKeyError": event_for("a/../b.jpg"),
+    "OriginalNotFoundError": event_for("missing.jpg"),
+    "OriginalEmptyError": event_for("empty.jpg"),
+    "OriginalTooLargeError": event_for("large.jpg"),
+    "NotAnImageError": event_for("text.jpg"),
+    "UnsupportedImageError": event_for("document.pdf"),
+    "TruncatedImageError": event_for("half.jpg"),
+    "TooManyPixelsError": event_for("poster.jpg"),
+    "OutputTooLargeError": event_for(sizes=[{"width": 10_000, "height": 10_000}], fit="fill"),
+}
+
+
+@pytest.mark.parametrize(("error", "event"), FAILURES.items(), ids=list(FAILURES))
+def test_what_can_never_succeed_is_returned(
+    error: str,
+    event: dict[str, Any],
+    *,
+    resize: Function,
+    s3: "S3Client",
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(resize.module, "_LIMITS", Limits(max_bytes=50_000, max_pixels=1_000_000))
+    originals = {
+        "trip/example.jpg": picture(),
+        "empty.jpg": b"",
+        "large.jpg": picture() + bytes(50_000),
+        "text.jpg": b"plain text, and nothing else",
+        "document.pdf": b"%PDF-1.7 and so on",
+        "half.jpg": picture()[:600],
+        "poster.jpg": picture(width=1001, height=1000),
+    }
+    for key, data in originals.items():
+        s3.put_object(Bucket=ORIGINALS, Key=key, Body=data)
+
+    result = resize(event)
+
+    assert result == {"status": "FAILED", "error": error, "message": result["message"]}
+    assert result["message"].endswith(".")
+    assert stored_thumbnails(s3) == []
+    [line] = resize.log()
+    assert (line["level"], line["message"], line["correlation_id"]) == ("WARNING", "resize failed", EXECUTION)
+    assert (line["error"], line["reason"]) == (error, result["message"])
+    assert line.keys() - {"object_key"} == ALWAYS_LOGGED | OF_THE_INVOCATION | {"error", "reason"}
+    [metrics] = [document for document in emf(capsys) if "ColdStart" not in document]
+    assert metrics["ResizesFailed"] == [1.0]
+
+
+def test_a_picture_that_does_not_tell_everything_right_is_warned_about(
+    resize: Function, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    made = resize.module.run
+
+    def warn(*arguments: Any) -> Any:
+        arguments[-1].warnings.append("The colour profile is broken.")
+        return made(*arguments)
+
+    monkeypatch.setattr(resize.module, "run", warn)
+
+    assert resize(event_for("a.jpg"))["status"] == "SUCCESS"
+    warning, summary = resize.log()
+    assert (warning["level"], warning["message"]) == ("WARNING", "The colour profile is broken.")
+    assert summary["message"] == "resized"
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject", "HeadObject"])
+def test_what_may_pass_is_raised_after_one_quick_repetition(
+    operation: str, resize: Function, s3: "S3Client", without_waiting: list[float]
+) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    event = event_for("a.jpg", sizes=[{"width": 8, "height": 8}])
+
+    with (
+        answering(f"s3.{operation}", 503, "SlowDown") as answered,
+        pytest.raises(StorageUnavailableError) as caught,
+    ):
+        resize(event)
+
+    assert caught.value.operation == operation
+    assert len(answered) == 2
+    assert len(without_waiting) == 1
+    assert resize(event)["status"] == "SUCCESS"
+
+
+def test_a_denied_permission_is_raised_and_not_taken_for_a_missing_original(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    with (
+        answering("s3.GetObject", 403, "AccessDenied") as answered,
+        pytest.raises(ClientError) as caught,
+    ):
+        resize(event_for("a.jpg"))
+
+    assert caught.value.response["Error"]["Code"] == "AccessDenied"
+    assert len(answered) == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError, OSError])
+def test_anything_unforeseen_is_raised(
+    error: type[Exception], resize: Function, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("functions.resize.job.make_thumbnails", fail)
+
+    with pytest.raises(error):
+        resize(event_for("a.jpg"))
+
+
+def test_every_call_names_the_owner_of_the_buckets(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    owners: dict[str, set[str]] = {}
+
+    def note(model: Any, params: dict[str, Any], **_: Any) -> None:
+        owners.setdefault(model.name, set()).add(params["headers"].get("x-amz-expected-bucket-owner"))
+
+    events = resize.module._S3.meta.events
+    events.register("before-call.s3", note)
+    try:
+        resize(event_for("a.jpg"))
+    finally:
+        events.unregister("before-call.s3", note)
+
+    assert owners == {"GetObject": {ACCOUNT}, "PutObject": {ACCOUNT}, "HeadObject": {ACCOUNT}}
+
+
+def test_logs_and_metrics_hold_no_account_and_no_credentials(
+    resize: Function, s3: "S3Client", capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    resize(event_for("a.jpg"))
+    resize(event_for("missing.jpg"))
+    resize(event_for(source_bucket="somebody-elses"))
+
+    credentials = resize.module._S3._request_signer._credentials.get_frozen_credentials()
+    written = resize.log_text() + capsys.readouterr().out
+    assert len(resize.log()) == 3
+    for secret in (ACCOUNT, credentials.access_key, credentials.secret_key):
+        assert secret not in written

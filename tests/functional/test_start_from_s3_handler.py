@@ -1,0 +1,195 @@
+"""The Lambda behind the uploads queue against Step Functions: what it starts, passes over and returns."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.start_from_s3.executions import execution_for
+from functions.start_from_s3.uploads import read_uploads
+from tests.conftest import ACCOUNT, REGION
+from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Function
+from tests.functional.faults import answering
+from tests.s3_events import event_text
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+SIZES = [{"width": 128, "height": 128}, {"width": 64, "height": 64}]
+RUNNING = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+
+
+@pytest.fixture
+def executions(aws: boto3.Session) -> "SFNClient":
+    """Give Step Functions with a machine of the deployment's name whose executions go on running."""
+    client = aws.client("stepfunctions")
+    created = client.create_state_machine(
+        name="ImageResizeStateMachine",
+        definition=json.dumps(RUNNING),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/ImageResizeStateMachine",
+    )
+    assert created["stateMachineArn"] == STATE_MACHINE_ARN
+    return client
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    """Give the event of an SQS event source mapping with one message for each body."""
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{number}",
+                "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "md5OfBody": "7b270e59b47ff90a553787216d55d91d",
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:alison-image-uploads-01",
+                "awsRegion": REGION,
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def returned(result: dict[str, Any]) -> list[str]:
+    return [failure["itemIdentifier"] for failure in result["batchItemFailures"]]
+
+
+def started(client: "SFNClient") -> list[str]:
+    return [found["name"] for found in client.list_executions(stateMachineArn=STATE_MACHINE_ARN)["executions"]]
+
+
+def name_for(event: str) -> str:
+    [upload] = read_uploads(event_text(event))
+    return execution_for(upload, THUMBNAILS, SIZES).name
+
+
+def input_of(client: "SFNClient", name: str) -> Any:
+    arn = f"{STATE_MACHINE_ARN.replace(':stateMachine:', ':execution:')}:{name}"
+    return json.loads(client.describe_execution(executionArn=arn)["input"])
+
+
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [
+        ("put", "2026/trip/example.jpg"),
+        ("multipart_complete", "film/scan-0001.tif"),
+        ("copy", "archive/example.jpg"),
+        ("special_characters", 'bob\'s + été/100% %20 😀 "a&b".jpg'),
+    ],
+)
+def test_an_upload_starts_one_execution(event: str, key: str, start_from_s3: Function, executions: "SFNClient") -> None:
+    result = start_from_s3(batch(event_text(event)))
+
+    assert returned(result) == []
+    assert started(executions) == [name_for(event)]
+    assert input_of(executions, name_for(event)) == {
+        "source_bucket": ORIGINALS,
+        "destination_bucket": THUMBNAILS,
+        "object_key": key,
+        "sizes": SIZES,
+    }
+    [line] = start_from_s3.log()
+    assert (line["message"], line["service"]) == ("execution started", "start_from_s3")
+    assert (line["object_key"], line["execution"]) == (key, name_for(event))
+
+
+def test_an_upload_delivered_again_while_it_runs_starts_nothing_new(
+    start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    first, second = (start_from_s3(batch(event_text("put"))) for _ in range(2))
+
+    assert returned(first) == returned(second) == []
+    assert started(executions) == [name_for("put")]
+
+
+def test_an_upload_delivered_again_after_it_ended_is_passed_over(
+    start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    start_from_s3(batch(event_text("put")))
+
+    with answering("sfn.StartExecution", 400, "ExecutionAlreadyExists") as answered:
+        result = start_from_s3(batch(event_text("put"), event_text("put")))
+
+    assert returned(result) == []
+    assert started(executions) == [name_for("put")]
+    assert len(answered) == 2
+    lines = start_from_s3.log()[1:]
+    assert [line["message"] for line in lines] == ["duplicate passed over"] * 2
+    assert {(line["object_key"], line["execution"]) for line in lines} == {("2026/trip/example.jpg", name_for("put"))}
+
+
+@pytest.mark.parametrize("event", ["test", "folder_marker"])
+def test_what_is_no_upload_is_passed_over(event: str, start_from_s3: Function, executions: "SFNClient") -> None:
+    assert returned(start_from_s3(batch(event_text(event)))) == []
+    assert started(executions) == []
+
+
+def test_each_record_of_a_message_is_started(start_from_s3: Function, executions: "SFNClient") -> None:
+    assert returned(start_from_s3(batch(event_text("several_records")))) == []
+    assert sorted(name.partition("-")[0] for name in started(executions)) == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.usefixtures("executions")
+def test_only_the_unreadable_message_returns_to_the_queue(start_from_s3: Function, executions: "SFNClient") -> None:
+    result = start_from_s3(batch(event_text("put"), "not an event", event_text("copy")))
+
+    assert returned(result) == ["message-1"]
+    assert sorted(started(executions)) == sorted([name_for("put"), name_for("copy")])
+    [error] = [line for line in start_from_s3.log() if line["level"] == "ERROR"]
+    assert (error["message"], error["message_id"]) == ("message returned to the queue", "message-1")
+    assert error["exception_name"] == "UnreadableEventError"
+
+
+def test_a_batch_in_which_nothing_can_be_read_is_answered_message_by_message(
+    start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    assert returned(start_from_s3(batch("not an event", "{}"))) == ["message-0", "message-1"]
+    assert started(executions) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "attempts"),
+    [(400, "ThrottlingException", 2), (400, "ExecutionLimitExceeded", 1), (500, "InternalFailure", 2)],
+)
+def test_only_the_message_that_was_refused_returns_to_the_queue(
+    status: int,
+    code: str,
+    attempts: int,
+    *,
+    start_from_s3: Function,
+    executions: "SFNClient",
+    without_waiting: list[float],
+) -> None:
+    event = batch(event_text("put"), event_text("copy"), event_text("special_characters"))
+
+    with answering(
+        "sfn.StartExecution",
+        status,
+        code,
+        when=lambda request: name_for("copy") in str(request.body),
+    ) as answered:
+        result = start_from_s3(event)
+
+    assert returned(result) == ["message-1"]
+    assert len(answered) == attempts == len(without_waiting) + 1
+    assert sorted(started(executions)) == sorted([name_for("put"), name_for("special_characters")])
+    # The queue delivers it again.
+    assert returned(start_from_s3(event)) == []
+    assert name_for("copy") in started(executions)
+
+
+def test_failures_of_one_batch_are_not_reported_for_the_next(start_from_s3: Function, executions: "SFNClient") -> None:
+    assert returned(start_from_s3(batch("not an event"))) == ["message-0"]
+    assert returned(start_from_s3(batch(event_text("put")))) == []
+    assert started(executions) == [name_for("put")]
+
+
+def test_logs_hold_no_account(start_from_s3: Function, executions: "SFNClient") -> None:
+    start_from_s3(batch(event_text("put"), event_text("put"), event_text("test")))
+
+    assert started(executions)
+    assert len(start_from_s3.log()) == 2
+    assert ACCOUNT not in start_from_s3.log_text()

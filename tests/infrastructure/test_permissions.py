@@ -1,0 +1,145 @@
+"""One list of actions for each role: what it does, on what, and nothing else."""
+
+from typing import Any
+
+import pytest
+
+# Actions without resource types, so that "*" is the only resource they can be granted on.
+WITHOUT_RESOURCE_TYPES = {
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+
+
+def logs_of(function: str) -> set[tuple[str, str]]:
+    return {(action, f"{function}Logs.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
+
+
+ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
+    "ResizeFunctionRole": (
+        "lambda.amazonaws.com",
+        {
+            ("s3:GetObject", "${OriginalsBucket.Arn}/*"),
+            ("s3:ListBucket", "OriginalsBucket.Arn"),
+            ("s3:PutObject", "${ThumbnailsBucket.Arn}/thumbnails/*"),
+            *logs_of("ResizeFunction"),
+            *TRACES,
+        },
+    ),
+    "StartFromS3FunctionRole": (
+        "lambda.amazonaws.com",
+        {
+            ("sqs:ReceiveMessage", "UploadsQueue.Arn"),
+            ("sqs:DeleteMessage", "UploadsQueue.Arn"),
+            ("sqs:GetQueueAttributes", "UploadsQueue.Arn"),
+            ("states:StartExecution", "ImageResizeStateMachine"),
+            *logs_of("StartFromS3Function"),
+            *TRACES,
+        },
+    ),
+    "ImageResizeStateMachineRole": (
+        "states.amazonaws.com",
+        {
+            ("lambda:InvokeFunction", "ResizeFunction.Arn"),
+            *((action, "*") for action in WITHOUT_RESOURCE_TYPES),
+        },
+    ),
+    "ResizeApiRole": ("apigateway.amazonaws.com", {("states:StartExecution", "ImageResizeStateMachine")}),
+}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def named(resource: Any) -> str:
+    """Name a resource: ``Queue.Arn``, ``Machine`` for a reference, or the text of a substitution."""
+    if isinstance(resource, str):
+        return resource
+    [(function, value)] = resource.items()
+    return ".".join(value) if function == "Fn::GetAtt" else str(value)
+
+
+def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        statement
+        for policy in role["Properties"]["Policies"]
+        for statement in as_list(policy["PolicyDocument"]["Statement"])
+    ]
+
+
+def test_these_tests_know_every_role(resources: dict[str, Any]) -> None:
+    roles = {logical_id for logical_id, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"}
+
+    assert roles == ROLES.keys()
+
+
+def test_nothing_brings_permissions_from_elsewhere(resources: dict[str, Any]) -> None:
+    for resource in resources.values():
+        properties = resource["Properties"]
+        assert "ManagedPolicyArns" not in properties
+        assert resource["Type"] == "AWS::IAM::Role" or "Policies" not in properties
+        assert resource["Type"] not in {
+            "AWS::IAM::Policy",
+            "AWS::IAM::ManagedPolicy",
+            "AWS::IAM::RolePolicy",
+            "AWS::Lambda::Permission",
+        }
+
+
+@pytest.mark.parametrize("logical_id", list(ROLES))
+def test_a_role_may_do_exactly_this(logical_id: str, resources: dict[str, Any]) -> None:
+    allowed = []
+    for statement in statements(resources[logical_id]):
+        assert statement.keys() <= {"Sid", "Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        allowed += [
+            (action, named(resource))
+            for action in as_list(statement["Action"])
+            for resource in as_list(statement["Resource"])
+        ]
+
+    assert sorted(allowed) == sorted(ROLES[logical_id][1])
+
+
+@pytest.mark.parametrize("logical_id", list(ROLES))
+def test_no_wildcards(logical_id: str, resources: dict[str, Any]) -> None:
+    for statement in statements(resources[logical_id]):
+        actions = as_list(statement["Action"])
+        assert not any("*" in action or "?" in action for action in actions)
+        if "*" in as_list(statement["Resource"]):
+            assert set(actions) <= WITHOUT_RESOURCE_TYPES
+
+
+@pytest.mark.parametrize("logical_id", list(ROLES))
+def test_a_role_is_for_one_service(logical_id: str, resources: dict[str, Any]) -> None:
+    [statement] = resources[logical_id]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
+    assert statement["Principal"] == {"Service": ROLES[logical_id][0]}
+
+
+@pytest.mark.parametrize(
+    ("logical_id", "role"),
+    [
+        ("ResizeFunction", "ResizeFunctionRole"),
+        ("StartFromS3Function", "StartFromS3FunctionRole"),
+        ("ImageResizeStateMachine", "ImageResizeStateMachineRole"),
+    ],
+)
+def test_each_has_a_role_of_its_own(logical_id: str, role: str, resources: dict[str, Any]) -> None:
+    assert resources[logical_id]["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}

@@ -1,0 +1,72 @@
+"""The schema of a request: draft-04, because API Gateway's models are, and nothing outside the file."""
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft4Validator
+
+from functions.resize.limits import Limits
+from functions.resize.request import SCHEMA_PATH
+from functions.resize.thumbnails import Fit, OutputFormat
+from tests import deployed
+
+# Keywords that came after draft-04, which API Gateway does not know.
+LATER_KEYWORDS = {
+    *("const", "contains", "propertyNames", "examples", "if", "then", "else", "$id", "$defs"),
+    *("dependentRequired", "dependentSchemas", "unevaluatedProperties", "prefixItems", "$anchor"),
+}
+
+
+def subschemas(schema: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if isinstance(schema, dict):
+        found.append(schema)
+        for value in schema.values():
+            found += subschemas(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            found += subschemas(value)
+    return found
+
+
+def test_the_function_reads_the_file_that_the_api_includes() -> None:
+    assert SCHEMA_PATH == deployed.SCHEMA_PATH
+
+
+def test_it_is_valid_draft_04(schema: dict[str, Any]) -> None:
+    assert schema["$schema"] == Draft4Validator.META_SCHEMA["id"].replace("#", "") + "#"
+    Draft4Validator.check_schema(schema)
+    for part in subschemas(schema):
+        assert not LATER_KEYWORDS & part.keys()
+        # Later drafts have numbers here, draft-04 has booleans.
+        assert all(isinstance(part.get(name, True), bool) for name in ("exclusiveMinimum", "exclusiveMaximum"))
+
+
+def test_it_stands_alone(schema: dict[str, Any]) -> None:
+    assert "$ref" not in json.dumps(schema)
+
+
+def test_every_object_is_closed(schema: dict[str, Any]) -> None:
+    for part in subschemas(schema):
+        if part.get("type") == "object":
+            assert part["additionalProperties"] is False
+
+
+def test_every_field_says_what_it_is(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        assert field["description"].endswith((".", ")"))
+
+
+@pytest.mark.parametrize(("field", "choices"), [("fit", Fit), ("format", OutputFormat)])
+def test_the_choices_are_those_of_the_engine(field: str, choices: Any, schema: dict[str, Any]) -> None:
+    assert schema["properties"][field]["enum"] == [str(choice) for choice in choices]
+
+
+def test_its_limits_are_those_of_the_function(schema: dict[str, Any]) -> None:
+    limits = Limits()
+    sizes = schema["properties"]["sizes"]
+
+    assert sizes["maxItems"] == limits.max_outputs
+    for place in (schema["properties"], sizes["items"]["properties"]):
+        assert place["width"]["maximum"] == place["height"]["maximum"] == limits.max_output_side

@@ -1,0 +1,92 @@
+"""The state machine file: its shape, and that trying again has an end."""
+
+from typing import Any
+
+import pytest
+
+# Faults of Lambda itself: https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
+LAMBDA_FAULTS = {
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+
+
+@pytest.fixture
+def task(state_machine: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = state_machine["States"]["ResizeImage"]
+    return found
+
+
+def test_the_states(state_machine: dict[str, Any]) -> None:
+    assert state_machine["StartAt"] == "ResizeImage"
+    assert {name: state["Type"] for name, state in state_machine["States"].items()} == {
+        "ResizeImage": "Task",
+        "CheckStatus": "Choice",
+        "ResizeSucceeded": "Succeed",
+        "ResizeFailed": "Fail",
+    }
+
+
+def test_the_task_invokes_the_function_with_request_and_name(task: dict[str, Any]) -> None:
+    assert task["Resource"] == "arn:aws:states:::lambda:invoke"
+    assert task["Parameters"] == {
+        "FunctionName": "${ResizeFunctionArn}",
+        "Payload": {"execution.$": "$$.Execution.Name", "request.$": "$$.Execution.Input"},
+    }
+    assert task["OutputPath"] == "$.Payload"
+    assert task["Next"] == "CheckStatus"
+
+
+def test_only_success_is_success(state_machine: dict[str, Any]) -> None:
+    choice = state_machine["States"]["CheckStatus"]
+
+    assert choice["Choices"] == [{"Variable": "$.status", "StringEquals": "SUCCESS", "Next": "ResizeSucceeded"}]
+    assert choice["Default"] == "ResizeFailed"
+
+
+def test_failure_has_the_words_of_the_function(state_machine: dict[str, Any]) -> None:
+    assert state_machine["States"]["ResizeFailed"] == {
+        "Type": "Fail",
+        "ErrorPath": "$.error",
+        "CausePath": "$.message",
+    }
+
+
+def test_nothing_is_caught_and_forgotten(task: dict[str, Any]) -> None:
+    assert "Catch" not in task
+
+
+def test_the_faults_of_lambda_itself_are_retried_first(task: dict[str, Any]) -> None:
+    assert set(task["Retry"][0]["ErrorEquals"]) == LAMBDA_FAULTS
+
+
+def test_the_open_list_stands_alone_and_last(task: dict[str, Any]) -> None:
+    # Amazon States Language wants it so: https://states-language.net/spec.html#retrying-after-error
+    assert [retry["ErrorEquals"] for retry in task["Retry"][1:]] == [["States.ALL"]]
+
+
+def test_every_retry_backs_off_with_jitter_and_ends(task: dict[str, Any]) -> None:
+    for retry in task["Retry"]:
+        assert retry["JitterStrategy"] == "FULL"
+        assert retry["BackoffRate"] >= 2
+        assert 1 <= retry["IntervalSeconds"] <= retry["MaxDelaySeconds"] <= 60
+        assert 1 <= retry["MaxAttempts"] <= 8
+
+
+def longest_waits(retry: dict[str, Any]) -> int:
+    total = 0
+    for attempt in range(retry["MaxAttempts"]):
+        total += min(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt, retry["MaxDelaySeconds"])
+    return total
+
+
+def test_the_execution_has_time_for_every_retry_and_no_more_than_an_hour(
+    state_machine: dict[str, Any], task: dict[str, Any]
+) -> None:
+    attempts = 1 + sum(retry["MaxAttempts"] for retry in task["Retry"])
+    worst = attempts * task["TimeoutSeconds"] + sum(longest_waits(retry) for retry in task["Retry"])
+
+    assert worst <= state_machine["TimeoutSeconds"] <= 3600

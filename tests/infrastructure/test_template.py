@@ -1,0 +1,429 @@
+"""template.yaml: what is connected to what, and how long each may take."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deployed import ROOT, TEMPLATE_PATH
+
+FUNCTIONS = ["ResizeFunction", "StartFromS3Function"]
+BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
+
+
+def arn(logical_id: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
+def properties(resources: dict[str, Any], logical_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[logical_id]["Properties"]
+    return found
+
+
+def of_type(resources: dict[str, Any], kind: str) -> set[str]:
+    return {logical_id for logical_id, resource in resources.items() if resource["Type"] == kind}
+
+
+def test_cfn_lint_has_nothing_to_say() -> None:
+    linter = Path(sys.executable).with_name("cfn-lint")
+    # Its exit status and output are what people see; the Python API has other defaults.
+    found = subprocess.run([linter, TEMPLATE_PATH], capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - fixed
+
+    assert (found.stdout, found.returncode) == ("", 0)
+
+
+def test_these_tests_know_every_function_and_bucket(resources: dict[str, Any]) -> None:
+    assert of_type(resources, "AWS::Serverless::Function") == set(FUNCTIONS)
+    assert of_type(resources, "AWS::S3::Bucket") == set(BUCKETS)
+
+
+class TestUploads:
+    def test_every_created_object_goes_to_the_queue(self, resources: dict[str, Any]) -> None:
+        bucket = properties(resources, "OriginalsBucket")
+
+        assert bucket["NotificationConfiguration"] == {
+            "QueueConfigurations": [{"Event": "s3:ObjectCreated:*", "Queue": arn("UploadsQueue")}]
+        }
+        assert resources["OriginalsBucket"]["DependsOn"] == "UploadsQueuePolicy"
+
+    def test_only_the_originals_bucket_of_this_account_may_send(self, resources: dict[str, Any]) -> None:
+        policy = properties(resources, "UploadsQueuePolicy")
+        [statement] = policy["PolicyDocument"]["Statement"]
+
+        assert policy["Queues"] == [{"Ref": "UploadsQueue"}]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+        assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+        assert statement["Resource"] == arn("UploadsQueue")
+        name = properties(resources, "OriginalsBucket")["BucketName"]["Fn::Sub"]
+        assert statement["Condition"] == {
+            "ArnEquals": {"aws:SourceArn": {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}"}},
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        }
+
+    def test_the_queue_calls_the_function_which_returns_single_messages(self, resources: dict[str, Any]) -> None:
+        assert properties(resources, "StartFromS3Function")["Events"] == {
+            "Uploads": {
+                "Type": "SQS",
+                "Properties": {
+                    "Queue": arn("UploadsQueue"),
+                    "BatchSize": 10,
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "UploadConcurrency"}},
+                },
+            }
+        }
+
+    def test_the_concurrency_is_one_that_lambda_takes(self, template: dict[str, Any]) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
+        parameter = template["Parameters"]["UploadConcurrency"]
+
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+
+    def test_a_message_is_hidden_for_six_times_the_functions_timeout(self, resources: dict[str, Any]) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        timeout = properties(resources, "StartFromS3Function")["Timeout"]
+
+        assert properties(resources, "UploadsQueue")["VisibilityTimeout"] >= 6 * timeout
+
+    def test_a_message_that_fails_again_and_again_is_kept(self, resources: dict[str, Any]) -> None:
+        queue = properties(resources, "UploadsQueue")
+        dead_letters = properties(resources, "UploadsDeadLetterQueue")
+
+        # At least five receives, so that a throttled function is not the end of a message:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+        assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("UploadsDeadLetterQueue"), "maxReceiveCount": 5}
+        # Its age counts on in the dead-letter queue, so that one must keep messages at least as long:
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+        assert dead_letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert "RedrivePolicy" not in dead_letters
+
+    @pytest.mark.parametrize("queue", ["UploadsQueue", "UploadsDeadLetterQueue"])
+    def test_queues_are_encrypted(self, queue: str, resources: dict[str, Any]) -> None:
+        assert properties(resources, queue)["SqsManagedSseEnabled"] is True
+
+
+class TestBuckets:
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_nobody_from_outside_gets_in(self, bucket: str, resources: dict[str, Any]) -> None:
+        settings = properties(resources, bucket)
+
+        assert settings["PublicAccessBlockConfiguration"] == {
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        }
+        assert settings["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+        assert "AccessControl" not in settings
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_objects_are_encrypted(self, bucket: str, resources: dict[str, Any]) -> None:
+        [rule] = properties(resources, bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+
+        assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_pictures_are_kept_when_the_stack_goes(self, bucket: str, resources: dict[str, Any]) -> None:
+        assert (resources[bucket]["DeletionPolicy"], resources[bucket]["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_parts_of_uploads_that_never_ended_are_removed(self, bucket: str, resources: dict[str, Any]) -> None:
+        [rule] = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
+
+        assert rule["Status"] == "Enabled"
+        assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+        assert rule.keys() == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+
+    def test_originals_have_versions(self, resources: dict[str, Any]) -> None:
+        assert properties(resources, "OriginalsBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_only_tls(self, bucket: str, resources: dict[str, Any]) -> None:
+        [policy] = [
+            found["Properties"]
+            for found in resources.values()
+            if found["Type"] == "AWS::S3::BucketPolicy" and found["Properties"]["Bucket"] == {"Ref": bucket}
+        ]
+        [statement] = policy["PolicyDocument"]["Statement"]
+
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        name = properties(resources, bucket)["BucketName"]["Fn::Sub"]
+        assert statement["Resource"] == [
+            {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}"},
+            {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}/*"},
+        ]
+
+    def test_the_two_buckets_are_two(self, resources: dict[str, Any]) -> None:
+        # Thumbnails in the originals bucket would be uploads again, without end.
+        names = {properties(resources, bucket)["BucketName"]["Fn::Sub"] for bucket in BUCKETS}
+
+        assert names == {
+            "${BucketPrefix}-originals-${BucketSuffix}",
+            "${BucketPrefix}-thumbnails-${BucketSuffix}",
+        }
+
+
+class TestFunctions:
+    def test_runtime_and_architecture(self, template: dict[str, Any]) -> None:
+        assert template["Globals"]["Function"] == {
+            "Runtime": "python3.13",
+            "Architectures": [{"Ref": "Architecture"}],
+            "Tracing": "Active",
+        }
+        assert template["Parameters"]["Architecture"]["Default"] == "arm64"
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_the_handler_exists(self, function: str, resources: dict[str, Any]) -> None:
+        module, _, name = properties(resources, function)["Handler"].rpartition(".")
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        definitions = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+
+        assert name in definitions
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_the_environment_is_what_the_code_reads(self, function: str, resources: dict[str, Any]) -> None:
+        folder = ROOT / properties(resources, function)["CodeUri"]
+        read = {
+            name
+            for path in folder.glob("*.py")
+            for name in re.findall(r"""os\.environ\[["'](\w+)["']\]""", path.read_text())
+        }
+        given = properties(resources, function)["Environment"]["Variables"].keys()
+
+        assert {name for name in given if not name.startswith("POWERTOOLS_")} == read
+        assert "POWERTOOLS_SERVICE_NAME" in given
+
+    def test_the_environment_names_the_deployed_resources(self, resources: dict[str, Any]) -> None:
+        resize = properties(resources, "ResizeFunction")["Environment"]["Variables"]
+        start = properties(resources, "StartFromS3Function")["Environment"]["Variables"]
+
+        assert resize["ORIGINALS_BUCKET"] == {"Ref": "OriginalsBucket"}
+        assert resize["THUMBNAILS_BUCKET"] == start["THUMBNAILS_BUCKET"] == {"Ref": "ThumbnailsBucket"}
+        assert resize["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
+        assert start["STATE_MACHINE_ARN"] == {"Ref": "ImageResizeStateMachine"}
+        assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_the_build_is_the_makefiles(self, function: str, resources: dict[str, Any]) -> None:
+        assert resources[function]["Metadata"] == {
+            "BuildMethod": "makefile",
+            "ContextPath": "functions",
+            "WorkingDirectory": ".",
+        }
+        assert re.search(rf"^build-{function}:$", (ROOT / "functions" / "Makefile").read_text(), re.MULTILINE)
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_each_function_logs_to_its_own_group(self, function: str, resources: dict[str, Any]) -> None:
+        name = properties(resources, function)["FunctionName"]["Fn::Sub"]
+        group = properties(resources, f"{function}Logs")
+
+        assert properties(resources, function)["LoggingConfig"] == {"LogGroup": {"Ref": f"{function}Logs"}}
+        assert group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
+
+    def test_log_groups_keep_what_the_parameter_says(self, resources: dict[str, Any]) -> None:
+        groups = of_type(resources, "AWS::Logs::LogGroup")
+
+        assert len(groups) >= 3
+        for group in groups:
+            assert properties(resources, group)["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+class TestStateMachine:
+    def test_it_is_the_file_with_every_substitution(
+        self, resources: dict[str, Any], state_machine: dict[str, Any]
+    ) -> None:
+        machine = properties(resources, "ImageResizeStateMachine")
+        wanted = set(re.findall(r"\$\{(\w+)\}", json.dumps(state_machine)))
+
+        assert ROOT / machine["DefinitionUri"] == ROOT / "statemachine" / "image_resize.asl.json"
+        assert machine["DefinitionSubstitutions"].keys() == wanted
+        assert machine["DefinitionSubstitutions"]["ResizeFunctionArn"] == arn("ResizeFunction")
+        assert (machine["Name"], machine["Type"]) == ("ImageResizeStateMachine", "STANDARD")
+
+    def test_executions_are_logged_and_traced(self, resources: dict[str, Any]) -> None:
+        machine = properties(resources, "ImageResizeStateMachine")
+        [destination] = machine["Logging"]["Destinations"]
+
+        assert machine["Logging"]["Level"] == "ALL"
+        assert destination == {"CloudWatchLogsLogGroup": {"LogGroupArn": arn("ImageResizeStateMachineLogs")}}
+        assert machine["Tracing"] == {"Enabled": True}
+
+    def test_the_task_outlives_the_function_by_its_start(
+        self, resources: dict[str, Any], state_machine: dict[str, Any]
+    ) -> None:
+        timeout = properties(resources, "ResizeFunction")["Timeout"]
+
+        # Lambda gives a start up to 10 seconds that do not count:
+        # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+        assert state_machine["States"]["ResizeImage"]["TimeoutSeconds"] >= timeout + 10
+
+
+class TestApi:
+    @pytest.fixture
+    def api(self, resources: dict[str, Any]) -> dict[str, Any]:
+        return properties(resources, "ResizeApi")
+
+    @pytest.fixture
+    def operation(self, api: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = api["DefinitionBody"]["paths"]["/resize"]["post"]
+        return found
+
+    def test_post_resize_on_prod_is_all_there_is(self, api: dict[str, Any]) -> None:
+        assert api["StageName"] == "prod"
+        assert {path: set(item) for path, item in api["DefinitionBody"]["paths"].items()} == {"/resize": {"post"}}
+
+    def test_the_schema_is_included_and_not_copied(self, api: dict[str, Any], schema: dict[str, Any]) -> None:
+        body = api["DefinitionBody"]
+
+        assert body["components"]["schemas"]["ResizeRequest"] == {
+            "Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "schemas/resize_request.json"}}
+        }
+        text = TEMPLATE_PATH.read_text()
+        for field in schema["properties"].keys() - {"format"}:  # `format` alone is a word of many files
+            assert not re.search(rf"\b{field}\b *:", text)
+
+    def test_the_body_is_validated_and_other_types_are_refused(
+        self, api: dict[str, Any], operation: dict[str, Any]
+    ) -> None:
+        validators = api["DefinitionBody"]["x-amazon-apigateway-request-validators"]
+
+        assert validators[operation["x-amazon-apigateway-request-validator"]]["validateRequestBody"] is True
+        assert operation["requestBody"]["required"] is True
+        assert operation["requestBody"]["content"] == {
+            "application/json": {"schema": {"$ref": "#/components/schemas/ResizeRequest"}}
+        }
+        integration = operation["x-amazon-apigateway-integration"]
+        assert integration["passthroughBehavior"] == "never"
+        assert integration["requestTemplates"].keys() == {"application/json"}
+
+    def test_authorization_is_the_parameters_and_signed_unless_asked_otherwise(
+        self, template: dict[str, Any], operation: dict[str, Any]
+    ) -> None:
+        assert operation["x-amazon-apigateway-auth"] == {"type": {"Ref": "ApiAuthorization"}}
+        assert template["Parameters"]["ApiAuthorization"]["Default"] == "AWS_IAM"
+        assert template["Parameters"]["ApiAuthorization"]["AllowedValues"] == ["AWS_IAM", "NONE"]
+
+    def test_step_functions_is_called_directly(self, api: dict[str, Any], operation: dict[str, Any]) -> None:
+        integration = operation["x-amazon-apigateway-integration"]
+
+        assert (integration["type"], integration["httpMethod"]) == ("aws", "POST")
+        assert integration["uri"]["Fn::Sub"].endswith(":states:action/StartExecution")
+        assert integration["credentials"] == arn("ResizeApiRole")
+        assert api["Variables"] == {"stateMachineArn": {"Ref": "ImageResizeStateMachine"}}
+        assert "$stageVariables.stateMachineArn" in integration["requestTemplates"]["application/json"]
+
+
+PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
+    "BucketPrefix": (
+        "alison-image",
+        ["ab", "a" * 30, "0-1", "my-pictures"],
+        ["", "a", "a" * 31, "-ab", "Ab", "a_b", "a.b", "ab/", "ab\n"],
+    ),
+    "BucketSuffix": ("01", ["0", "a-1", "x" * 19], ["", "-1", "1-", "x" * 20, "A", "a.b", "a_b", "01\n"]),
+    "ThumbnailSizes": (
+        "128x128",
+        ["1x1", "9999x9999", "128x128,800x600", " 128x128 , 800x600 ", ",".join(["8x8"] * 16)],
+        ["", "128", "0x1", "1x0", "10000x1", "128X128", "128x128,", ",128x128", "128x128;8x8", ",".join(["8x8"] * 17)],
+    ),
+    "AlarmTopicArn": (
+        "",
+        ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
+        ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
+    ),
+}
+
+
+class TestParameters:
+    def test_defaults(self, template: dict[str, Any]) -> None:
+        assert {name: parameter["Default"] for name, parameter in template["Parameters"].items()} == {
+            "BucketPrefix": "alison-image",
+            "BucketSuffix": "01",
+            "ThumbnailSizes": "128x128",
+            "ApiAuthorization": "AWS_IAM",
+            "LogRetentionDays": 30,
+            "Architecture": "arm64",
+            "UploadConcurrency": 5,
+            "AlarmTopicArn": "",
+        }
+
+    @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))
+    def test_patterns(self, name: str, examples: tuple[str, list[str], list[str]], template: dict[str, Any]) -> None:
+        pattern = template["Parameters"][name]["AllowedPattern"]
+        default, good, bad = examples
+
+        assert [text for text in (default, *good) if not re.fullmatch(pattern, text)] == []
+        assert [text for text in bad if re.fullmatch(pattern, text)] == []
+
+    def test_the_longest_names_are_legal(self, template: dict[str, Any], resources: dict[str, Any]) -> None:
+        longest = {"BucketPrefix": "a" * 30, "BucketSuffix": "b" * 19}
+        for name, value in longest.items():
+            assert re.fullmatch(template["Parameters"][name]["AllowedPattern"], value)
+
+        def length(name: dict[str, str]) -> int:
+            text = name["Fn::Sub"]
+            for parameter, value in longest.items():
+                text = text.replace(f"${{{parameter}}}", value)
+            return len(text)
+
+        for bucket in BUCKETS:
+            assert length(properties(resources, bucket)["BucketName"]) <= 63
+        for function in FUNCTIONS:
+            assert length(properties(resources, function)["FunctionName"]) <= 64
+        for queue in of_type(resources, "AWS::SQS::Queue"):
+            assert length(properties(resources, queue)["QueueName"]) <= 80
+
+    def test_every_parameter_is_used(self, template: dict[str, Any]) -> None:
+        text = json.dumps({part: value for part, value in template.items() if part != "Parameters"})
+
+        for name in template["Parameters"]:
+            assert f'{{"Ref": "{name}"}}' in text or f"${{{name}}}" in text
+
+    def test_the_makefile_builds_for_the_default_architecture(self, template: dict[str, Any]) -> None:
+        makefile = (ROOT / "functions" / "Makefile").read_text()
+        parameter = template["Parameters"]["Architecture"]
+
+        assert re.findall(r"^ARCHITECTURE \?= (\S+)$", makefile, re.MULTILINE) == [parameter["Default"]]
+        assert set(re.findall(r"^PLATFORM_(\w+) :=", makefile, re.MULTILINE)) == {*parameter["AllowedValues"], "host"}
+
+    def test_every_allowed_retention_is_one_that_cloudwatch_knows(self, template: dict[str, Any]) -> None:
+        # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+        known = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731}
+        known |= {1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+        assert set(template["Parameters"]["LogRetentionDays"]["AllowedValues"]) <= known
+
+
+def test_outputs(template: dict[str, Any]) -> None:
+    values = {name: output["Value"] for name, output in template["Outputs"].items()}
+
+    assert values.pop("ApiUrl")["Fn::Sub"].endswith("/prod/resize")
+    assert values == {
+        "OriginalsBucketName": {"Ref": "OriginalsBucket"},
+        "ThumbnailsBucketName": {"Ref": "ThumbnailsBucket"},
+        "StateMachineArn": {"Ref": "ImageResizeStateMachine"},
+        "UploadsQueueUrl": {"Ref": "UploadsQueue"},
+        "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
+    }
+
+
+def test_samconfig_deploys_with_no_more_than_is_needed(resources: dict[str, Any]) -> None:
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
+
+    assert settings["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
+    assert settings["deploy"]["parameters"]["confirm_changeset"] is True
+    # CAPABILITY_NAMED_IAM would be needed for roles with names.
+    assert not any("RoleName" in properties(resources, role) for role in of_type(resources, "AWS::IAM::Role"))
+
+
+def test_the_template_needs_no_account_or_region(template: dict[str, Any]) -> None:
+    text = json.dumps(template)
+
+    assert not re.search(r"\b\d{12}\b", text)
+    assert not re.search(r"\b(us|eu|ap|ca|sa|me|af|il)-[a-z]+-\d\b", text)
