@@ -19,7 +19,7 @@ from soak.safeguards import SAFEGUARDS
 
 _FEWEST_UPLOADS = 20
 _START_SECONDS = 120.0
-_SECONDS_EACH = 0.6
+_SECONDS_EACH = 1.0
 
 
 def main() -> int:

@@ -43,7 +43,7 @@ class Balance:
     overwritten: int
     delivered_again: int
     executions: int
-    retries: int
+    retried_for: dict[str, int]
     thumbnails_expected: int
     thumbnails_present: int
     duplicates_suppressed: int
@@ -103,7 +103,7 @@ def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) ->
         overwritten=sum(len(uploads) > 1 for uploads in ledger.uploads.values()),
         delivered_again=ledger.delivered_again,
         executions=len(outcome.executions),
-        retries=sum(execution.retries for execution in outcome.executions),
+        retried_for=dict(Counter(reason for execution in outcome.executions for reason in execution.retried_for)),
         thumbnails_expected=len(due),
         thumbnails_present=sum(key in outcome.thumbnails for key in due),
         duplicates_suppressed=max(0, events - len(outcome.executions) - len(outcome.dead_letters)),

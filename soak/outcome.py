@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from soak.deployment import Deployment
 
 if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
+    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef, TaskFailedEventDetailsTypeDef
 
 _READERS = 8
 
@@ -30,8 +30,8 @@ class Execution:
         ETag of the original that it made thumbnails of; empty if it failed.
     made : dict of str to str
         Key of each thumbnail to its ETag.
-    retries : int
-        How often the function was invoked again.
+    retried_for : tuple of str
+        Why the function was invoked again, once for each time.
     ended : float
         Seconds since 1970.
     """
@@ -42,7 +42,7 @@ class Execution:
     cause: str
     source_etag: str
     made: dict[str, str]
-    retries: int
+    retried_for: tuple[str, ...]
     ended: float
 
 
@@ -101,7 +101,9 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
     arn = listed["executionArn"]
     described = deployment.step_functions.describe_execution(executionArn=arn)
     pages = deployment.step_functions.get_paginator("get_execution_history").paginate(executionArn=arn)
-    attempts = sum(event["type"] == "TaskScheduled" for page in pages for event in page["events"])
+    events = [event for page in pages for event in page["events"]]
+    retries = sum(event["type"] == "TaskScheduled" for event in events) - 1
+    failures = [event["taskFailedEventDetails"] for event in events if event["type"] == "TaskFailed"]
     output: dict[str, Any] = json.loads(described.get("output") or "{}")
     return Execution(
         key=json.loads(described["input"])["object_key"],
@@ -110,9 +112,18 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
         cause=described.get("cause", ""),
         source_etag=output.get("source", {}).get("etag", ""),
         made={made["key"]: made["etag"] for made in output.get("thumbnails", ())},
-        retries=max(0, attempts - 1),
+        retried_for=tuple(_reason(failure) for failure in failures[: max(0, retries)]),
         ended=described["stopDate"].timestamp() if "stopDate" in described else 0.0,
     )
+
+
+def _reason(failure: "TaskFailedEventDetailsTypeDef") -> str:
+    """Give what a failed attempt says of itself, as short as it does."""
+    try:
+        cause = json.loads(failure.get("cause", ""))
+        return str(cause.get("errorMessage") or cause.get("errorType"))
+    except ValueError:
+        return failure.get("cause") or failure.get("error", "")
 
 
 def _thumbnail(deployment: Deployment, key: str) -> Thumbnail:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +13,7 @@ from soak.balance import Balance
 
 _MOST_SENTENCES = 10
 _BARS = 40
+_NOTE_WIDTH = 80
 
 
 def table(balance: Balance, faults: Counter[str]) -> str:
@@ -23,7 +25,7 @@ def table(balance: Balance, faults: Counter[str]) -> str:
         ("faults injected", f"{faults.total():,}", _listed(faults)),
         ("", "", ""),
         ("executions", f"{balance.executions:,}", ""),
-        ("retries", f"{balance.retries:,}", ""),
+        ("retries", f"{sum(balance.retried_for.values()):,}", _listed(balance.retried_for)),
         ("duplicates suppressed", f"{balance.duplicates_suppressed:,}", ""),
         ("thumbnails", f"{balance.thumbnails_present:,}", f"of {balance.thumbnails_expected:,} expected"),
         ("failed", f"{sum(balance.failed_by_reason.values()):,}", _listed(balance.failed_by_reason)),
@@ -36,7 +38,11 @@ def table(balance: Balance, faults: Counter[str]) -> str:
         ("doubled", f"{len(balance.doubled):,}", "must be 0"),
         ("pictures refused", f"{len(balance.refused):,}", "must be 0"),
     ]
-    lines = [f"  {name:<26}{number:>8}  {note}".rstrip() for name, number, note in rows]
+    lines = []
+    for name, number, note in rows:
+        first, *more = wrap(note, _NOTE_WIDTH) or [""]
+        lines.append(f"  {name:<26}{number:>8}  {first}".rstrip())
+        lines += [f"{'':<38}{line}" for line in more]
     for title in ("lost", "stale", "doubled", "refused", "pictures_failed"):
         sentences: list[str] = getattr(balance, title)
         if sentences:

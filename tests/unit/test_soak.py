@@ -17,11 +17,11 @@ def upload(version: int, kind: Kind = Kind.PICTURE) -> Upload:
 
 def succeeded(version: int, made: str = "bytes") -> Execution:
     thumbnails = dict.fromkeys(EXPECTED["a.jpg"], f"{made} {version}")
-    return Execution("a.jpg", "SUCCEEDED", "", "", f"etag {version}", thumbnails, retries=0, ended=102.5)
+    return Execution("a.jpg", "SUCCEEDED", "", "", f"etag {version}", thumbnails, retried_for=(), ended=102.5)
 
 
 def failed(error: str = "NotAnImageError") -> Execution:
-    return Execution("a.jpg", "FAILED", error, "Because.", "", {}, retries=0, ended=102.5)
+    return Execution("a.jpg", "FAILED", error, "Because.", "", {}, retried_for=(), ended=102.5)
 
 
 def judge(
