@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import signal
 import sys
 import time
 from collections import Counter
@@ -39,6 +40,8 @@ def main() -> int:
     expected = {story.key: list(thumbnail_keys(story, SIZES)) for story in stories}
     print(f"Soak of {options.uploads:,} uploads to {len(stories):,} keys, seed {seed}.", flush=True)
     started = time.monotonic()
+    # As Ctrl-C does: the stack is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with deployed(state, Faults(seed, options.faults), options.without) as deployment:
             limit = _START_SECONDS + _SECONDS_EACH * options.uploads
@@ -49,6 +52,9 @@ def main() -> int:
     except StackError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted; the stack is ended. Next: make soak", file=sys.stderr)
+        return 128 + signal.SIGINT
     result = balance(ledger, outcome, expected)
     run = {"seed": seed, "without": options.without, "faults": options.faults, "seconds": time.monotonic() - started}
     write_json(result, faults, run, state / "report.json")

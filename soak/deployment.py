@@ -29,7 +29,8 @@ SIZES = ("64x64", "128x96")
 _WAIT_SCALE = "0.1"
 _VISIBILITY_SECONDS = 12
 
-_PROXY_START_SECONDS = 30.0
+# Its first start compiles its bytecode.
+_PROXY_START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -100,26 +100,36 @@ class Load:
         with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
             playing = [pool.submit(self._play, story) for story in self._stories]
             threading.Thread(target=self._deliver_again, daemon=True).start()
-            quiet_since = said = time.monotonic()
-            while time.monotonic() < self._deadline:
-                waiting, hidden, running = self._measure()
-                now = time.monotonic()
-                done = all(future.done() for future in playing) and self._ledger.delivered_again == self._to_repeat
-                if waiting or hidden or running or not done:
-                    quiet_since = now
-                if now - quiet_since > _QUIET_SECONDS:
-                    self._ledger.settled = True
-                    break
-                if now - said > _PROGRESS_SECONDS:
-                    said = now
-                    self._say(
-                        f"{now - self._started:5.0f} s  uploaded {self._ledger.count():,} of {total:,}, "
-                        f"in the queue {waiting + hidden}, executions running {running}"
-                    )
-                time.sleep(0.5)
+            try:
+                self._watch(playing, total)
+            except BaseException:
+                # Whoever interrupts does not want to wait for what has not begun.
+                self._deadline = self._started
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         for future in playing:
             future.result()
         return self._ledger
+
+    def _watch(self, playing: list[Future[None]], total: int) -> None:
+        """Say how far it is, until nothing moves any more or time is up."""
+        quiet_since = said = time.monotonic()
+        while time.monotonic() < self._deadline:
+            waiting, hidden, running = self._measure()
+            now = time.monotonic()
+            done = all(future.done() for future in playing) and self._ledger.delivered_again == self._to_repeat
+            if waiting or hidden or running or not done:
+                quiet_since = now
+            if now - quiet_since > _QUIET_SECONDS:
+                self._ledger.settled = True
+                return
+            if now - said > _PROGRESS_SECONDS:
+                said = now
+                self._say(
+                    f"{now - self._started:5.0f} s  uploaded {self._ledger.count():,} of {total:,}, "
+                    f"in the queue {waiting + hidden}, executions running {running}"
+                )
+            time.sleep(0.5)
 
     def _play(self, story: Story) -> None:
         while not self._takes_place() and time.monotonic() < self._deadline:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from local.processes import Background
 from local.stack import ROOT
 
 
@@ -17,14 +18,19 @@ def soak(name: str, *options: str) -> tuple[subprocess.CompletedProcess[str], di
     state = ROOT / ".local" / f"e2e-soak-{name}"
     report = state / "report.json"
     report.unlink(missing_ok=True)
-    done = subprocess.run(  # noqa: S603 - the command is ours
-        [sys.executable, "-m", "soak", "--state", str(state), *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            [sys.executable, "-m", "soak", "--state", str(state), *options],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+    finally:
+        # A soak that was killed could not end its stack.
+        for process in ("proxy", "gateway", "aws"):
+            Background(process, state).stop()
     assert report.exists(), done.stdout + done.stderr
     return done, json.loads(report.read_text(encoding="utf-8")), state
 
