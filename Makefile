@@ -58,7 +58,8 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
-			requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/soak requirements/dev; do \
+			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/soak \
+			requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -80,7 +81,8 @@ $(UV): requirements/uv.txt
 define install
 	@echo "Installing $(1) …"
 	@test -x $(2)/bin/python || $(UV) venv --quiet --python "$$(.tools/uv/bin/python -c 'import sys; print(sys._base_executable)')" $(2)
-	@$(UV) pip sync --quiet --require-hashes --python $(2)/bin/python $(3)
+	@PKG_CONFIG_LIBDIR=/nonexistent $(UV) pip sync --quiet --require-hashes --build-constraints requirements/build.txt \
+		--python $(2)/bin/python $(3)
 	@touch $@
 endef
 

@@ -99,7 +99,8 @@ class Load:
         total = sum(len(story.versions) for story in self._stories)
         with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
             playing = [pool.submit(self._play, story) for story in self._stories]
-            threading.Thread(target=self._deliver_again, daemon=True).start()
+            repeating = threading.Thread(target=self._deliver_again)
+            repeating.start()
             try:
                 self._watch(playing, total)
             except BaseException:
@@ -107,6 +108,8 @@ class Load:
                 self._deadline = self._started
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+            finally:
+                repeating.join()
         for future in playing:
             future.result()
         return self._ledger
