@@ -9,9 +9,6 @@ PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
 TOOLS := .tools/sam .tools/awscli .tools/ministack .tools/soak
 
-# LOCAL_AWS_PORT, LOCAL_API_PORT and LOCAL_PARAMETERS of the command line reach the local stack.
-export LOCAL_AWS_PORT LOCAL_API_PORT LOCAL_PARAMETERS
-
 .PHONY: help
 help: ## List the commands
 	@echo "Thumbnails of pictures, on AWS or on this machine. Start with: make demo"
@@ -49,6 +46,11 @@ unit: setup ## Run the tests that need no stack (about a minute)
 .PHONY: soak
 soak: setup ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
 	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
+
+.PHONY: fuzz
+SECONDS ?= 60
+fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
+	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)

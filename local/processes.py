@@ -95,7 +95,7 @@ def is_port_free(port: int) -> bool:
 def _start_time(pid: int) -> str:
     """Give when a process started, as text, or nothing for one that is gone or a zombie."""
     answer = subprocess.run(  # noqa: S603 - the command is ours
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],  # noqa: S607 - ps stands where the system put it
+        ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - ps stands where the system put it
         capture_output=True,
         text=True,
         check=False,

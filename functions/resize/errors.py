@@ -8,6 +8,7 @@
     │   ├── BucketNotAllowedError        a bucket outside the configured pair
     │   ├── InvalidKeyError              a key that is too long or would leave thumbnails/
     │   ├── OriginalNotFoundError        no such object
+    │   ├── OriginalArchivedError        an object in an archive, which must be restored first
     │   ├── OriginalEmptyError           an object of zero bytes
     │   ├── OriginalTooLargeError        more bytes than the limit
     │   ├── NotAnImageError              the bytes are no picture that is known
@@ -101,6 +102,19 @@ class OriginalNotFoundError(PermanentError):
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(f"There is no object '{key}' in the bucket '{bucket}'.")
         self.bucket = bucket
+        self.key = key
+
+
+class OriginalArchivedError(PermanentError):
+    """The object is in an archive, such as S3 Glacier.
+
+    Attributes
+    ----------
+    key : str
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The original '{key}' is archived and must be restored before it can be read.")
         self.key = key
 
 

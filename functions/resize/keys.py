@@ -15,7 +15,7 @@ def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> s
     """Give the key of one thumbnail.
 
     ``2026/trip/example.jpg`` in the box 128x128 becomes ``thumbnails/2026/trip/128x128_example.jpg``: the
-    folder is kept, so that two originals never share a thumbnail.
+    folder is kept, so that originals of the same name in two folders do not share a thumbnail.
 
     Parameters
     ----------

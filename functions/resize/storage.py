@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.resize.errors import (
+    OriginalArchivedError,
     OriginalNotFoundError,
     StorageUnavailableError,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 CACHE_CONTROL = "public, max-age=86400"
 
 # Codes that say "not now": https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "ThrottlingException"})
+_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException"})
 _HTTP_NOT_FOUND = 404
 _HTTP_TOO_MANY_REQUESTS = 429
 _HTTP_SERVER_ERROR = 500
@@ -60,7 +61,8 @@ class Storage:
 
         Raises
         ------
-        OriginalNotFoundError, OriginalEmptyError, OriginalTooLargeError, StorageUnavailableError
+        OriginalNotFoundError, OriginalArchivedError, OriginalEmptyError, OriginalTooLargeError,
+        StorageUnavailableError
         """
         with self._translated("GetObject", bucket, key):
             answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
@@ -108,6 +110,8 @@ class Storage:
             # HEAD has no body: its 404 has the code "404" and does not tell a key from a bucket.
             if code == "NoSuchKey" or (operation == "HeadObject" and status == _HTTP_NOT_FOUND):
                 raise OriginalNotFoundError(bucket, key) from error
+            if code == "InvalidObjectState":
+                raise OriginalArchivedError(key) from error
             if code in _PASSING or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
                 raise StorageUnavailableError(operation, code) from error
             raise

@@ -25,19 +25,21 @@ class Execution:
 
 
 def parse_sizes(text: str) -> list[dict[str, int]]:
-    """Read ``128x128,800x600`` into boxes for a request.
+    """Read ``128x128,800x600`` into boxes for a request, each box once.
 
     Raises
     ------
     ValueError
         Naming the part that is no box.
     """
-    sizes = []
+    sizes: list[dict[str, int]] = []
     for part in text.split(","):
         box = _BOX.fullmatch(part)
         if box is None:
             raise ValueError(f"THUMBNAIL_SIZES has '{part}', which is not a box such as 128x128.")
-        sizes.append({"width": int(box[1]), "height": int(box[2])})
+        size = {"width": int(box[1]), "height": int(box[2])}
+        if size not in sizes:
+            sizes.append(size)
     return sizes
 
 

@@ -36,7 +36,8 @@ class _Processor(BatchProcessor):
 
 # A batch in which every message failed is still answered message by message, not with an exception.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-_CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+# Two attempts of three seconds and a pause of one at most, four times over, stay within the function's 30 seconds.
+_CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )

@@ -72,7 +72,7 @@ class TestUploads:
                 "Type": "SQS",
                 "Properties": {
                     "Queue": arn("UploadsQueue"),
-                    "BatchSize": 10,
+                    "BatchSize": 4,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
                     "ScalingConfig": {"MaximumConcurrency": {"Ref": "UploadConcurrency"}},
                 },
@@ -95,9 +95,10 @@ class TestUploads:
         queue = properties(resources, "UploadsQueue")
         dead_letters = properties(resources, "UploadsDeadLetterQueue")
 
-        # At least five receives, so that a throttled function is not the end of a message:
-        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
-        assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("UploadsDeadLetterQueue"), "maxReceiveCount": 5}
+        # At least five receives, so that a throttled function is not the end of a message
+        # (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html), and an hour of them.
+        assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("UploadsDeadLetterQueue"), "maxReceiveCount": 20}
+        assert 20 * queue["VisibilityTimeout"] >= 3600
         # Its age counts on in the dead-letter queue, so that one must keep messages at least as long:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
         assert dead_letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -130,7 +131,10 @@ class TestBuckets:
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_pictures_are_kept_when_the_stack_goes(self, bucket: str, resources: dict[str, Any]) -> None:
-        assert (resources[bucket]["DeletionPolicy"], resources[bucket]["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (resources[bucket]["DeletionPolicy"], resources[bucket]["UpdateReplacePolicy"]) == (
+            "RetainExceptOnCreate",
+            "Retain",
+        )
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_parts_of_uploads_that_never_ended_are_removed(self, bucket: str, resources: dict[str, Any]) -> None:

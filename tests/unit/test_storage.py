@@ -17,6 +17,7 @@ from botocore.stub import Stubber
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from functions.resize.errors import (
+    OriginalArchivedError,
     OriginalEmptyError,
     OriginalNotFoundError,
     OriginalTooLargeError,
@@ -209,12 +210,20 @@ def test_what_may_pass(method: str, code: str, status: int, s3: Stubber, storage
     assert isinstance(caught.value.__cause__, ClientError)
 
 
+def test_an_archived_original_is_named(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("get_object", "InvalidObjectState", http_status_code=403)
+
+    with pytest.raises(OriginalArchivedError) as caught:
+        CALLS["get_object"](storage)
+
+    assert caught.value.key == "trip/é.jpg"
+
+
 @pytest.mark.parametrize(
     ("method", "code", "status"),
     [
         ("get_object", "AccessDenied", 403),
         ("get_object", "NoSuchBucket", 404),
-        ("get_object", "InvalidObjectState", 403),
         ("head_object", "403", 403),
         ("put_object", "AccessDenied", 403),
         ("put_object", "NoSuchBucket", 404),

@@ -1,0 +1,57 @@
+"""``python -m fuzz --seconds 60 --seed 1``: exit status 0 only if nothing was found."""
+
+import argparse
+import collections
+import hashlib
+import json
+import sys
+import time
+
+from fuzz.session import ROOT, Report, Trial, run
+
+_REGRESSIONS = ROOT / "tests" / "regressions"
+
+
+def main() -> int:
+    """Run one session and say what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Hostile pictures against the image engine.")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the same seed gives the same inputs")
+    options = parser.parse_args()
+    print(f"Fuzzing for {options.seconds:.0f} seconds with seed {options.seed} …")
+    report = run(options.seconds, options.seed, _progress)
+    _print_table(report)
+    for finding in report.findings:
+        print(f"{finding.kind}: {finding.name}, from {finding.seed}, kept as {_keep(finding)}")
+    if report.findings:
+        print(f"{len(report.findings)} findings.\nNext: mend the engine until make test passes with the files kept")
+        return 1
+    print(f"{report.trials:,} inputs, the slowest {report.slowest:.2f} s, nothing found.")
+    print("Next: make fuzz SECONDS=600 for a longer session")
+    return 0
+
+
+def _progress(report: Report, elapsed: float) -> None:
+    print(f"\r{elapsed:4.0f} s  {report.trials:,} inputs  {len(report.findings)} findings", end="", flush=True)
+
+
+def _print_table(report: Report) -> None:
+    totals: collections.Counter[str] = sum(report.outcomes.values(), collections.Counter())
+    print("\n")
+    width = max(map(len, totals), default=0)
+    for name, count in totals.most_common():
+        print(f"  {name:{width}}  {count:7,}")
+    print()
+
+
+def _keep(finding: Trial) -> str:
+    _REGRESSIONS.mkdir(exist_ok=True)
+    name = f"{finding.seed}-{hashlib.sha256(finding.data).hexdigest()[:12]}"
+    (_REGRESSIONS / f"{name}.bin").write_bytes(finding.data)
+    recipe = {"request": finding.request, "found": f"{finding.kind}: {finding.name}"}
+    (_REGRESSIONS / f"{name}.json").write_text(json.dumps(recipe, indent=2) + "\n")
+    return f"tests/regressions/{name}.bin"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
