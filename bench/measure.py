@@ -1,14 +1,16 @@
+# ruff: noqa: T201, PLC0415, S603 - a command that prints and starts its own workers; matplotlib is slow to import and needed last.
 """Measure the engines side by side and write the table, the JSON and the chart. Called by bench/run.py."""
 
 import argparse
-import io
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,11 @@ from PIL import Image, ImageOps
 from bench.originals import make_originals
 from functions.resize.colour import to_srgb
 from tests.unit.reference import lanczos, ssim
+
+# What the function's environment has in template.yaml, for reasons given in docs/decisions/0012.
+DEPLOYED = {"PILLOW_BLOCKS_MAX": "16"}
+# A class is measured at least this often, and no more once it took this long.
+FEWEST, SECONDS = 3, 120.0
 
 HERE = Path(__file__).parent
 ENGINES = ("ours", "sharp", "pyvips", "tutorial", "floor")
@@ -36,8 +43,15 @@ class Worker:
         if engine == "sharp":
             command = ["node", str(HERE / "sharp_worker.mjs"), str(packages / "package.json")]
         environment = {**os.environ, "VIPS_CONCURRENCY": "1"}
+        if engine == "ours":
+            environment |= DEPLOYED
         self.process = subprocess.Popen(
-            command, cwd=HERE.parent, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=HERE.parent,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
 
@@ -45,6 +59,10 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         self.process.stdin.close()
         self.process.wait(timeout=60)
 
@@ -77,41 +95,57 @@ class Row:
     bytes: int | None = None
     ssim: float | None = None
     peak_mb: float | None = None
+    repetitions: int = 0
     error: str | None = None
 
 
 def measure(name: str, path: Path, size: str, packages: Path, repetitions: int) -> list[Row]:
     """Measure one class at one size: times interleaved, then memory in fresh processes."""
     engines = [engine for engine in ENGINES if engine != "floor" or path.suffix == ".jpg"]
-    rows = {engine: Row(name, size, engine) for engine in engines}
     workers = {engine: Worker(engine, packages) for engine in engines}
-    times: dict[str, list[float]] = {engine: [] for engine in engines}
-    with tempfile.TemporaryDirectory() as folder:
-        for engine, worker in workers.items():
-            worker.ask(do="load", path=str(path))
-            keep = [f"{folder}/{engine}-{side}" for side in SIZES[size]]
-            answer = worker.ask(do="make", sizes=SIZES[size], keep=keep)
-            if "error" in answer:
-                rows[engine].error = answer["error"]
-                continue
-            if engine != "floor":
-                rows[engine].bytes = sum(answer["bytes"])
-                rows[engine].ssim = min(map(_similarity, [path] * len(keep), keep, SIZES[size]))
-        for repetition in range(repetitions):
-            # Every other round backwards, so that nobody always follows the same engine.
-            for engine in engines if repetition % 2 else reversed(engines):
-                if rows[engine].error is None:
-                    times[engine].append(workers[engine].ask(do="make", sizes=SIZES[size])["seconds"])
+    rows = {engine: _check(worker, Row(name, size, engine), path) for engine, worker in workers.items()}
+    able = {engine: worker for engine, worker in workers.items() if rows[engine].error is None}
+    times = _race(able, SIZES[size], repetitions)
     for worker in workers.values():
-        worker.__exit__()
-    for engine, row in rows.items():
-        if row.error is None:
-            row.seconds = statistics.median(times[engine])
-            row.peak_mb = _peak(engine, path, size, packages)
+        worker.close()
+    for engine in able:
+        rows[engine].seconds = statistics.median(times[engine])
+        rows[engine].repetitions = len(times[engine])
+        rows[engine].peak_mb = _peak(engine, path, size, packages)
     peer = rows[PEER].seconds
     for row in rows.values():
         row.ratio = row.seconds / peer if row.seconds and peer else None
     return list(rows.values())
+
+
+def _check(worker: Worker, row: Row, path: Path) -> Row:
+    """Let an engine make the thumbnails once, to warm up and to see what they are worth."""
+    sides = SIZES[row.size]
+    with tempfile.TemporaryDirectory() as folder:
+        keep = [f"{folder}/{side}" for side in sides]
+        worker.ask(do="load", path=str(path))
+        answer = worker.ask(do="make", sizes=sides, keep=keep)
+        row.error = answer.get("error")
+        if row.error is None and row.engine != "floor":
+            similarity = min(map(_similarity, [path] * len(keep), keep, sides))
+            if math.isnan(similarity):
+                row.error = "keeps one frame of the animation"
+            else:
+                row.bytes, row.ssim = sum(answer["bytes"]), similarity
+    return row
+
+
+def _race(workers: dict[str, Worker], sides: list[int], repetitions: int) -> dict[str, list[float]]:
+    """Return the seconds of every run, the engines taking turns."""
+    times: dict[str, list[float]] = {engine: [] for engine in workers}
+    start = time.monotonic()
+    for repetition in range(repetitions):
+        if repetition >= FEWEST and time.monotonic() - start > SECONDS:
+            break
+        # Every other round backwards, so that nobody always follows the same engine.
+        for engine in workers if repetition % 2 else reversed(workers):
+            times[engine].append(workers[engine].ask(do="make", sizes=sides)["seconds"])
+    return times
 
 
 def _peak(engine: str, path: Path, size: str, packages: Path) -> float:
@@ -211,7 +245,9 @@ def _chart(rows: list[Row], path: Path) -> None:
 
     colours = {"ours": "#1b7f4d", "pyvips": "#8a8fb5", "tutorial": "#d3a15c"}
     sizes = [size for size in SIZES if any(row.size == size and row.ratio for row in rows)]
-    figure, axes = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 6.5), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(sizes), figsize=(5 * len(sizes), 6.5), squeeze=False, layout="constrained"
+    )
     for axis, size in zip(axes[0], sizes, strict=True):
         names = list(dict.fromkeys(row.name for row in rows if row.size == size and row.ratio))[::-1]
         for offset, (engine, colour) in enumerate(colours.items()):
@@ -233,7 +269,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="the bench's own folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for benchmarks.md, .json and .png")
     parser.add_argument("--repetitions", type=int, default=11)
-    parser.add_argument("--classes", default="", help="only classes whose name contains one of these, comma-separated")
+    parser.add_argument(
+        "--classes", default="", help="only classes whose name contains one of these, comma-separated"
+    )
     parser.add_argument("--sizes", default="128,800,five")
     arguments = parser.parse_args()
     arguments.work = arguments.work.resolve()
@@ -257,7 +295,11 @@ def main() -> None:
     print(f"Geometric mean of time ÷ sharp's: {summary}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     report = {
-        "machine": {"processor": _processor(), "load": os.getloadavg()[0], "python": platform.python_version()},
+        "machine": {
+            "processor": _processor(),
+            "load": os.getloadavg()[0],
+            "python": platform.python_version(),
+        },
         "repetitions": arguments.repetitions,
         "geometric_mean": means,
         "rows": [asdict(row) for row in rows],
@@ -275,7 +317,9 @@ def main() -> None:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ are enlarged with grain, because a smooth enlargement would decode faster than a
 """
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
     for name, make in _CLASSES.items():
         path = folder / name
         if not path.exists():
-            print(f"making {name}", flush=True)
+            print(f"making {name}", flush=True)  # noqa: T201 - takes a minute, and says so
             path.write_bytes(make(photographs))
         paths[name] = path
     return paths
@@ -88,7 +90,7 @@ def _png(photographs: Path) -> bytes:
 
 def _png_alpha(photographs: Path) -> bytes:
     image = _scene(photographs, STILL_LIFE, 4000, 3000, grain=1.5)
-    rows, columns = np.mgrid[-1 : 1 : 3000j, -1 : 1 : 4000j]
+    rows, columns = np.mgrid[-1:1:3000j, -1:1:4000j]
     alpha = np.clip((1.15 - np.hypot(rows, columns)) * 400, 0, 255).astype(np.uint8)
     image.putalpha(Image.fromarray(alpha))
     return _save(image, "PNG", compress_level=6)
@@ -96,9 +98,6 @@ def _png_alpha(photographs: Path) -> bytes:
 
 def _png_16_bit(photographs: Path) -> bytes:
     """Write 16-bit samples by hand, as Pillow does not: big-endian rows with the Sub filter (PNG, 9.2)."""
-    import struct
-    import zlib
-
     scene = np.asarray(_scene(photographs, ANIMAL, 4000, 3000, grain=1.5)).astype(np.uint16) * 257
     scene = scene + np.random.default_rng(16).integers(0, 128, scene.shape, dtype=np.uint16)
     scene = np.clip(scene.astype(np.uint32), 0, 65535).astype(">u2")

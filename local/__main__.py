@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from local import demo
-from local.stack import Settings, Stack, StackError
+from local.stack import Settings, Stack, StackError, shown
 
 
 def main() -> int:
@@ -18,13 +18,14 @@ def main() -> int:
             return demo.run(settings, _say)
         stack = Stack(settings, _say)
         if command == "down":
-            print("The local stack is down." if stack.down() else "The local stack was not running.")
+            ended = stack.down()
+            print("The local stack is down, its buckets are gone." if ended else "The local stack was not running.")
             print("Next: make up")
             return 0
         if command == "up":
             stack.up()
-        elif not stack.is_up():
-            print("The local stack is not running.\nNext: make up")
+        elif missing := stack.missing():
+            print(f"The local stack is not up: {' and '.join(missing)} not running.\nNext: make up")
             return 1
         _say_where(stack)
     except StackError as error:
@@ -39,23 +40,27 @@ def _say(line: str) -> None:
 
 def _say_where(stack: Stack) -> None:
     settings, outputs = stack.settings, stack.outputs()
+    originals, machine = outputs["OriginalsBucketName"], outputs["StateMachineArn"]
     print(
         f"""
 The local stack is up.
 
   AWS endpoint   {settings.endpoint}
   API            POST {settings.api}
-  Originals      s3://{outputs["OriginalsBucketName"]}
+  Originals      s3://{originals}
   Thumbnails     s3://{outputs["ThumbnailsBucketName"]}/thumbnails/
-  State machine  {outputs["StateMachineArn"]}
-  Logs           {settings.state.name}/aws.log, {settings.state.name}/gateway.log
+  State machine  {machine}
+  Logs           {shown(settings.state / "aws.log")}, {shown(settings.state / "gateway.log")}
 
-To use the stock AWS CLI with it:
+To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .tools/sam/bin):
 
-  export AWS_ENDPOINT_URL={settings.endpoint} AWS_DEFAULT_REGION=us-east-1
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={settings.endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test BOTO_DISABLE_COMMONNAME=true
+  export PATH="$PWD/.tools/awscli/bin:$PWD/.tools/sam/bin:$PATH"
 
-Next: aws s3 cp picture.jpg s3://{outputs["OriginalsBucketName"]}/ (aws is in .tools/awscli/bin), or make down"""
+Next: aws s3 cp picture.jpg s3://{originals}/
+      aws stepfunctions list-executions --state-machine-arn {machine} --max-items 5
+      make down"""
     )
 
 

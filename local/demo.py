@@ -7,6 +7,7 @@ SpaceX (public domain).
 
 import io
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 import boto3
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from local.stack import ROOT, Settings, Stack, StackError
+from local.stack import ROOT, Settings, Stack, StackError, shown
 
 _PHOTOGRAPHS = ROOT / ".tools" / "photos" / "skimage" / "data"
 _WAIT_SECONDS = 60.0
@@ -31,6 +32,7 @@ _ORIENTATION = 0x0112
 class _Row:
     """One line of the table: a thumbnail and the execution that made it."""
 
+    execution: str
     original: str
     original_size: str
     way_in: str
@@ -49,17 +51,18 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     StackError
         The stack cannot be brought up, or a tool failed.
     """
-    Stack(settings, say).up()
     stack = Stack(settings, say)
+    stack.up()
     outputs = stack.outputs()
     folder = settings.state / "demo"
     folder.mkdir(exist_ok=True)
     photographs = _prepare(folder)
 
     before = _executions(settings, outputs["StateMachineArn"])
+    target = f"s3://{outputs['OriginalsBucketName']}/demo/"
     for photograph in photographs:
-        say(f"aws s3 cp {photograph.name} s3://{outputs['OriginalsBucketName']}/demo/")
-        stack.aws("s3", "cp", "--only-show-errors", str(photograph), f"s3://{outputs['OriginalsBucketName']}/demo/")
+        say(shlex.join(["aws", "s3", "cp", photograph.name, target]))
+        stack.aws("s3", "cp", "--only-show-errors", str(photograph), target)
     posted = {
         "source_bucket": outputs["OriginalsBucketName"],
         "destination_bucket": outputs["ThumbnailsBucketName"],
@@ -68,19 +71,20 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
         "fit": "cover",
         "format": "webp",
     }
-    say(f"curl {settings.api} -H 'Content-Type: application/json' -d '{json.dumps(posted)}'")
-    _post(settings.api, posted)
+    _post(settings, posted, say)
 
     rows, thumbnails = _wait(settings, outputs["StateMachineArn"], before, len(photographs) + 1, say)
     _print_table(rows)
     say("ms: from the start of the execution to its end; the first ones include a cold start of the function.")
     picture = folder / "thumbnails.png"
     _draw({photograph.name: photograph for photograph in photographs}, thumbnails, picture)
-    expected = len(photographs) + len(posted["sizes"])
-    if len(thumbnails) < expected:
-        say(f"Only {len(thumbnails)} of {expected} thumbnails are there.\nNext: look at the logs in {settings.state}")
+    failed = [row for row in rows if row.status != "SUCCEEDED"]
+    unfinished = len(photographs) + 1 - len({row.execution for row in rows})
+    if failed or unfinished:
+        say(f"{len(failed)} executions failed and {unfinished} did not end in time.")
+        say(f"Next: look at the log, {shown(settings.state / 'aws.log')}")
         return 1
-    say(f"All {expected} thumbnails are there. Originals and thumbnails side by side: {picture.relative_to(ROOT)}")
+    say(f"All {len(thumbnails)} thumbnails are there. Originals and thumbnails side by side: {shown(picture)}")
     say("The stack is still up. Next: copy in a picture of yours (make status says how), or make down")
     return 0
 
@@ -96,17 +100,21 @@ def _prepare(folder: Path) -> list[Path]:
     # A phone held upright saves the picture lying on its side and says so in its EXIF data.
     exif = Image.Exif()
     exif[_ORIENTATION] = _ROTATED_RIGHT
-    lying = folder / "upright phone.jpg"
+    lying = folder / "stored sideways.jpg"
     with Image.open(_PHOTOGRAPHS / "coffee.png") as coffee:
         coffee.transpose(Image.Transpose.ROTATE_90).save(lying, quality=92, exif=exif)
     return [*paths, lying]
 
 
-def _post(url: str, body: dict[str, Any]) -> None:
-    command = ["curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*", url]
-    command += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
+def _post(settings: Settings, body: dict[str, Any], say: Callable[[str], None]) -> None:
+    command = ["curl", settings.api, "--header", "Content-Type: application/json", "--data", json.dumps(body)]
+    if settings.parameters.get("ApiAuthorization") == "AWS_IAM":
+        keys = settings.environment()
+        command += ["--aws-sigv4", f"aws:amz:{keys['AWS_REGION']}:execute-api"]
+        command += ["--user", f"{keys['AWS_ACCESS_KEY_ID']}:{keys['AWS_SECRET_ACCESS_KEY']}"]
+    say(shlex.join(command))
     done = subprocess.run(  # noqa: S603 - the command is ours
-        command,
+        [*command, "--silent", "--show-error", "--fail-with-body", "--noproxy", "*"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -163,7 +171,7 @@ def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tu
     way_in = "POST" if "fit" in request else "s3 cp"
     if execution["status"] != "SUCCEEDED":
         reason = f"{execution.get('error', '')}: {execution.get('cause', '')}"
-        rows.append(_Row(name, "", way_in, execution["status"], reason, "", 0, took))
+        rows.append(_Row(arn, name, "", way_in, execution["status"], reason, "", 0, took))
         return
     result = json.loads(execution["output"])
     source = result["source"]
@@ -172,7 +180,7 @@ def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tu
         size = f"{made['width']}x{made['height']}"
         thumbnails.append((name, made["key"], data))
         original_size = f"{source['format']} {source['width']}x{source['height']}"
-        rows.append(_Row(name, original_size, way_in, execution["status"], made["key"], size, len(data), took))
+        rows.append(_Row(arn, name, original_size, way_in, execution["status"], made["key"], size, len(data), took))
 
 
 def _print_table(rows: list[_Row]) -> None:
@@ -204,8 +212,9 @@ def _draw(originals: dict[str, Path], thumbnails: list[tuple[str, str, bytes]], 
     rows = []
     for name, path in originals.items():
         with Image.open(path) as original:
-            upright = ImageOps.exif_transpose(original).convert("RGB")
-        cells = [(f"{name}  {upright.width}x{upright.height}", ImageOps.contain(upright, (400, height)))]
+            # As it is stored: that the thumbnail stands upright is for the pipeline to show.
+            stored = original.convert("RGB")
+        cells = [(f"{name}  {stored.width}x{stored.height}", ImageOps.contain(stored, (400, height)))]
         for of, key, data in sorted(thumbnails, key=lambda made: made[1]):
             if of == name:
                 with Image.open(io.BytesIO(data)) as thumbnail:

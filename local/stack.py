@@ -5,6 +5,7 @@ The template is the one that goes to AWS and so are the tools: only ``AWS_ENDPOI
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # ships no type hints
 
 from local.processes import Background, is_port_free
 
@@ -42,6 +45,8 @@ class Settings:
         Folder for records, logs and builds.
     parameters : Mapping[str, str]
         Parameters of the template that differ from their defaults.
+    stack_name : str
+        Name of the CloudFormation stack.
     emulator : Mapping[str, str]
         Environment of MiniStack itself, for what no template says, such as how long waits last.
     """
@@ -55,17 +60,21 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_STATE and LOCAL_PARAMETERS (``Name=Value Name=Value``).
+        """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_STATE and LOCAL_PARAMETERS (``Name=Value Name="a b"``).
+
+        Ports that are not given are those that the stack runs on, if it runs.
 
         Raises
         ------
         StackError
             A port or a parameter cannot be read.
         """
+        state = ROOT / (environ.get("LOCAL_STATE") or ".local")
+        aws_port, api_port = _ports_in_use(state) or (4566, 3000)
         return cls(
-            aws_port=_port(environ, "LOCAL_AWS_PORT", 4566),
-            api_port=_port(environ, "LOCAL_API_PORT", 3000),
-            state=ROOT / environ.get("LOCAL_STATE", ".local"),
+            aws_port=_port(environ, "LOCAL_AWS_PORT", aws_port),
+            api_port=_port(environ, "LOCAL_API_PORT", api_port),
+            state=state,
             # Unsigned on purpose: a developer's first curl should work. Nothing outside this machine can call.
             parameters={"ApiAuthorization": "NONE", **_parameters(environ.get("LOCAL_PARAMETERS", ""))},
         )
@@ -98,6 +107,9 @@ class Settings:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
+            # Version 1 of the AWS CLI would send `aws sqs` to its old public name, whatever the endpoint:
+            # https://docs.aws.amazon.com/cli/v1/userguide/cli-configure-envvars.html
+            "BOTO_DISABLE_COMMONNAME": "true",
             "SAM_CLI_TELEMETRY": "0",
         }
 
@@ -131,6 +143,8 @@ class Stack:
         StackError
         """
         self.settings.state.mkdir(parents=True, exist_ok=True)
+        self._check_ports()
+        _ports_file(self.settings.state).write_text(json.dumps([self.settings.aws_port, self.settings.api_port]))
         self._start_aws()
         self._build()
         if before_deploy is not None:
@@ -139,16 +153,18 @@ class Stack:
         self._start_gateway()
 
     def down(self) -> bool:
-        """End everything that `up` started; give whether anything ran."""
+        """End everything that `up` started, with all that is in its buckets; give whether anything ran."""
         stopped = [self._gateway.stop(), self._aws.stop()]
+        _ports_file(self.settings.state).unlink(missing_ok=True)
         return any(stopped)
 
-    def is_up(self) -> bool:
-        """Tell whether both servers run and answer."""
-        return all(
-            process.pid() is not None and _answers(url)
-            for process, url in ((self._aws, self._aws_health), (self._gateway, self._gateway_health))
-        )
+    def missing(self) -> list[str]:
+        """Name the servers that do not run or do not answer."""
+        servers = {
+            "MiniStack": (self._aws, self._aws_health),
+            "the API gateway": (self._gateway, self._gateway_health),
+        }
+        return [name for name, (process, url) in servers.items() if process.pid() is None or not _answers(url)]
 
     def outputs(self) -> dict[str, str]:
         """Give the outputs of the deployed stack.
@@ -191,7 +207,6 @@ class Stack:
         if self._aws.pid() is not None and _answers(self._aws_health):
             return
         self._aws.stop()
-        self._check_port(self.settings.aws_port, "LOCAL_AWS_PORT")
         self._say("Starting MiniStack, the local AWS …")
         scratch = self.scratch()
         scratch.mkdir(exist_ok=True)
@@ -215,7 +230,6 @@ class Stack:
     def _start_gateway(self) -> None:
         # Always anew: it reads the template that has just been deployed.
         self._gateway.stop()
-        self._check_port(self.settings.api_port, "LOCAL_API_PORT")
         self._say("Starting the API gateway …")
         command: list[str | Path] = [
             *(sys.executable, "-m", "local.gateway", "--endpoint", self.settings.endpoint),
@@ -228,14 +242,20 @@ class Stack:
         self._say("Building the functions (sam build) …")
         command: list[str | Path] = [
             *(_tool("sam", "sam"), "build", "--build-dir", self.settings.state / "build"),
-            *("--cache-dir", self.settings.state / "cache", "--template-file", ROOT / "template.yaml"),
+            *("--template-file", ROOT / "template.yaml"),
         ]
         environment = {"ARCHITECTURE": "host", "BUILD_PYTHON": str(_tool("ministack", "python"))}
         self._run("sam build", command, _DEPLOY_SECONDS, environment)
 
     def _deploy(self) -> None:
         self._say("Deploying template.yaml (sam deploy) …")
-        parameters = [f"{name}={value}" for name, value in self.settings.parameters.items()]
+        defaults = _template_defaults()
+        unknown = sorted(self.settings.parameters.keys() - defaults.keys())
+        if unknown:
+            raise StackError(f"The template has no parameter {unknown[0]}. It has {', '.join(sorted(defaults))}.")
+        # All of them, because what is left out keeps the value of the deployment before.
+        values = {**defaults, **self.settings.parameters}
+        parameters = [f'{name}="{value}"' for name, value in values.items() if value]
         command: list[str | Path] = [
             *(_tool("sam", "sam"), "deploy", "--template-file", self.settings.state / "build" / "template.yaml"),
             *("--stack-name", self.settings.stack_name, "--capabilities", "CAPABILITY_IAM", "--resolve-s3"),
@@ -274,25 +294,34 @@ class Stack:
             raise StackError(f"{what} did not end within {seconds:.0f} seconds.") from error
         log.write_text(done.stdout + done.stderr)
         if done.returncode:
-            reason = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-3:]
-            raise StackError(f"{what} failed: {' '.join(reason)} (all of it in {_shown(log)})")
+            lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            reason = [line for line in lines if "error:" in line.lower() or "error occurred" in line][-2:] or lines[-2:]
+            raise StackError(f"{what} failed: {' '.join(reason)} (all of it in {shown(log)})")
         return done.stdout
 
-    def _check_port(self, port: int, variable: str) -> None:
-        if not is_port_free(port):
-            raise StackError(
-                f"Port {port} is in use by another program. "
-                f"End it, or choose another port: make up {variable}={port + 1}"
-            )
+    def _check_ports(self) -> None:
+        wanted = (self.settings.aws_port, self.settings.api_port)
+        in_use = _ports_in_use(self.settings.state)
+        if self._aws.pid() is not None and in_use not in {None, wanted}:
+            raise StackError(f"The local stack runs on the ports {in_use}, not {wanted}. End it first: make down")
+        for process, port, variable in (
+            (self._aws, self.settings.aws_port, "LOCAL_AWS_PORT"),
+            (self._gateway, self.settings.api_port, "LOCAL_API_PORT"),
+        ):
+            if process.pid() is None and not is_port_free(port):
+                raise StackError(
+                    f"Port {port} is in use by another program. "
+                    f"End it, or choose another port: make up {variable}={port + 1}"
+                )
 
     def _wait_for(self, process: Background, url: str, name: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(url):
             if process.pid() is None:
-                raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {_shown(process.log)})")
+                raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {shown(process.log)})")
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {_shown(process.log)}."
+                    f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {shown(process.log)}."
                 )
             time.sleep(0.1)
 
@@ -321,13 +350,31 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 def _parameters(text: str) -> dict[str, str]:
     parameters = {}
-    for part in text.split():
+    for part in shlex.split(text):
         name, equals, value = part.partition("=")
         if not (name and equals):
-            raise StackError(f"LOCAL_PARAMETERS has '{part}'; it must be Name=Value.")
+            raise StackError(f"LOCAL_PARAMETERS has '{part}'; it must be Name=Value, with quotes around spaces.")
         parameters[name] = value
     return parameters
 
 
-def _shown(path: Path) -> str:
+def _template_defaults() -> dict[str, str]:
+    template = cfn_yaml.load(str(ROOT / "template.yaml"))
+    return {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+
+
+def _ports_file(state: Path) -> Path:
+    return state / "ports.json"
+
+
+def _ports_in_use(state: Path) -> tuple[int, int] | None:
+    try:
+        aws_port, api_port = json.loads(_ports_file(state).read_text())
+    except FileNotFoundError:
+        return None
+    return aws_port, api_port
+
+
+def shown(path: Path) -> str:
+    """Give a path as a person at the root of the project would type it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

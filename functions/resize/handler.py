@@ -92,6 +92,7 @@ def _report(result: dict[str, Any], measurements: Measurements) -> None:
         resize_ms=resize,
         upload_ms=upload,
     )
+    metrics.add_metric("ResizesFailed", MetricUnit.Count, 0)
     metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, len(result["thumbnails"]))
     metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
     metrics.add_metric("DownloadTime", MetricUnit.Milliseconds, download)

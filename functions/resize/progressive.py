@@ -31,11 +31,15 @@ _COARSE_DC_STEP = 16
 _CHROMA_SHOWS_BELOW = 2.0
 # What cameras append behind the picture; behind more than this, the end of the picture is not looked for.
 _TRAILING_BYTES = 65_536
+# Below this share of the bytes, what is left out is worth the second look at the file.
+_WORTH_IT = 0.9
 # A 2 x 2 decode weighs (0, 1), (1, 0) and (1, 1) most; their zigzag indices end at 4.
 _LAST_LOW_COEFFICIENT = 4
-# Bits of a coefficient that are still unknown: T.81 ends at 13.
-_ANY_PRECISION = 13
-_UNKNOWN = 99
+_LAST_COEFFICIENT = 63
+# Coefficients known to multiples of this look like exact ones: SSIM 0.99 down to a headroom of 1.2.
+_COARSE_AC_STEP = 20
+# More bits than a coefficient has: nothing is known of it.
+_ALL = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,68 +93,82 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
     components = _read_frame(original[slice(*segments[_PROGRESSIVE_FRAME])])
     if not components:
         return None
-    steps = _dc_steps(original, header)
-    need = _Need(
-        denominator,
-        components[0].identifier,
-        chroma=denominator == 4 or headroom < _CHROMA_SHOWS_BELOW,
-        averages=denominator == 4
-        or max(steps.get(each.table, 255) for each in components) >= _COARSE_DC_STEP,
-    )
+    steps = _quantiser_steps(original, header)
+    needs = _choose_needs(components, steps, denominator, headroom)
     parts = [b"\xff\xd8"]
     for marker, start, end in header[:-1]:
         if marker not in _APPLICATION_DATA_AND_COMMENTS or marker in _KEPT_APPLICATION_DATA:
             parts.append(original[start:end])
-    # Component and coefficient -> bits that are still unknown.
-    precision: dict[tuple[int, int], int] = {}
+    # (component, coefficient) -> low bits that are still unknown.
+    unknown: dict[tuple[int, int], int] = {}
     for scan in _read_scans(original, segments[JPEG_START_OF_SCAN][0], end_of_image):
-        shown = need.shows(scan)
+        shown = any(needs[each].shows(scan, unknown) for each in scan.components if each in needs)
         # Tables stay: a later scan may use them again.
         parts.append(original[scan.tables : scan.end if shown else scan.start])
         if shown:
             coefficients = range(scan.first, scan.last + 1)
-            precision |= {(each, index): scan.low for each in scan.components for index in coefficients}
-        if need.is_met(precision, components):
+            unknown |= {(each, index): scan.low for each in scan.components for index in coefficients}
+        if all(need.is_met(unknown) for need in needs.values()):
             break
-    if any((component.identifier, 0) not in precision for component in components):
+    if any((component.identifier, 0) not in unknown for component in components):
         return None
-    parts += [_empty_scan(component) for component in components if need.guesses(component, precision)]
-    return b"".join([*parts, _END_OF_IMAGE])
+    parts += [_empty_scan(component) for component in components if _is_guessed(component, unknown)]
+    coarse = b"".join([*parts, _END_OF_IMAGE])
+    return coarse if len(coarse) < len(original) * _WORTH_IT else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What a decode at 1/``denominator`` shows: AC coefficients of chroma, refinements of the averages."""
+    """What of one component shows.
 
-    denominator: int
-    luma: int
-    chroma: bool
-    averages: bool
+    ``average`` and ``low`` are bits that may stay unknown of the average (DC) and of the coefficients 1
+    to ``last``; ``last`` is 0 where no AC coefficient shows.
+    """
 
-    def shows(self, scan: _Scan) -> bool:
-        """Tell whether the scan changes the picture."""
+    component: int
+    average: int
+    low: int
+    last: int
+
+    def shows(self, scan: _Scan, unknown: dict[tuple[int, int], int]) -> bool:
+        """Tell whether the scan is needed."""
         if scan.first == 0:
-            return scan.high == 0 or self.averages
-        if self.luma not in scan.components:
-            return self.chroma and (scan.high == 0 or self.denominator == 4)
-        return self.denominator == 4 and scan.high == 0 and scan.first <= _LAST_LOW_COEFFICIENT
+            return scan.high == 0 or unknown.get((self.component, 0), _ALL) > self.average
+        still_coarse = unknown.get((self.component, 1), _ALL) > self.low
+        if scan.high == 0:
+            # A refinement that follows can be read only after every first pass over its coefficients.
+            return self.last > 0 and (still_coarse or scan.first <= self.last)
+        return self.last > 0 and (still_coarse or self.last == _LAST_COEFFICIENT)
 
-    def is_met(self, precision: dict[tuple[int, int], int], components: list[_Component]) -> bool:
+    def is_met(self, unknown: dict[tuple[int, int], int]) -> bool:
         """Tell whether nothing that may follow is needed, so that the rest need not even be searched."""
-        wanted = {}
-        for component in components:
-            wanted[component.identifier, 0] = 0 if self.averages else _ANY_PRECISION
-            if component.identifier != self.luma:
-                refined = 0 if self.denominator == 4 else _ANY_PRECISION
-                wanted |= {(component.identifier, index): refined for index in range(1, 64) if self.chroma}
-            elif self.denominator == 4:
-                low = range(1, _LAST_LOW_COEFFICIENT + 1)
-                wanted |= {(component.identifier, index): _ANY_PRECISION for index in low}
-        return all(precision.get(key, _UNKNOWN) <= bits for key, bits in wanted.items())
+        return unknown.get((self.component, 0), _ALL) <= self.average and all(
+            unknown.get((self.component, index), _ALL) <= self.low for index in range(1, self.last + 1)
+        )
 
-    def guesses(self, component: _Component, precision: dict[tuple[int, int], int]) -> bool:
-        """Tell whether libjpeg would guess at the component's AC coefficients unless told to stop."""
-        return any(precision.get((component.identifier, index), _UNKNOWN) for index in range(1, 10))
+
+def _choose_needs(
+    components: list[_Component], steps: dict[int, list[int]], denominator: int, headroom: float
+) -> dict[int, _Need]:
+    """Choose for every component, by the steps of its quantiser, which coefficients show and how fine."""
+    needs = {}
+    for place, component in enumerate(components):
+        fine = steps.get(component.table, [255] * 5)
+        average = 0 if denominator == 4 or fine[0] >= _COARSE_DC_STEP else _ALL - 1
+        low = max(0, (_COARSE_AC_STEP // max(1, *fine[1:])).bit_length() - 1)
+        last = 0
+        if denominator == 4:
+            # Chroma of half the size is decoded at 1/2, where all of it shows.
+            low, last = (low, _LAST_LOW_COEFFICIENT) if place == 0 else (0, _LAST_COEFFICIENT)
+        elif place > 0 and headroom < _CHROMA_SHOWS_BELOW:
+            last = _LAST_LOW_COEFFICIENT
+        needs[component.identifier] = _Need(component.identifier, average, low, last)
+    return needs
+
+
+def _is_guessed(component: _Component, unknown: dict[tuple[int, int], int]) -> bool:
+    """Tell whether libjpeg would guess at the component's AC coefficients unless told to stop."""
+    return any(unknown.get((component.identifier, index), _ALL) for index in range(1, 10))
 
 
 def _read_frame(segment: bytes) -> list[_Component]:
@@ -176,15 +194,18 @@ def _divide_up(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
 
-def _dc_steps(original: bytes, header: list[tuple[int, int, int]]) -> dict[int, int]:
-    """Read the DC step of every quantiser table (B.2.4.1)."""
+def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dict[int, list[int]]:
+    """Read the steps of coefficients 0 to 4 of every quantiser table (B.2.4.1)."""
     steps = {}
     for marker, start, end in header:
         at = start + 4
-        while marker == 0xDB and at + 3 <= end:
-            wide, table = original[at] >> 4, original[at] & 15
-            steps[table] = int.from_bytes(original[at + 1 : at + 2 + bool(wide)], "big")
-            at += 129 if wide else 65
+        while marker == 0xDB and at < end:
+            size = 2 if original[at] >> 4 else 1
+            places = range(at + 1, at + 1 + 5 * size, size)
+            steps[original[at] & 15] = [
+                int.from_bytes(original[each : each + size], "big") for each in places
+            ]
+            at += 1 + 64 * size
     return steps
 
 

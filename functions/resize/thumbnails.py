@@ -170,7 +170,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     """
     check_size(len(original), limits)
     check_recipe(recipe, limits)
-    picture = _identify(original, limits.max_frames)
+    picture = _identify(original, limits)
     animated = picture.frames > 1 and recipe.format in _ANIMATED_OUTPUTS
     placements = [_place(picture, box, recipe.fit) for box in recipe.boxes]
     _check_limits(picture, placements, limits, frames=picture.frames if animated else 1)
@@ -253,6 +253,7 @@ _SIDEWAYS = {5, 6, 7, 8}
 _ANIMATED_OUTPUTS = {OutputFormat.SOURCE, OutputFormat.WEBP}
 
 _TRANSPARENT = {"LA", "RGBA"}
+_TWO_TONE = "1"
 # Decoded mode -> mode that is worked in, for pictures without transparency.
 _WORKING_MODES = {
     "1": "L",
@@ -318,7 +319,10 @@ class _Placement:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A picture to shrink from: the part of the original from (left, top), at a scale for each axis."""
+    """A picture to shrink from: the part of the original from (left, top), at a scale for each axis.
+
+    ``two_tone`` pictures are all edges: what is cheaper than the kernel alone shows in them.
+    """
 
     image: Image.Image
     left: float
@@ -326,19 +330,23 @@ class _Stage:
     scale_x: float
     scale_y: float
     duration: int = 0
+    two_tone: bool = False
 
 
-def _identify(original: bytes, max_frames: int) -> _Picture:
+def _identify(original: bytes, limits: Limits) -> _Picture:
     """Open the original by its content and read what its headers say."""
     kind = recognise(original)
     if kind == "JPEG":
         check_jpeg_coding(original)
+    if kind == "GIF":
+        # Pillow makes room for the first frame when it opens the file.
+        structure = read_gif(original, limits.max_frames)
+        _check_pixels(structure.width, structure.height, limits)
     frames = plays = 1
     with _decoding(kind, original):
         image = _READERS[kind](io.BytesIO(original))
         width, height = image.size
         if kind == "GIF":
-            structure = read_gif(original, max_frames)
             width, height, frames = structure.width, structure.height, max(1, structure.frames)
             # The count in a GIF says how often to repeat; without one it plays once.
             plays = image.info["loop"] and image.info["loop"] + 1 if "loop" in image.info else 1
@@ -407,11 +415,16 @@ def _round_to_side(dividend: int, divisor: int) -> int:
     return max(1, (2 * dividend + divisor) // (2 * divisor))
 
 
+def _check_pixels(width: int, height: int, limits: Limits) -> int:
+    """Return the number of pixels, unless they are too many."""
+    if width * height > limits.max_pixels:
+        raise TooManyPixelsError(width * height, limits.max_pixels)
+    return width * height
+
+
 def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limits, frames: int) -> None:
     """Refuse what would take too much memory or time, before anything is decoded."""
-    pixels = picture.width * picture.height
-    if pixels > limits.max_pixels:
-        raise TooManyPixelsError(pixels, limits.max_pixels)
+    pixels = _check_pixels(picture.width, picture.height, limits)
     if frames > limits.max_frames:
         raise TooManyFramesError(frames, limits.max_frames)
     if frames > 1 and pixels * frames > limits.max_total_pixels:
@@ -436,7 +449,9 @@ def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *,
             if frame:
                 image.seek(frame)
             image.load()
-            yield _Stage(_to_working_mode(image, picture.format), 0, 0, 1, 1, image.info.get("duration", 0))
+            working = _to_working_mode(image, picture.format)
+            duration = image.info.get("duration", 0)
+            yield _Stage(working, 0, 0, 1, 1, duration, two_tone=image.mode == _TWO_TONE)
 
 
 def _decode_jpeg(original: bytes, picture: _Picture, scale: float) -> _Stage:
@@ -464,7 +479,7 @@ def _decode_streamed(original: bytes, picture: _Picture, scale: float) -> _Stage
     """Decode a large still picture without ever holding all of it; ``None`` where that does not work."""
     if picture.width * picture.height < _STREAMED_FROM or picture.frames > 1:
         return None
-    if picture.format == "WEBP" and picture.image.mode != "RGB":
+    if picture.image.mode == _TWO_TONE or (picture.format == "WEBP" and picture.image.mode != "RGB"):
         return None
     # Costs 80 ms to import, and most originals are JPEG.
     from functions.resize.streaming import decode_shrunk  # noqa: PLC0415
@@ -514,7 +529,8 @@ def _shrink(base: _Stage, placements: list[_Placement]) -> Iterator[tuple[int, I
         yield index, small
         scale_x = placement.width / (placement.right - placement.left)
         scale_y = placement.height / (placement.bottom - placement.top)
-        stages.append(_Stage(small, placement.left, placement.top, scale_x, scale_y))
+        if not base.two_tone:
+            stages.append(_Stage(small, placement.left, placement.top, scale_x, scale_y))
 
 
 def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
@@ -522,6 +538,9 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
     left, right = ((x - stage.left) * stage.scale_x for x in (placement.left, placement.right))
     top, bottom = ((y - stage.top) * stage.scale_y for y in (placement.top, placement.bottom))
     right, bottom = min(right, stage.image.width), min(bottom, stage.image.height)
+    size = (placement.width, placement.height)
+    if stage.two_tone:
+        return stage.image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     factor_x = max(1, int((right - left) / placement.width / _REDUCING_GAP))
     factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
     columns, rows = (right - left) / factor_x, (bottom - top) / factor_y
@@ -531,7 +550,6 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
         and min(columns / placement.width, rows / placement.height) >= _REDUCING_GAP
     ):
         kernel = Image.Resampling.BICUBIC
-    size = (placement.width, placement.height)
     return stage.image.resize(size, kernel, box=(left, top, right, bottom), reducing_gap=_REDUCING_GAP)
 
 

@@ -155,12 +155,14 @@ def test_metrics_of_a_success(resize: Function, s3: "S3Client", capsys: pytest.C
     assert metrics["service"] == "resize"
     assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {
         "ResizesStarted": "Count",
+        "ResizesFailed": "Count",
         "ThumbnailsWritten": "Count",
         "OriginalBytes": "Bytes",
         "DownloadTime": "Milliseconds",
         "ResizeTime": "Milliseconds",
         "UploadTime": "Milliseconds",
     }
+    assert metrics["ResizesFailed"] == [0.0]
     assert metrics["ThumbnailsWritten"] == [2.0]
     assert metrics["OriginalBytes"] == [len(original)]
 

@@ -52,14 +52,17 @@ def cmyk() -> bytes:
     """Return a press of invented, dull inks: a lookup table from 9 steps of each ink to Lab."""
     steps = np.linspace(0, 1, 9)
     cyan, magenta, yellow, black = np.meshgrid(steps, steps, steps, steps, indexing="ij")
-    linear = np.stack(
-        [
-            (1 - 0.95 * cyan) * (1 - 0.10 * magenta) * (1 - 0.02 * yellow),
-            (1 - 0.30 * cyan) * (1 - 0.90 * magenta) * (1 - 0.05 * yellow),
-            (1 - 0.15 * cyan) * (1 - 0.35 * magenta) * (1 - 0.90 * yellow),
-        ],
-        axis=-1,
-    ) * (1 - 0.97 * black)[..., None]
+    linear = (
+        np.stack(
+            [
+                (1 - 0.95 * cyan) * (1 - 0.10 * magenta) * (1 - 0.02 * yellow),
+                (1 - 0.30 * cyan) * (1 - 0.90 * magenta) * (1 - 0.05 * yellow),
+                (1 - 0.15 * cyan) * (1 - 0.35 * magenta) * (1 - 0.90 * yellow),
+            ],
+            axis=-1,
+        )
+        * (1 - 0.97 * black)[..., None]
+    )
     lab = _xyz_to_lab(linear @ _primaries(SRGB_XY, D65_XY).T)
     table = np.clip(np.round(lab * [2.55, 1, 1] + [0, 128, 128]), 0, 255).astype(np.uint8)
     identity = bytes(range(256))

@@ -1,0 +1,74 @@
+# ruff: noqa: T201, S603 - a command that prints what it does, and runs tools by names it knows.
+"""Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick]``.
+
+Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the registries that
+these tools are set up for.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".bench"
+PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04")
+PACKAGES = ("numpy==2.5.5", "matplotlib", "pillow-heif")
+QUICK = ["--repetitions", "3", "--sizes", "128", "--classes", "jpeg-2mp,progressive,png-rgb-"]
+
+
+def main() -> int:
+    """Set up what is missing, then measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="three classes, three runs, nothing written to docs/"
+    )
+    arguments, passed = parser.parse_known_args()
+    for tool in ("uv", "npm", "node", "apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            print(f"{tool} is missing. Next: install it and run this again.")
+            return 2
+    python = _set_up_python()
+    _set_up_sharp()
+    _set_up_photographs()
+    output = WORK / "quick" if arguments.quick else ROOT / "docs"
+    command = [python, "-m", "bench.measure", "--work", WORK, "--output", output]
+    return subprocess.call([*command, *(QUICK if arguments.quick else []), *passed], cwd=ROOT)
+
+
+def _set_up_python() -> Path:
+    """Make an environment with the function's own requirements and the bench's."""
+    python = WORK / "venv" / "bin" / "python"
+    if not python.exists():
+        _run("uv", "venv", "--python", sys.executable, WORK / "venv")
+    requirements = ROOT / "functions" / "resize" / "requirements.in"
+    _run("uv", "pip", "install", "--quiet", "--python", python, "-r", requirements, *PACKAGES)
+    return python
+
+
+def _set_up_sharp() -> None:
+    folder = WORK / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "bench" / "package.json", folder)
+    _run("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent", cwd=folder)
+
+
+def _set_up_photographs() -> None:
+    folder = WORK / "photographs"
+    if folder.exists():
+        return
+    packages = WORK / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    _run("apt-get", "download", *PHOTOGRAPHS, cwd=packages)
+    for package in sorted(packages.glob("*.deb")):
+        _run("dpkg-deb", "-x", package, folder)
+
+
+def _run(*command: object, cwd: Path = ROOT) -> None:
+    print("+", *command, flush=True)
+    subprocess.run([str(part) for part in command], cwd=cwd, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""Every format, mode and fit against a full decode that is resampled in floating point."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pillow_heif
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe, Thumbnail, make_thumbnails
+from tests.unit import profiles
+from tests.unit.pictures import cut_out, encoded, moving, photograph
+from tests.unit.reference import Pixels, lanczos, ssim
+
+WIDTH, HEIGHT = 1640, 1230
+SIZES = (128, 320, 800)
+SCENE = photograph(WIDTH, HEIGHT)
+CUT_OUT = cut_out(WIDTH, HEIGHT)
+
+
+def _png_16_bit(samples: NDArray[np.uint16], colour_type: int) -> bytes:
+    """Write a 16-bit PNG by hand: Pillow writes no more than 8 bits but for grey."""
+    rows = samples.astype(">u2").reshape(samples.shape[0], -1).view(np.uint8)
+    raw = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1).tobytes()
+
+    def chunk(name: bytes, payload: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+        )
+
+    header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour_type, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(raw, 1))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def _deep(image: Image.Image) -> NDArray[np.uint16]:
+    return np.asarray(image).astype(np.uint16) * 257
+
+
+GREY = SCENE.convert("L")
+PALETTE = SCENE.quantize(128)
+
+ORIGINALS: dict[str, Callable[[], bytes]] = {
+    "jpeg": lambda: encoded(SCENE, "JPEG", quality=90),
+    "jpeg-4:4:4": lambda: encoded(SCENE, "JPEG", quality=90, subsampling="4:4:4"),
+    "jpeg-progressive": lambda: encoded(SCENE, "JPEG", quality=90, progressive=True),
+    "jpeg-grey": lambda: encoded(GREY, "JPEG", quality=90),
+    "jpeg-cmyk": lambda: encoded(SCENE.convert("CMYK"), "JPEG", quality=90),
+    "png": lambda: encoded(SCENE, "PNG", compress_level=1),
+    "png-grey": lambda: encoded(GREY, "PNG", compress_level=1),
+    "png-grey-alpha": lambda: encoded(CUT_OUT.convert("LA"), "PNG", compress_level=1),
+    "png-alpha": lambda: encoded(CUT_OUT, "PNG", compress_level=1),
+    "png-palette": lambda: encoded(PALETTE, "PNG", compress_level=1),
+    "png-1-bit": lambda: encoded(SCENE.convert("1"), "PNG", compress_level=1),
+    "png-16-bit": lambda: _png_16_bit(_deep(SCENE), 2),
+    "png-16-bit-grey": lambda: _png_16_bit(_deep(GREY), 0),
+    "png-16-bit-alpha": lambda: _png_16_bit(_deep(CUT_OUT), 6),
+    "webp": lambda: encoded(SCENE, "WEBP", quality=90, method=0),
+    "webp-lossless": lambda: encoded(SCENE, "WEBP", lossless=True, method=0, quality=0),
+    "webp-alpha": lambda: encoded(CUT_OUT, "WEBP", quality=90, method=0, exact=True),
+    "gif": lambda: encoded(PALETTE, "GIF"),
+    "tiff-lzw": lambda: encoded(SCENE, "TIFF", compression="tiff_lzw"),
+    "tiff-deflate": lambda: encoded(SCENE, "TIFF", compression="tiff_adobe_deflate"),
+    "tiff-jpeg": lambda: encoded(SCENE, "TIFF", compression="jpeg"),
+    "tiff-cmyk": lambda: encoded(SCENE.convert("CMYK"), "TIFF", compression="tiff_lzw"),
+    "tiff-16-bit-grey": lambda: encoded(Image.fromarray(_deep(GREY)), "TIFF"),
+    "bmp": lambda: encoded(SCENE, "BMP"),
+    "avif": lambda: encoded(SCENE, "AVIF", quality=85, speed=10),
+    "heif": lambda: encoded(SCENE, "HEIF", quality=85),
+}
+
+
+@pytest.fixture(scope="module")
+def originals() -> dict[str, tuple[bytes, Pixels]]:
+    """Each original with its full decode, premultiplied where it has alpha, filled when first used."""
+    return {}
+
+
+def _full_decode(original: bytes) -> Pixels:
+    """Return float (height, width, channels); colours premultiplied when there are 2 or 4 channels."""
+    if original[4:8] == b"ftyp" and b"hei" in original[8:24]:
+        image = pillow_heif.open_heif(original).to_pillow()
+    else:
+        image = Image.open(io.BytesIO(original))
+        image.load()
+    if image.mode == "I;16":
+        return (np.asarray(image)[..., None] / 257).astype(np.float32)
+    if image.has_transparency_data:
+        image = image.convert("LA" if image.mode == "LA" else "RGBA")
+    elif image.mode in {"1", "L"}:
+        image = image.convert("L")
+    else:
+        image = image.convert("RGB")
+    pixels = np.asarray(image).astype(np.float32).reshape(image.height, image.width, -1)
+    if pixels.shape[2] in {2, 4}:
+        pixels[..., :-1] *= pixels[..., -1:] / 255
+    return pixels
+
+
+def _region(fit: Fit, box: Box) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """Return the region and the size that a fit means for a picture of WIDTH x HEIGHT."""
+    whole = (0.0, 0.0, float(WIDTH), float(HEIGHT))
+    if fit is Fit.FILL:
+        return whole, (box.width, box.height)
+    if fit is Fit.COVER:
+        scale = max(box.width / WIDTH, box.height / HEIGHT)
+        across, down = box.width / scale, box.height / scale
+        left, top = (WIDTH - across) / 2, (HEIGHT - down) / 2
+        return (left, top, left + across, top + down), (box.width, box.height)
+    scale = min(box.width / WIDTH, box.height / HEIGHT)
+    return whole, (round(WIDTH * scale), round(HEIGHT * scale))
+
+
+def _measure(original: bytes, full: Pixels, fit: Fit, side: int, format: OutputFormat) -> float:
+    box = Box(side, side // 2 if fit is Fit.COVER else round(side * 0.9))
+    thumbnail = make_thumbnails(original, Recipe((box,), fit, format)).thumbnails[0]
+    region, size = _region(fit, box)
+    reference = np.clip(lanczos(full, size, region), 0, 255)
+    return ssim(reference, _comparable(thumbnail, size, reference.shape[2]))
+
+
+def _comparable(thumbnail: Thumbnail, size: tuple[int, int], channels: int) -> Pixels:
+    """Return the thumbnail without the border of ``pad``, premultiplied, in as many channels."""
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    image = Image.open(io.BytesIO(thumbnail.data)).convert(mode)
+    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
+    image = image.crop((left, top, left + size[0], top + size[1]))
+    pixels = np.asarray(image).astype(np.float32).reshape(size[1], size[0], channels)
+    if channels in {2, 4}:
+        pixels[..., :-1] *= pixels[..., -1:] / 255
+    return pixels
+
+
+def assert_similar(measured: float, least: float) -> None:
+    assert measured >= least, f"SSIM {measured:.4f} is below {least}"
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_thumbnail_is_near_the_float_lanczos_reference(
+    name: str, fit: Fit, originals: dict[str, tuple[bytes, Pixels]]
+) -> None:
+    if name not in originals:
+        originals.clear()  # one full decode in memory at a time
+        original = ORIGINALS[name]()
+        originals[name] = original, _full_decode(original)
+    original, full = originals[name]
+    measured = {side: _measure(original, full, fit, side, OutputFormat.PNG) for side in SIZES}
+    assert all(value >= 0.99 for value in measured.values()), f"SSIM {measured} below 0.99"
+
+
+@pytest.mark.parametrize("side", SIZES)
+def test_gif_keeps_its_colours_as_well_as_256_allow(side: int) -> None:
+    original = ORIGINALS["gif"]()
+    measured = _measure(original, _full_decode(original), Fit.INSIDE, side, OutputFormat.SOURCE)
+    assert_similar(measured, 0.96)
+
+
+def test_every_size_of_a_chain_is_near_the_reference() -> None:
+    original = ORIGINALS["jpeg"]()
+    full = _full_decode(original)
+    sides = (64, 128, 240, 400, 640, 1024)
+    recipe = Recipe(tuple(Box(side, side) for side in sides), format=OutputFormat.PNG)
+    for thumbnail in make_thumbnails(original, recipe).thumbnails:
+        size = (thumbnail.width, thumbnail.height)
+        reference = np.clip(lanczos(full, size, (0, 0, WIDTH, HEIGHT)), 0, 255)
+        assert_similar(ssim(reference, _comparable(thumbnail, size, 3)), 0.99)
+
+
+def test_enlarging_is_near_the_reference() -> None:
+    small = photograph(90, 60)
+    original = encoded(small, "PNG")
+    recipe = Recipe((Box(300, 200),), Fit.FILL, OutputFormat.PNG)
+    thumbnail = make_thumbnails(original, recipe).thumbnails[0]
+    reference = np.clip(lanczos(np.asarray(small), (300, 200), (0, 0, 90, 60)), 0, 255)
+    assert_similar(ssim(reference, _comparable(thumbnail, (300, 200), 3)), 0.99)
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_alpha_edges_have_no_halo(format: str) -> None:
+    """A grey disc on transparent green: green that bleeds in would show at the edge."""
+    side = 1200  # large enough for the streaming decoder
+    rows, columns = np.mgrid[0:side, 0:side]
+    inside = np.hypot(rows - side / 2, columns - side / 2) < side * 0.4
+    pixels = np.zeros((side, side, 4), np.uint8)
+    pixels[...] = [0, 255, 0, 0]
+    pixels[inside] = [128, 128, 128, 255]
+    exact: dict[str, dict[str, object]] = {
+        "WEBP": {"lossless": True, "exact": True},
+        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    }
+    original = encoded(Image.fromarray(pixels), format, **exact.get(format, {}))
+    recipe = Recipe((Box(97, 97),), format=OutputFormat.PNG)
+    thumbnail = make_thumbnails(original, recipe).thumbnails[0]
+    result = np.asarray(Image.open(io.BytesIO(thumbnail.data)).convert("RGBA")).astype(int)
+    edge = (result[..., 3] > 40) & (result[..., 3] < 255)
+    assert edge.sum() > 50
+    deviation = np.abs(result[edge][:, :3] - 128).max()
+    # Unpremultiplying 8-bit values at an alpha of 40 is exact to 255 / 40 levels; a lossy source adds some.
+    tolerance = 12 if format == "AVIF" else 6
+    assert deviation <= tolerance, f"colour at the edge is off by {deviation}, allowed {tolerance}"
+
+
+@pytest.mark.parametrize(
+    "name", ["jpeg-grey", "png-grey", "png-16-bit-grey", "tiff-16-bit-grey", "png-1-bit"]
+)
+@pytest.mark.parametrize("profile", [None, profiles.grey()])
+def test_grey_stays_grey(name: str, profile: bytes | None) -> None:
+    original = ORIGINALS[name]()
+    if profile:
+        original = encoded(GREY, "PNG", icc_profile=profile, compress_level=1)
+    thumbnail = make_thumbnails(original, Recipe((Box(200, 200),), format=OutputFormat.PNG)).thumbnails[0]
+    assert Image.open(io.BytesIO(thumbnail.data)).mode == "L"
+
+
+@pytest.mark.parametrize("format", OutputFormat)
+@pytest.mark.parametrize("name", ["jpeg-progressive", "png-alpha", "gif", "webp"])
+def test_a_second_run_gives_the_same_bytes(name: str, format: OutputFormat) -> None:
+    original = ORIGINALS[name]()
+    recipe = Recipe((Box(300, 200), Box(90, 90)), Fit.COVER, format)
+    assert make_thumbnails(original, recipe) == make_thumbnails(original, recipe)
+
+
+def test_animation_frames_are_near_the_reference() -> None:
+    frames = [frame.quantize(256) for frame in moving(4, 480, 360)]
+    original = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    thumbnail = make_thumbnails(original, Recipe((Box(160, 120),))).thumbnails[0]
+    result = Image.open(io.BytesIO(thumbnail.data))
+    for index, frame in enumerate(frames):
+        result.seek(index)
+        pixels = np.asarray(frame.convert("RGB"))
+        reference = np.clip(lanczos(pixels, (160, 120), (0, 0, 480, 360)), 0, 255)
+        assert_similar(ssim(reference, np.asarray(result.convert("RGB"))), 0.96)
