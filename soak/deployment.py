@@ -1,0 +1,219 @@
+"""The pipeline of a soak: a local stack of its own, with the fault proxy between its functions and AWS."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from local.processes import Background, is_port_free
+from local.stack import ROOT, Settings, Stack, StackError
+from soak.plan import RACE_FOLDER
+from soak.safeguards import switch_off
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+SIZES = ("64x64", "128x96")
+
+# Retries wait a tenth of what they wait on AWS, returned messages a tenth of what the template says at least:
+# the order of things stays, the run ends in minutes.
+_WAIT_SCALE = "0.1"
+_VISIBILITY_SECONDS = 12
+
+# Its first start compiles its bytecode.
+_PROXY_START_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What the proxy draws its faults from.
+
+    Attributes
+    ----------
+    seed : int
+    rate : float
+        Multiplies the share of every fault; 0 leaves only the forced races.
+    """
+
+    seed: int
+    rate: float
+
+
+class Deployment:
+    """The deployed pipeline, seen from the outside."""
+
+    def __init__(self, stack: Stack, fault_log: Path) -> None:
+        outputs = stack.outputs()
+        self.originals = outputs["OriginalsBucketName"]
+        self.thumbnails = outputs["ThumbnailsBucketName"]
+        self.machine = outputs["StateMachineArn"]
+        self.uploads_queue = outputs["UploadsQueueUrl"]
+        self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
+        self.fault_log = fault_log
+        self._settings = stack.settings
+        self.s3: S3Client = self.client("s3")
+        self.sqs: SQSClient = self.client("sqs")
+        self.step_functions: SFNClient = self.client("stepfunctions")
+        # A second queue that gets a copy of each event, for the events to be delivered again are real ones.
+        self.copies = self.sqs.create_queue(QueueName="soak-copies-of-events")["QueueUrl"]
+
+    def client(self, service: str) -> Any:
+        """Make a client that reaches AWS directly: whoever uploads and counts has no faults."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the overloads want a literal
+            endpoint_url=self._settings.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - MiniStack's built-in administrator
+            config=Config(max_pool_connections=32),
+        )
+
+    def route_functions_through(self, proxy: str) -> None:
+        """Give every function the proxy as its AWS endpoint."""
+        functions = self.client("lambda")
+        for page in functions.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                variables = function["Environment"]["Variables"] | {"AWS_ENDPOINT_URL": proxy}
+                functions.update_function_configuration(
+                    FunctionName=function["FunctionName"], Environment={"Variables": variables}
+                )
+
+    def return_messages_sooner(self) -> None:
+        """Shorten the time after which a message that failed comes back."""
+        self.sqs.set_queue_attributes(
+            QueueUrl=self.uploads_queue, Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS)}
+        )
+
+    def copy_events(self) -> None:
+        """Let the originals bucket send each event to the queue of copies too."""
+        copies = self._queue_arn(self.copies)
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "s3.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": copies,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        self.sqs.set_queue_attributes(QueueUrl=self.copies, Attributes={"Policy": policy})
+        present = self.s3.get_bucket_notification_configuration(Bucket=self.originals)["QueueConfigurations"]
+        self.s3.put_bucket_notification_configuration(
+            Bucket=self.originals,
+            NotificationConfiguration={
+                "QueueConfigurations": [*present, {"QueueArn": copies, "Events": ["s3:ObjectCreated:*"]}]
+            },
+        )
+
+    def queued(self) -> tuple[int, int]:
+        """Give how many messages wait in the uploads queue, and how many are being worked on or come back later."""
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])["Attributes"]
+        return (
+            int(attributes["ApproximateNumberOfMessages"]),
+            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    def running(self) -> int:
+        """Give how many executions run."""
+        pages = self.step_functions.get_paginator("list_executions").paginate(
+            stateMachineArn=self.machine, statusFilter="RUNNING"
+        )
+        return sum(len(page["executions"]) for page in pages)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Read what the proxy has done so far."""
+        if not self.fault_log.exists():
+            return []
+        lines = self.fault_log.read_text(encoding="utf-8").splitlines(keepends=True)
+        # The last line may be half written.
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def _queue_arn(self, url: str) -> str:
+        attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        return attributes["QueueArn"]
+
+
+@contextmanager
+def deployed(state: Path, faults: Faults, without: Sequence[str]) -> Iterator[Deployment]:
+    """Bring the pipeline up, faults in place, and end everything afterwards.
+
+    Parameters
+    ----------
+    state : Path
+        Folder for records, logs and builds.
+    faults : Faults
+    without : sequence of str
+        Safeguards that are switched off in the built functions, of ``safeguards.SAFEGUARDS``.
+
+    Raises
+    ------
+    StackError
+    """
+    settings = Settings(
+        aws_port=_free_port(),
+        api_port=_free_port(),
+        state=state,
+        parameters={"ApiAuthorization": "NONE", "ThumbnailSizes": ",".join(SIZES)},
+        emulator={"SFN_WAIT_SCALE": _WAIT_SCALE},
+    )
+    stack = Stack(settings, lambda line: print(line, flush=True))
+    proxy = Background("proxy", state)
+    stack.down()
+    proxy.stop()
+    try:
+        stack.up(lambda build: switch_off(without, build))
+        fault_log = state / "faults.jsonl"
+        fault_log.unlink(missing_ok=True)
+        deployment = Deployment(stack, fault_log)
+        print("Starting the fault proxy …", flush=True)
+        deployment.route_functions_through(_start(proxy, stack, faults, fault_log))
+        deployment.return_messages_sooner()
+        deployment.copy_events()
+        yield deployment
+    finally:
+        stack.down()
+        proxy.stop()
+
+
+def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> str:
+    program = ROOT / ".tools" / "soak" / "bin" / "mitmdump"
+    if not program.exists():
+        raise StackError("The fault proxy is not installed. Run: make setup")
+    port = _free_port()
+    options = {
+        "confdir": stack.settings.state / "mitmproxy",
+        # The signature of a request covers its Host header.
+        "keep_host_header": "true",
+        "soak_seed": faults.seed,
+        "soak_rate": faults.rate,
+        "soak_hold": f"/{RACE_FOLDER}",
+        "soak_log": fault_log,
+        "soak_pid": stack.aws_pid(),
+        "soak_scratch": stack.scratch(),
+    }
+    command: list[str | Path] = [
+        *(program, "--mode", f"reverse:{stack.settings.endpoint}", "--quiet", "--scripts", ROOT / "soak" / "faults.py"),
+        *("--listen-host", "127.0.0.1", "--listen-port", str(port)),
+        *(part for name, value in options.items() for part in ("--set", f"{name}={value}")),
+    ]
+    proxy.start(command, stack.settings.environment())
+    deadline = time.monotonic() + _PROXY_START_SECONDS
+    while is_port_free(port):
+        if proxy.pid() is None or time.monotonic() > deadline:
+            raise StackError(f"The fault proxy did not start: {proxy.last_words()}")
+        time.sleep(0.1)
+    return f"http://127.0.0.1:{port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,207 @@
+"""The faults between the functions and AWS: an add-on of mitmproxy, run by mitmdump in an environment of its own.
+
+mitmdump stands as a reverse proxy before MiniStack and the functions have it as their AWS endpoint. The n-th
+request of one kind for one object always meets the same fate under the same seed, whatever else runs.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psutil  # type: ignore[import-not-found, import-untyped, unused-ignore]  # of the proxy's own environment
+from mitmproxy import ctx, http  # type: ignore[import-not-found, unused-ignore]  # of the proxy's own environment
+from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
+
+# Share of requests, in per cent. A killed process costs seconds until the next one has started.
+_FAULTS: dict[str, dict[str, float]] = {
+    "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
+    "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 0.5},
+    "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
+    # One killed process returns a whole batch of ten messages.
+    "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
+}
+_AFTER_AWS = frozenset({"half", "lost", "kill-after"})
+_SLOW_SECONDS = (0.2, 2.0)
+
+# Below the 10 s after which the function's client gives up waiting for an answer: a write that is given up and
+# still arrives later would be a fault of this proxy, not of a network.
+_HOLD_SECONDS = 8.5
+_HOLDS = 2
+_ETAG_HEADER = "x-amz-meta-original-etag"
+
+_XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>Injected.</Message></Error>'
+
+
+class Faults:
+    """Decides for each request what becomes of it, and writes down what it did."""
+
+    def __init__(self) -> None:
+        self._count: Counter[tuple[str, str]] = Counter()
+        # Of each thumbnail under the held folder: the version that was held back, and whether another was written.
+        self._held: dict[str, str] = {}
+        self._overtaken: dict[str, asyncio.Event] = {}
+
+    def load(self, loader: Any) -> None:
+        """Declare the options that the soak passes on the command line."""
+        loader.add_option("soak_seed", int, 0, "What the faults are drawn from.")
+        loader.add_option("soak_rate", str, "1", "Multiplies the share of every fault.")
+        loader.add_option("soak_hold", str, "", "Folder whose first thumbnails are held back.")
+        loader.add_option("soak_log", str, "", "File that gets one line of JSON for each fault.")
+        loader.add_option("soak_pid", int, 0, "Process whose children may be killed.")
+        loader.add_option("soak_scratch", str, "", "Folder that the code of these children lies in.")
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Do what happens before AWS sees a request."""
+        operation, name = _read(flow.request)
+        if operation not in _FAULTS:
+            return
+        if ctx.options.soak_hold and ctx.options.soak_hold in name:
+            if operation == "PutObject":
+                await self._hold(flow, name)
+            return
+        self._count[operation, name] += 1
+        random = Random(f"{ctx.options.soak_seed} {operation} {name} {self._count[operation, name]}")
+        fault = _draw(_FAULTS[operation], float(ctx.options.soak_rate), random)
+        if fault is None:
+            return
+        if fault in _AFTER_AWS:
+            flow.metadata["soak"] = (operation, name, fault)
+            return
+        if fault == "kill" and not _kill_client(flow):
+            return
+        _write(operation, name, fault)
+        if fault == "slow":
+            await asyncio.sleep(random.uniform(*_SLOW_SECONDS))
+            _drop_if_abandoned(flow)
+        elif fault == "reset":
+            _reset(flow)
+        elif fault != "kill":
+            flow.response = _refusal(operation, fault)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Do what happens after AWS has answered."""
+        operation, name, fault = flow.metadata.get("soak", ("", "", ""))
+        if not fault:
+            if etag := flow.request.headers.get(_ETAG_HEADER):
+                self._written(_path(flow.request), etag)
+            return
+        if fault == "lost":
+            _reset(flow)
+        elif not (_send_half(flow) if fault == "half" else _kill_client(flow)):
+            return
+        _write(operation, name, fault)
+
+    async def _hold(self, flow: http.HTTPFlow, name: str) -> None:
+        """Hold back the thumbnail of the first version of a key until that of another version is written."""
+        etag = flow.request.headers[_ETAG_HEADER]
+        if self._held.setdefault(name, etag) != etag:
+            return
+        self._count["hold", name] += 1
+        overtaken = self._overtaken.setdefault(name, asyncio.Event())
+        if self._count["hold", name] > _HOLDS or overtaken.is_set():
+            return
+        _write("PutObject", name, "hold")
+        try:
+            async with asyncio.timeout(_HOLD_SECONDS):
+                await overtaken.wait()
+        except TimeoutError:
+            # The client tries once more by itself, which gives the other version the same time again.
+            _reset(flow)
+        _drop_if_abandoned(flow)
+
+    def _written(self, name: str, etag: str) -> None:
+        if name in self._held and self._held[name] != etag:
+            self._overtaken[name].set()
+
+
+def _read(request: http.Request) -> tuple[str, str]:
+    """Give the operation of a request and what it works on."""
+    target = request.headers.get("x-amz-target", "")
+    if target.endswith(".StartExecution"):
+        body = json.loads(request.get_text() or "{}")
+        return "StartExecution", f"{json.loads(body['input'])['object_key']} {body['name']}"
+    operation = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}.get(request.method, "")
+    return operation, _path(request)
+
+
+def _path(request: http.Request) -> str:
+    return unquote(urlsplit(request.path).path)
+
+
+def _draw(shares: dict[str, float], rate: float, random: Random) -> str | None:
+    point = random.uniform(0, 100)
+    for fault, share in shares.items():
+        point -= share * rate
+        if point < 0:
+            return fault
+    return None
+
+
+def _refusal(operation: str, fault: str) -> http.Response:
+    if operation == "StartExecution":
+        code, status = ("ThrottlingException", 400) if fault == "throttle" else ("InternalFailure", 500)
+        body = json.dumps({"__type": code, "message": "Injected."})
+        return http.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})
+    code, status = ("SlowDown", 503) if fault == "503" else ("InternalError", 500)
+    # The answer to HEAD has no body.
+    body = "" if operation == "HeadObject" else _XML.format(code=code)
+    return http.Response.make(status, body, {"Content-Type": "application/xml"})
+
+
+def _send_half(flow: http.HTTPFlow) -> bool:
+    content = flow.response.raw_content or b""
+    if flow.response.status_code != http.status_codes.OK or not content:
+        return False
+    announced = flow.response.headers["content-length"]
+    flow.response.raw_content = content[: len(content) // 2]
+    flow.response.headers["content-length"] = announced
+    flow.response.headers["connection"] = "close"
+    return True
+
+
+def _reset(flow: http.HTTPFlow) -> None:
+    # Lingering for no time turns the close into a reset: socket(7), SO_LINGER.
+    for handler in ctx.master.addons.get("proxyserver").connections.values():
+        if handler.client is flow.client_conn:
+            connection = handler.transports[flow.client_conn].writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    flow.kill()
+
+
+def _drop_if_abandoned(flow: http.HTTPFlow) -> None:
+    # What a dead process had sent must not reach AWS after what its successor sends.
+    if flow.client_conn.state is not ConnectionState.OPEN and flow.killable:
+        flow.kill()
+
+
+def _kill_client(flow: http.HTTPFlow) -> bool:
+    """End the process at the other end of a connection, if it is a child of this MiniStack that runs a function."""
+    for process in psutil.Process(ctx.options.soak_pid).children(recursive=True):
+        try:
+            command = process.cmdline()
+            if not any(part.startswith(f"{ctx.options.soak_scratch}/") for part in command):
+                continue
+            ends = [tuple(end.laddr) for end in process.net_connections("tcp4") if end.laddr]
+            if flow.client_conn.peername[:2] in ends:
+                process.kill()
+                flow.kill()
+                return True
+        except psutil.NoSuchProcess:
+            continue
+    return False
+
+
+def _write(operation: str, name: str, fault: str) -> None:
+    line = {"at": time.time(), "operation": operation, "object": name, "fault": fault}
+    with Path(ctx.options.soak_log).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+addons = [Faults()]

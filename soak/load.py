@@ -1,0 +1,224 @@
+"""Play the plan against the pipeline: upload, overwrite, deliver again, and wait until nothing moves any more."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from soak import pictures
+from soak.deployment import Deployment
+from soak.pictures import Kind
+from soak.plan import Story, Version
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+# Keys that are worked on at once: enough for uploads to meet, few enough for two processors, since each one
+# may start a process.
+_KEYS_AT_ONCE = 8
+_MOST_IN_FLIGHT = 8
+_HELD_SECONDS = 30.0
+_PROGRESS_SECONDS = 5.0
+# Waits of the queue can put this many seconds between two signs of life.
+_QUIET_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload that was made: what S3 called it, what it is and when it was there (seconds since 1970)."""
+
+    key: str
+    version_id: str
+    etag: str
+    kind: Kind
+    at: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was done to the pipeline.
+
+    Attributes
+    ----------
+    uploads : dict of str to list of Upload
+        By key, in the order they were made.
+    delivered_again : int
+        Events that were put into the queue a second time.
+    settled : bool
+        Whether everything came to rest in time.
+    """
+
+    uploads: dict[str, list[Upload]] = field(default_factory=dict)
+    delivered_again: int = 0
+    settled: bool = False
+
+    def count(self) -> int:
+        """Give the number of uploads."""
+        return sum(len(versions) for versions in self.uploads.values())
+
+
+class Load:
+    """Everything that is done to the pipeline in one soak.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    stories : list of Story
+    seconds : float
+        Time after which the soak ends, whatever still moves.
+    say : callable
+        Gets one line of progress at a time.
+    """
+
+    def __init__(
+        self, deployment: Deployment, stories: list[Story], seconds: float, say: Callable[[str], None]
+    ) -> None:
+        self._deployment = deployment
+        self._stories = stories
+        self._started = time.monotonic()
+        self._deadline = self._started + seconds
+        self._say = say
+        self._lock = threading.Lock()
+        self._ledger = Ledger()
+        # Keys that were begun, all of them and until the last measurement, and what that measured.
+        self._begun = self._begun_then = self._busy = 0
+        # The first key goes alone, or all of them would queue up behind the first start of a function.
+        self._most = 1
+        self._repeats: dict[tuple[str, str], float] = {}
+        self._to_repeat = sum(
+            version.deliver_again_after is not None for story in stories for version in story.versions
+        )
+
+    def run(self) -> Ledger:
+        """Play all stories, then wait until queue and executions are at rest."""
+        total = sum(len(story.versions) for story in self._stories)
+        with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
+            playing = [pool.submit(self._play, story) for story in self._stories]
+            repeating = threading.Thread(target=self._deliver_again)
+            repeating.start()
+            try:
+                self._watch(playing, total)
+            except BaseException:
+                # Whoever interrupts does not want to wait for what has not begun.
+                self._deadline = self._started
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                repeating.join()
+        for future in playing:
+            future.result()
+        return self._ledger
+
+    def _watch(self, playing: list[Future[None]], total: int) -> None:
+        """Say how far it is, until nothing moves any more or time is up."""
+        quiet_since = said = time.monotonic()
+        while time.monotonic() < self._deadline:
+            waiting, hidden, running = self._measure()
+            now = time.monotonic()
+            done = all(future.done() for future in playing) and self._ledger.delivered_again == self._to_repeat
+            if waiting or hidden or running or not done:
+                quiet_since = now
+            if now - quiet_since > _QUIET_SECONDS:
+                self._ledger.settled = True
+                return
+            if now - said > _PROGRESS_SECONDS:
+                said = now
+                self._say(
+                    f"{now - self._started:5.0f} s  uploaded {self._ledger.count():,} of {total:,}, "
+                    f"in the queue {waiting + hidden}, executions running {running}"
+                )
+            time.sleep(0.5)
+
+    def _play(self, story: Story) -> None:
+        while not self._takes_place() and time.monotonic() < self._deadline:
+            time.sleep(0.1)
+        for index, version in enumerate(story.versions):
+            if time.monotonic() > self._deadline:
+                return
+            if index and story.is_race:
+                self._wait_until_held(story.key)
+            elif index:
+                time.sleep(version.wait)
+            self._upload(story, version)
+
+    def _measure(self) -> tuple[int, int, int]:
+        """Give the messages that wait, those that are hidden, and the executions that run."""
+        begun = self._begun
+        (waiting, hidden), running = self._deployment.queued(), self._deployment.running()
+        with self._lock:
+            # Hidden messages mostly wait for their next try: they keep nobody busy.
+            self._busy, self._begun_then = waiting + running, begun
+            if self._ledger.count() and not (waiting or hidden or running):
+                self._most = _MOST_IN_FLIGHT
+        return waiting, hidden, running
+
+    def _takes_place(self) -> bool:
+        """Take a place among the keys that are worked on, if there is one."""
+        with self._lock:
+            if self._busy + self._begun - self._begun_then >= self._most:
+                return False
+            self._begun += 1
+            return True
+
+    def _upload(self, story: Story, version: Version) -> None:
+        key, data = story.key, _bytes(version, story.format)
+        answer = self._deployment.s3.put_object(Bucket=self._deployment.originals, Key=key, Body=data)
+        upload = Upload(key, answer["VersionId"], answer["ETag"].strip('"'), version.kind, time.time())
+        with self._lock:
+            self._ledger.uploads.setdefault(key, []).append(upload)
+            if version.deliver_again_after is not None:
+                self._repeats[key, upload.version_id] = time.monotonic() + version.deliver_again_after
+
+    def _wait_until_held(self, key: str) -> None:
+        """Wait until the first version of a key has been resized and waits, in the proxy, to be written."""
+        folder, _, name = key.rpartition("/")
+        deadline = time.monotonic() + _HELD_SECONDS
+        while time.monotonic() < deadline:
+            for fault in self._deployment.faults():
+                held = fault["object"]
+                if fault["fault"] == "hold" and f"/{folder}/" in held and name in held:
+                    return
+            time.sleep(0.3)
+
+    def _deliver_again(self) -> None:
+        """Send the copies of chosen events to the uploads queue when their time has come."""
+        copies: dict[tuple[str, str], str] = {}
+        while self._ledger.delivered_again < self._to_repeat and time.monotonic() < self._deadline:
+            for message in self._receive_copies():
+                for record in json.loads(message["Body"]).get("Records", ()):
+                    created = record["s3"]["object"]
+                    copies[unquote_plus(created["key"]), created["versionId"]] = message["Body"]
+            now = time.monotonic()
+            with self._lock:
+                due = [upload for upload, at in self._repeats.items() if at <= now and upload in copies]
+                for upload in due:
+                    del self._repeats[upload]
+            for upload in due:
+                self._deployment.sqs.send_message(QueueUrl=self._deployment.uploads_queue, MessageBody=copies[upload])
+                self._ledger.delivered_again += 1
+
+    def _receive_copies(self) -> "list[MessageTypeDef]":
+        answer = self._deployment.sqs.receive_message(
+            QueueUrl=self._deployment.copies, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        )
+        messages = answer.get("Messages", [])
+        if messages:
+            entries: Any = [
+                {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]} for index, message in enumerate(messages)
+            ]
+            self._deployment.sqs.delete_message_batch(QueueUrl=self._deployment.copies, Entries=entries)
+        return messages
+
+
+def _bytes(version: Version, format: str) -> bytes:
+    random = Random(version.seed)
+    if version.kind is Kind.NO_IMAGE:
+        return pictures.no_image(random)
+    if version.kind is Kind.BOMB:
+        return pictures.bomb(random)
+    return pictures.picture(format, random)

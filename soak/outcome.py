@@ -1,0 +1,148 @@
+"""What a soak left behind, read from the outside: the two buckets, the executions and the queues."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from soak.deployment import Deployment
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef, TaskFailedEventDetailsTypeDef
+
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution.
+
+    Attributes
+    ----------
+    key : str
+        The original that it was started for.
+    status : str
+        As Step Functions says.
+    error, cause : str
+        Why it failed; empty if it did not.
+    source_etag : str
+        ETag of the original that it made thumbnails of; empty if it failed.
+    made : dict of str to str
+        Key of each thumbnail to its ETag.
+    retried_for : tuple of str
+        Why the function was invoked again, once for each time.
+    ended : float
+        Seconds since 1970.
+    """
+
+    key: str
+    status: str
+    error: str
+    cause: str
+    source_etag: str
+    made: dict[str, str]
+    retried_for: tuple[str, ...]
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One stored thumbnail: its own ETag, and that of the original it says it was made of."""
+
+    etag: str
+    original_etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that can be seen after a soak.
+
+    Attributes
+    ----------
+    versions : int
+        Objects in the originals bucket, all versions counted.
+    executions : list of Execution
+    thumbnails : dict of str to Thumbnail
+        By key.
+    dead_letters : list of str
+        The key of each upload in the dead-letter queue, or what the message says if it is no event.
+    waiting : int
+        Messages that still are in the uploads queue.
+    """
+
+    versions: int
+    executions: list[Execution]
+    thumbnails: dict[str, Thumbnail]
+    dead_letters: list[str]
+    waiting: int
+
+
+def read_outcome(deployment: Deployment) -> Outcome:
+    """Read buckets, executions and queues."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        pages = deployment.step_functions.get_paginator("list_executions").paginate(stateMachineArn=deployment.machine)
+        listed = [execution for page in pages for execution in page["executions"]]
+        executions = list(pool.map(lambda execution: _execution(deployment, execution), listed))
+        contents = deployment.s3.get_paginator("list_objects_v2").paginate(Bucket=deployment.thumbnails)
+        keys = [stored["Key"] for page in contents for stored in page.get("Contents", ())]
+        thumbnails = dict(zip(keys, pool.map(lambda key: _thumbnail(deployment, key), keys), strict=True))
+    versions = deployment.s3.get_paginator("list_object_versions").paginate(Bucket=deployment.originals)
+    return Outcome(
+        versions=sum(len(page.get("Versions", ())) for page in versions),
+        executions=executions,
+        thumbnails=thumbnails,
+        dead_letters=_dead_letters(deployment),
+        waiting=sum(deployment.queued()),
+    )
+
+
+def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Execution:
+    arn = listed["executionArn"]
+    described = deployment.step_functions.describe_execution(executionArn=arn)
+    pages = deployment.step_functions.get_paginator("get_execution_history").paginate(executionArn=arn)
+    events = [event for page in pages for event in page["events"]]
+    retries = sum(event["type"] == "TaskScheduled" for event in events) - 1
+    failures = [event["taskFailedEventDetails"] for event in events if event["type"] == "TaskFailed"]
+    output: dict[str, Any] = json.loads(described.get("output") or "{}")
+    return Execution(
+        key=json.loads(described["input"])["object_key"],
+        status=described["status"],
+        error=described.get("error", ""),
+        cause=described.get("cause", ""),
+        source_etag=output.get("source", {}).get("etag", ""),
+        made={made["key"]: made["etag"] for made in output.get("thumbnails", ())},
+        retried_for=tuple(_reason(failure) for failure in failures[: max(0, retries)]),
+        ended=described["stopDate"].timestamp() if "stopDate" in described else 0.0,
+    )
+
+
+def _reason(failure: "TaskFailedEventDetailsTypeDef") -> str:
+    """Give what a failed attempt says of itself, as short as it does."""
+    try:
+        cause = json.loads(failure.get("cause", ""))
+        return str(cause.get("errorMessage") or cause.get("errorType"))
+    except ValueError:
+        return failure.get("cause") or failure.get("error", "")
+
+
+def _thumbnail(deployment: Deployment, key: str) -> Thumbnail:
+    head = deployment.s3.head_object(Bucket=deployment.thumbnails, Key=key)
+    return Thumbnail(head["ETag"].strip('"'), head["Metadata"].get("original-etag", ""))
+
+
+def _dead_letters(deployment: Deployment) -> list[str]:
+    found: list[str] = []
+    while True:
+        answer = deployment.sqs.receive_message(
+            QueueUrl=deployment.dead_letters, MaxNumberOfMessages=10, VisibilityTimeout=600
+        )
+        messages = answer.get("Messages", [])
+        if not messages:
+            return found
+        for message in messages:
+            try:
+                records = json.loads(message["Body"])["Records"]
+                found += [unquote_plus(record["s3"]["object"]["key"]) for record in records]
+            except (ValueError, KeyError, TypeError):
+                found.append(message["Body"][:80])

@@ -1,0 +1,89 @@
+"""Originals for the soak: pictures of five formats and what only calls itself one, each of its own bytes.
+
+Every upload needs bytes of its own, or two versions of a key would share an ETag and could not be told apart.
+"""
+
+import io
+import struct
+import zlib
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+
+_HEIC = Path(__file__).with_name("mandelbrot.heic")
+
+_BOMB_SIDE = 20_000
+
+
+class Kind(StrEnum):
+    """What an upload is."""
+
+    PICTURE = "picture"
+    NO_IMAGE = "not an image"
+    BOMB = "bomb"
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIC")
+EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "HEIC": ".heic"}
+
+
+def picture(format: str, random: Random) -> bytes:
+    """Make a small picture of random colours in one of FORMATS."""
+    if format == "HEIC":
+        # Pillow writes no HEIC. A box of free space makes the bytes of each copy its own: ISO/IEC 14496-12, 8.1.2.
+        return _HEIC.read_bytes() + _box(b"free", random.randbytes(16))
+    width, height = random.randint(150, 500), random.randint(150, 500)
+    image = _colours(width, height, random)
+    out = io.BytesIO()
+    if format == "GIF":
+        frames = [_colours(width, height, random) for _ in range(2)]
+        image.save(out, format, save_all=True, append_images=frames, duration=100)
+    else:
+        image.save(out, format)
+    return out.getvalue()
+
+
+def no_image(random: Random) -> bytes:
+    """Make what is no picture, or only the beginning of one."""
+    return random.choice(
+        (
+            random.randbytes(500),
+            b"<!doctype html><title>Not found</title>" + random.randbytes(8).hex().encode(),
+            b"%PDF-1.7\n" + random.randbytes(200),
+            _half(picture("JPEG", random)),
+            _half(picture("PNG", random)),
+        )
+    )
+
+
+def bomb(random: Random) -> bytes:
+    """Make a PNG of some 50 KB that decodes to 400 megapixels."""
+    comment = b"Comment\0" + random.randbytes(8).hex().encode()
+    header = struct.pack(">IIBBBBB", _BOMB_SIDE, _BOMB_SIDE, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"tEXt", comment), (b"IDAT", _blank_rows()), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _colours(width: int, height: int, random: Random) -> Image.Image:
+    few = Image.frombytes("RGB", (8, 6), random.randbytes(8 * 6 * 3))
+    return few.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _box(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(data)) + kind + data
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _blank_rows() -> bytes:
+    compress = zlib.compressobj(9)
+    row = bytes(1 + _BOMB_SIDE // 8)
+    return b"".join(compress.compress(row) for _ in range(_BOMB_SIDE)) + compress.flush()

@@ -1,0 +1,70 @@
+"""Switch a safeguard of the pipeline off, in the functions that were built for a soak, to see whether it is missed.
+
+Nothing in production code can do this. Lines are added at the end of a module of the artefact, and put something
+that does not protect in the place of what does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Alteration:
+    """Lines that take a safeguard away, and the module of the artefact that they are added to."""
+
+    module: str
+    lines: str
+
+
+SAFEGUARDS = {
+    # The original always looks as fresh as when it was read.
+    "freshness": _Alteration(
+        "ResizeFunction/functions/resize/storage.py",
+        """
+_read_original = Storage.read_original
+
+
+def _read_and_remember(self, *arguments):
+    stored = _read_original(self, *arguments)
+    self.etag_read = stored.etag
+    return stored
+
+
+Storage.read_original = _read_and_remember
+Storage.original_etag = lambda self, *_: self.etag_read
+""",
+    ),
+    # The name of an execution says nothing about what was uploaded.
+    "idempotency": _Alteration(
+        "StartFromS3Function/functions/start_from_s3/executions.py",
+        """
+import uuid
+
+_execution_for = execution_for
+
+
+def execution_for(*arguments):
+    return Execution(str(uuid.uuid4()), _execution_for(*arguments).input)
+""",
+    ),
+}
+
+
+def switch_off(names: Sequence[str], build: Path) -> None:
+    """Alter the built functions.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of SAFEGUARDS.
+    build : Path
+        Folder that ``sam build`` wrote.
+    """
+    for name in names:
+        alteration = SAFEGUARDS[name]
+        module = build / alteration.module
+        module.write_text(module.read_text(encoding="utf-8") + alteration.lines, encoding="utf-8")
+        # The bytecode of an artefact is trusted unchecked, so what was compiled before must go.
+        for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
+            compiled.unlink()
