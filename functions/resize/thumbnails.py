@@ -370,7 +370,7 @@ def _decoding(format: str, original: bytes) -> Iterator[None]:
     """
     try:
         yield
-    except (ResizeError, MemoryError):
+    except (ResizeError, MemoryError, ImportError):  # an incomplete artefact is not the picture's fault
         raise
     # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
     # RuntimeError, struct.error, ZeroDivisionError, ...), so there is no narrower list that would hold.
