@@ -198,8 +198,9 @@ def test_alpha_edges_have_no_halo(format: str) -> None:
     edge = (result[..., 3] > 40) & (result[..., 3] < 255)
     assert edge.sum() > 50
     deviation = np.abs(result[edge][:, :3] - 128).max()
-    # Unpremultiplying 8-bit values at an alpha of 40 is exact to 255 / 40 levels; a lossy source adds some.
-    tolerance = 12 if format == "AVIF" else 6
+    # Unpremultiplying 8-bit values at an alpha of 40 is exact to 255 / 40 = 6.4 levels, alike in all
+    # channels; a lossy source adds some.
+    tolerance = 12 if format == "AVIF" else 7
     assert deviation <= tolerance, f"colour at the edge is off by {deviation}, allowed {tolerance}"
 
 
