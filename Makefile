@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 UV := .tools/uv/bin/uv
 PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
-TOOLS := .tools/sam .tools/awscli .tools/ministack .tools/soak
+TOOLS := .tools/sam .tools/awscli .tools/ministack
 
 .PHONY: help
 help: ## List the commands
@@ -34,7 +34,7 @@ status: ## Say whether the local stack runs, and where things are
 IN_PARALLEL := --numprocesses auto --dist loadfile
 
 .PHONY: test lint unit
-test: setup lint ## Check style, types and template, then run every test (what CI runs)
+test: setup .tools/soak/.installed lint ## Check style, types and template, then run every test (what CI runs)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
 	@$(PYTEST) tests/e2e
 	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
@@ -56,7 +56,7 @@ load: setup .tools/load/.installed ## Measure the running local stack: 50 client
 	@$(PYTHON_RUN) -m local.load
 
 .PHONY: soak
-soak: setup ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
+soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
 	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
 
 .PHONY: fuzz
