@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONUNBUFFERED := 1
+# The references in the tests are small matrices: several threads for one only wait for each other.
+export OPENBLAS_NUM_THREADS := 1
 
 UV := .tools/uv/bin/uv
 PYTHON_RUN := .venv/bin/python
@@ -66,7 +68,7 @@ fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
 
 .PHONY: bench
 bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one)
-	@$(PYTHON_RUN) bench/run.py $(BENCH)
+	@PATH="$(CURDIR)/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
