@@ -4,6 +4,9 @@ import json
 import re
 from typing import Any
 
+import pytest
+from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # ships no type hints
+
 from local.openapi import PATH, contract
 from tests.deployed import read_schema, read_template
 
@@ -94,3 +97,26 @@ def test_who_is_throttled_learns_how_long_to_wait() -> None:
     response = api()["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]["THROTTLED"]
     assert response["statusCode"] == 429
     assert response["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
+
+
+def test_sam_deploys_no_stage_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    template = read_template()
+    for resource in template["Resources"].values():
+        for place in ("CodeUri", "DefinitionUri"):
+            if place in resource.get("Properties", {}):
+                resource["Properties"][place] = "s3://bucket/key"
+
+    deployed = transform(template, {}, _NoManagedPolicies())["Resources"]
+
+    stages = [item["Properties"] for item in deployed.values() if item["Type"] == "AWS::ApiGateway::Stage"]
+    assert [stage["StageName"] for stage in stages] == ["prod"]
+    deployments = [item["Properties"] for item in deployed.values() if item["Type"] == "AWS::ApiGateway::Deployment"]
+    assert [deployment.get("StageName") for deployment in deployments] == [None]
+
+
+class _NoManagedPolicies:
+    """The template names no managed policy, so that SAM need not ask AWS for their ARNs."""
+
+    def load(self) -> dict[str, str]:
+        return {}
