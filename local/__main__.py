@@ -55,8 +55,9 @@ The local stack is up.
 To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .tools/sam/bin):
 
   export AWS_ENDPOINT_URL={settings.endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test BOTO_DISABLE_COMMONNAME=true
+  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
   export PATH="$PWD/.tools/awscli/bin:$PWD/.tools/sam/bin:$PATH"
+  (This version of the AWS CLI wants --endpoint-url $AWS_ENDPOINT_URL for aws sqs all the same.)
 
 Next: aws s3 cp picture.jpg s3://{originals}/
       aws stepfunctions list-executions --state-machine-arn {machine} --max-items 5

@@ -107,9 +107,6 @@ class Settings:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
-            # Version 1 of the AWS CLI would send `aws sqs` to its old public name, whatever the endpoint:
-            # https://docs.aws.amazon.com/cli/v1/userguide/cli-configure-envvars.html
-            "BOTO_DISABLE_COMMONNAME": "true",
             "SAM_CLI_TELEMETRY": "0",
         }
 
@@ -185,7 +182,8 @@ class Stack:
         ------
         StackError
         """
-        return self._run("aws", [_tool("awscli", "aws"), *arguments], 120)
+        # Version 1 of the AWS CLI sends `aws sqs` to AWS's public name unless the endpoint is an argument.
+        return self._run("aws", [_tool("awscli", "aws"), "--endpoint-url", self.settings.endpoint, *arguments], 120)
 
     def aws_pid(self) -> int | None:
         """Give the process id of MiniStack while it runs."""
