@@ -82,9 +82,9 @@ pins: setup ## Resolve the .in files again into pinned requirements with hashes
 			requirements/load requirements/soak \
 			requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-			--no-emit-index-url $$list.in --output-file $$list.txt || exit 1; done
+			$$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
-		--no-emit-index-url requirements/photos.in --output-file requirements/photos.txt
+		requirements/photos.in --output-file requirements/photos.txt
 	@echo "Next: make test"
 
 .PHONY: setup

@@ -8,13 +8,11 @@ import json
 import sys
 from typing import Any
 
-import yaml
-
 from local.gateway.stack import Intrinsics
 from local.stack import ROOT
+from local.template import read_template
 
 PATH = ROOT / "docs" / "openapi.json"
-_TEMPLATE = ROOT / "template.yaml"
 _EXTENSION = "x-amazon-"
 # AllowedOrigin decides whether there are any; a browser asks for them by itself.
 _PREFLIGHT = "options"
@@ -30,27 +28,9 @@ _SERVER = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms, read as their long forms."""
-
-
-def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = node.value
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _long_form)
-
-
 def contract() -> dict[str, Any]:
     """Give the OpenAPI document of the API as the template's default parameters make it."""
-    template: dict[str, Any] = yaml.load(_TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    template = read_template()
     intrinsics = Intrinsics(
         template=template,
         parameters={},

@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]  # ships no type hints
-
 from local.processes import Background, is_port_free
+from local.template import read_template
 
 ROOT = Path(__file__).parents[1]
 
@@ -357,8 +356,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def _template_defaults() -> dict[str, str]:
-    template = cfn_yaml.load(str(ROOT / "template.yaml"))
-    return {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    return {name: str(parameter["Default"]) for name, parameter in read_template()["Parameters"].items()}
 
 
 def _ports_file(state: Path) -> Path:
