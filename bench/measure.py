@@ -292,7 +292,7 @@ def main() -> None:
         _references.clear()
         _write(rows, arguments.output, arguments.repetitions)
     _chart(rows, arguments.output / "benchmarks.png")
-    print(f"Next: read {arguments.output / 'benchmarks.md'}.")
+    print(f"Next: read {os.path.relpath(arguments.output / 'benchmarks.md')}.")
 
 
 def _write(rows: list[Row], folder: Path, repetitions: int) -> None:
