@@ -60,7 +60,7 @@ To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .to
   (This version of the AWS CLI wants --endpoint-url $AWS_ENDPOINT_URL for aws sqs all the same.)
 
 Next: aws s3 cp picture.jpg s3://{originals}/
-      aws stepfunctions list-executions --state-machine-arn {machine} --max-items 5
+      aws stepfunctions list-executions --state-machine-arn {machine} --max-results 5
       make down"""
     )
 
