@@ -350,7 +350,7 @@ def _identify(original: bytes, limits: Limits) -> _Picture:
         image = _READERS[kind](io.BytesIO(original))
         width, height = image.size
         if kind == "GIF":
-            width, height, frames = structure.width, structure.height, max(1, structure.frames)
+            frames = max(1, structure.frames)
             # The count in a GIF says how often to repeat; without one it plays once.
             plays = image.info["loop"] and image.info["loop"] + 1 if "loop" in image.info else 1
         elif kind == "WEBP":
@@ -453,6 +453,9 @@ def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *,
                 image.seek(frame)
             image.load()
             working = _to_working_mode(image, picture.format)
+            if working.size != (picture.width, picture.height):
+                # Pillow enlarges the canvas for a later GIF frame that reaches beyond it; browsers clip the frame.
+                working = working.crop((0, 0, picture.width, picture.height))
             duration = image.info.get("duration", 0)
             yield _Stage(working, 0, 0, 1, 1, duration, two_tone=image.mode == _TWO_TONE)
 

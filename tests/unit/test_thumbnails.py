@@ -628,3 +628,20 @@ def test_memory_that_runs_out_may_be_tried_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", run_out)
     with pytest.raises(MemoryError):
         _make(ORIGINALS["PNG"]())
+
+
+def test_a_gif_frame_beyond_the_canvas_is_clipped() -> None:
+    frames = [Image.new("P", (48, 32), index) for index in (1, 2)]
+    for frame in frames:
+        frame.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    data = bytearray(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50, optimize=False))
+    # The width in the second image descriptor (GIF89a, section 20): the frame is said to reach far to the right.
+    second = data.index(b"\x2c", data.index(b"\x2c", 13) + 10)
+    data[second + 5 : second + 7] = (176).to_bytes(2, "little")
+
+    for fit in Fit:
+        result = make_thumbnails(bytes(data), Recipe((Box(24, 24),), fit, OutputFormat.JPEG))
+        assert (result.original.width, result.original.height) == (48, 32)
+        with Image.open(io.BytesIO(result.thumbnails[0].data)) as thumbnail:
+            middle = thumbnail.convert("RGB").getpixel((thumbnail.width // 2, thumbnail.height // 2))
+        assert middle == pytest.approx((254, 0, 0), abs=6)
