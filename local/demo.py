@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import boto3
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from local.stack import ROOT, Settings, Stack, StackError, shown
@@ -124,20 +123,8 @@ def _post(settings: Settings, body: dict[str, Any], say: Callable[[str], None]) 
         raise StackError(f"The request was refused: {done.stdout or done.stderr}")
 
 
-def _client(settings: Settings, service: str) -> Any:
-    # A client of its own: the demo must not care for the profile of whoever runs it.
-    environment = settings.environment()
-    return boto3.client(
-        service,  # type: ignore[call-overload]  # the overloads want a literal
-        endpoint_url=settings.endpoint,
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def _executions(settings: Settings, machine: str) -> dict[str, str]:
-    pages = _client(settings, "stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
+    pages = settings.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
     return {execution["executionArn"]: execution["status"] for page in pages for execution in page["executions"]}
 
 
@@ -164,7 +151,7 @@ def _wait(
 
 
 def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tuple[str, str, bytes]]) -> None:
-    execution = _client(settings, "stepfunctions").describe_execution(executionArn=arn)
+    execution = settings.client("stepfunctions").describe_execution(executionArn=arn)
     request = json.loads(execution["input"])
     name = request["object_key"].rpartition("/")[2]
     took = round((execution["stopDate"] - execution["startDate"]).total_seconds() * 1000)
@@ -176,7 +163,7 @@ def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tu
     result = json.loads(execution["output"])
     source = result["source"]
     for made in result["thumbnails"]:
-        data = _client(settings, "s3").get_object(Bucket=made["bucket"], Key=made["key"])["Body"].read()
+        data = settings.client("s3").get_object(Bucket=made["bucket"], Key=made["key"])["Body"].read()
         size = f"{made['width']}x{made['height']}"
         thumbnails.append((name, made["key"], data))
         original_size = f"{source['format']} {source['width']}x{source['height']}"

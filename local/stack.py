@@ -14,6 +14,10 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
 
 from local.processes import Background, is_port_free
 from local.template import read_template
@@ -23,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 # Credentials of nobody: MiniStack's built-in administrator.
 _ACCESS_KEY = "test"
 _REGION = "us-east-1"
+
+# The soak asks from more threads than botocore keeps connections for (10).
+_CONNECTIONS = 32
 
 _START_SECONDS = 60.0
 _DEPLOY_SECONDS = 240.0
@@ -108,6 +115,17 @@ class Settings:
             "AWS_PAGER": "",
             "SAM_CLI_TELEMETRY": "0",
         }
+
+    def client(self, service: str) -> Any:
+        """Make a boto3 client that talks to this stack, whatever profile belongs to the person who runs it."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the overloads want a literal
+            endpoint_url=self.endpoint,
+            region_name=_REGION,
+            aws_access_key_id=_ACCESS_KEY,
+            aws_secret_access_key=_ACCESS_KEY,
+            config=Config(max_pool_connections=_CONNECTIONS),
+        )
 
 
 class Stack:

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from local.processes import Background, is_port_free
 from local.stack import ROOT, Settings, Stack, StackError
 from soak.plan import RACE_FOLDER
@@ -68,14 +65,7 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """Make a client that reaches AWS directly: whoever uploads and counts has no faults."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the overloads want a literal
-            endpoint_url=self._settings.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - MiniStack's built-in administrator
-            config=Config(max_pool_connections=32),
-        )
+        return self._settings.client(service)
 
     def route_functions_through(self, proxy: str) -> None:
         """Give every function the proxy as its AWS endpoint."""

@@ -488,7 +488,7 @@ def _decode_streamed(original: bytes, picture: _Picture, scale: float) -> _Stage
     if picture.image.mode == _TWO_TONE or (picture.format == "WEBP" and picture.image.mode != "RGB"):
         return None
     # Costs 80 ms to import, and most originals are JPEG.
-    from functions.resize.streaming import decode_shrunk  # noqa: PLC0415
+    from functions.resize.streaming import decode_shrunk  # noqa: PLC0415 - as above
 
     shrunk = decode_shrunk(original, picture.format, scale * _STREAMED_HEADROOM)
     if shrunk is None:

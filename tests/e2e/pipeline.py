@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
 import pytest
 from PIL import Image
 
@@ -49,10 +48,10 @@ class Pipeline:
         self.machine = outputs["StateMachineArn"]
         self.uploads_queue = outputs["UploadsQueueUrl"]
         self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
-        self.s3: S3Client = self._client("s3")
-        self.sqs: SQSClient = self._client("sqs")
-        self.step_functions: SFNClient = self._client("stepfunctions")
-        self.logs = self._client("logs")
+        self.s3: S3Client = self.settings.client("s3")
+        self.sqs: SQSClient = self.settings.client("sqs")
+        self.step_functions: SFNClient = self.settings.client("stepfunctions")
+        self.logs = self.settings.client("logs")
         self._inputs: dict[str, Any] = {}
 
     def post(self, body: Any, *, path: str = "/prod/resize", **headers: str) -> Answer:
@@ -120,15 +119,6 @@ class Pipeline:
             )
 
         wait_for(is_empty, "an empty uploads queue")
-
-    def _client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the overloads want a literal
-            endpoint_url=self.settings.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - MiniStack's built-in administrator
-        )
 
 
 def wait_for(probe: Callable[[], _T], what: str) -> _T:
