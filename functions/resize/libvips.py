@@ -1,0 +1,140 @@
+"""What libvips does for the engine: Lanczos with SIMD, for a picture in memory or row by row from its file.
+
+Pillow's kernel is scalar, and three times slower. Its PNG and WebP decoders take the whole picture into
+memory first: 4 bytes a pixel for PNG, 16 for WebP, and most of the time goes into memory and scalar
+unfiltering. libvips holds a few rows, unfilters with SIMD, and lets libwebp scale while it decodes. Only
+the three loaders named here are ever called.
+"""
+
+from typing import Any
+
+import pyvips  # type: ignore[import-untyped]  # ships no type hints
+from PIL import Image
+
+# Operations and their inputs would be kept for the next call, which has another original.
+pyvips.cache_set_max(0)
+
+# The kernel is centred on whole pixels; where that moves a thumbnail by more than this, in its own pixels, it
+# is left to Pillow, which places a region exactly.
+_SHIFT = 1 / 16
+# Whole-number shrinking by a box filter leaves this many pixels for each one wanted; the kernel does the rest.
+_GAP = 2.0
+# libwebp averages source pixels; with fewer than this many for each, some weigh twice what their neighbours do.
+# It leaves as many for the kernel.
+_WEBP_HEADROOM = 2.0
+
+# Said, because libvips goes by what the samples once were: a PNG may have had 16 bits.
+_OPAQUE = 255
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+
+
+def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
+    """Shrink a region of a picture with the Lanczos kernel.
+
+    Parameters
+    ----------
+    image : Image
+        Of 3 or 4 bands of 8 bits; alpha premultiplied (``RGBa``).
+    size : (width, height)
+        Pixels of the result.
+    box : (left, top, right, bottom)
+        The region, pixels of the picture, as in Pillow's ``resize``.
+
+    Returns
+    -------
+    Image or None
+        ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel.
+    """
+    bands = len(image.getbands())
+    pixels = image.tobytes()
+    picture = pyvips.Image.new_from_memory(pixels, image.width, image.height, bands, "uchar")
+    small = _resample(picture, size, box)
+    return None if small is None else _to_pillow(small, image.mode)
+
+
+def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> Image.Image | None:
+    """Decode a still picture and shrink a region of it on the way, never holding all of it.
+
+    Parameters
+    ----------
+    original : bytes
+    format : str
+        ``JPEG`` (grey or RGB), ``PNG`` or ``WEBP``.
+    size : (width, height)
+        Pixels of the result.
+    box : (left, top, right, bottom)
+        The region, pixels of the picture.
+    denominator : int
+        1, 2, 4 or 8: what the inverse DCT of a JPEG shrinks by.
+
+    Returns
+    -------
+    Image or None
+        ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file. ``None`` where ``resample`` has
+        none, and where libvips does not decode the file without complaint, so that the plain decoder has
+        the last word.
+    """
+    try:
+        scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
+        picture, scale_x, scale_y = _open(original, format, scale, denominator)
+        transparent = picture.hasalpha()
+        if transparent:
+            picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
+        box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
+        small = _resample(picture, size, box)
+        if small is None:
+            return None
+        if transparent:
+            small = small.unpremultiply(max_alpha=_OPAQUE).rint().cast("uchar")
+        return _to_pillow(small, _MODES[small.bands])
+    except pyvips.Error:
+        return None
+
+
+def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple[Any, float, float]:
+    """Open a file to be read from top to bottom, and say at which scale it will be decoded."""
+    options = {"access": "sequential", "fail_on": "error"}
+    if format == "JPEG":
+        return pyvips.Image.jpegload_buffer(original, shrink=denominator, **options), 1 / denominator, 1 / denominator
+    if format == "PNG":
+        picture = pyvips.Image.pngload_buffer(original, **options)
+        return picture.cast("uchar", shift=True) if picture.format == "ushort" else picture, 1, 1
+    whole = pyvips.Image.webpload_buffer(original, **options)
+    # libwebp scales colours without asking how much of each shows.
+    if whole.hasalpha() or scale * _WEBP_HEADROOM > 1 / _WEBP_HEADROOM:
+        return whole, 1, 1
+    picture = pyvips.Image.webpload_buffer(original, scale=scale * _WEBP_HEADROOM, **options)
+    return picture, picture.width / whole.width, picture.height / whole.height
+
+
+def _resample(picture: Any, size: Size, box: Box) -> Any | None:
+    """Plan the shrinking of a region; pixels are computed when they are asked for."""
+    left, top, right, bottom = box
+    columns = _align(left, right, size[0])
+    rows = _align(top, bottom, size[1])
+    if columns is None or rows is None:
+        return None
+    region = picture.crop(columns.start, rows.start, len(columns), len(rows))
+    region = region.reducev((bottom - top) / size[1], kernel="lanczos3", gap=_GAP)
+    region = region.reduceh((right - left) / size[0], kernel="lanczos3", gap=_GAP)
+    return region if (region.width, region.height) == size else None
+
+
+def _align(start: float, end: float, outputs: int) -> range | None:
+    """Choose the whole pixels whose centre is that of start to end; ``None`` where that is not near enough.
+
+    libvips lays its outputs around the centre of its input, whose edges need not be the region's.
+    """
+    step = (end - start) / outputs
+    first = round(start)
+    last = round(start + end) - first
+    shift = abs(first + last - start - end) / 2
+    return range(first, last) if step >= 1 and shift <= _SHIFT * step else None
+
+
+def _to_pillow(picture: Any, mode: str) -> Image.Image:
+    return Image.frombuffer(mode, (picture.width, picture.height), picture.write_to_memory(), "raw", mode, 0, 1)
