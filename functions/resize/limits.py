@@ -37,8 +37,9 @@ class Limits:
     # A 100-megapixel camera's JPEG has 50 to 60 MB, a 12-megapixel 16-bit PNG about 70 MB. The original
     # stays in memory while it is decoded.
     max_bytes: int = 100_000_000
-    # The hungriest decoder (an animated WebP: canvas, previous canvas, copy and picture) needs 16 bytes a
-    # pixel: 1.2 GB at this limit. Phones of 2026 save 50 megapixels unless told otherwise.
+    # The hungriest decoder (AVIF with alpha: its planes, a copy and the picture) needs 11 bytes a pixel, 0.8 GB at
+    # this limit, and its picture stays until the thumbnails are shrunk. Phones of 2026 save 50 megapixels unless
+    # told otherwise.
     max_pixels: int = 75_000_000
     # A minute at 10 frames a second; longer ones are films.
     max_frames: int = 600
@@ -46,8 +47,8 @@ class Limits:
     max_total_pixels: int = 500_000_000
     # As many as the request schema allows.
     max_outputs: int = 16
-    # Small copies of all frames wait for the encoder at 4 bytes a pixel, some 200 MB.
-    max_output_pixels: int = 50_000_000
+    # 6000 x 6000. The hungriest encoder (AVIF with alpha) needs 38 bytes a pixel: 1.4 GB at this limit.
+    max_output_pixels: int = 36_000_000
     # As the request schema says; WebP ends at 16,383.
     max_output_side: int = 10_000
 

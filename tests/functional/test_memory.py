@@ -1,0 +1,74 @@
+"""The largest pictures that are taken on, in the memory that the template gives the function."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from functions.resize.limits import Limits
+from tests.deployed import ROOT, read_template
+
+# The largest original is 100 MB; the pictures here are smaller files. And Lambda's own runtime.
+KEPT_FREE_MB = 150
+
+RUN = """
+import importlib, sys
+from functions.resize.thumbnails import Box, Recipe, make_thumbnails
+importlib.import_module(sys.argv[1])
+recipe = Recipe(tuple(Box(int(side), int(side)) for side in sys.argv[3:]))
+with open(sys.argv[2], "rb") as file:
+    thumbnails = make_thumbnails(file.read(), recipe).thumbnails
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+print(peak, *(max(thumbnail.width, thumbnail.height) for thumbnail in thumbnails))
+"""
+
+# What needs most to decode, and of what is written to encode: measured for every format at the limits.
+HUNGRY: dict[str, tuple[str, str, dict[str, Any], list[int]]] = {
+    "avif-to-largest": ("AVIF", "RGBA", {"speed": 10, "quality": 40}, [6900]),
+    "webp-lossless": ("WEBP", "RGBA", {"lossless": True, "method": 0, "quality": 0}, [5000, 4000, 128]),
+    "png": ("PNG", "RGBA", {"compress_level": 1}, [5000, 4000, 128]),
+    "cmyk-progressive": ("JPEG", "CMYK", {"progressive": True}, [5000, 4000, 128]),
+}
+
+
+def _largest(mode: str) -> Image.Image:
+    """Paint as many pixels as are allowed, of alpha that hides something."""
+    width = 10_000
+    size = (width, Limits().max_pixels // width)
+    detail = Image.linear_gradient("L").resize((400, 300)).rotate(30)
+    picture = Image.merge(mode, [detail.rotate(90 * band) for band in range(len(mode))])
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("name", HUNGRY)
+def test_the_largest_pictures_fit_into_the_functions_memory(name: str, tmp_path: Path) -> None:
+    kind, mode, options, sides = HUNGRY[name]
+    path = tmp_path / "original"
+    _largest(mode).save(path, kind, **options)
+    function = read_template()["Resources"]["ResizeFunction"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    environment = {variable: value if isinstance(value, str) else "any" for variable, value in variables.items()}
+    handler, _, _ = function["Handler"].rpartition(".")
+
+    done = subprocess.run(  # noqa: S603 - of this file only
+        [sys.executable, "-c", RUN, handler, path, *map(str, sides)],
+        cwd=ROOT,
+        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    peak, *made = map(int, done.stdout.split())
+    assert made == sides
+    assert peak <= function["MemorySize"] - KEPT_FREE_MB
+    # A picture this large was decoded, or the peak says nothing.
+    assert peak > 150
