@@ -19,10 +19,10 @@ pyvips.cache_set_max(0)
 _SHIFT = 1 / 16
 # Whole-number shrinking by a box filter leaves this many pixels for each one wanted; the kernel does the rest.
 _GAP = 2.0
-# libwebp averages source pixels; with fewer than this many for each, some weigh twice what their neighbours do.
-# It leaves as many for the kernel.
-_WEBP_HEADROOM = 2.0
-
+# libwebp averages source pixels; with fewer than two for each, some weigh twice what their neighbours do.
+_FINEST_WEBP_SCALE = 0.5
+# What libwebp leaves for each pixel wanted; the kernel does the rest.
+_WEBP_HEADROOM = 1.5
 # Said, because libvips goes by what the samples once were: a PNG may have had 16 bits.
 _OPAQUE = 255
 
@@ -97,17 +97,19 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
 
 def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple[Any, float, float]:
     """Open a file to be read from top to bottom, and say at which scale it will be decoded."""
+    # A source reads the bytes where they are; a buffer would copy them.
+    source = pyvips.Source.new_from_memory(original)
     options = {"access": "sequential", "fail_on": "error"}
     if format == "JPEG":
-        return pyvips.Image.jpegload_buffer(original, shrink=denominator, **options), 1 / denominator, 1 / denominator
+        return pyvips.Image.jpegload_source(source, shrink=denominator, **options), 1 / denominator, 1 / denominator
     if format == "PNG":
-        picture = pyvips.Image.pngload_buffer(original, **options)
+        picture = pyvips.Image.pngload_source(source, **options)
         return picture.cast("uchar", shift=True) if picture.format == "ushort" else picture, 1, 1
-    whole = pyvips.Image.webpload_buffer(original, **options)
+    whole = pyvips.Image.webpload_source(source, **options)
     # libwebp scales colours without asking how much of each shows.
-    if whole.hasalpha() or scale * _WEBP_HEADROOM > 1 / _WEBP_HEADROOM:
+    if whole.hasalpha() or scale * _WEBP_HEADROOM > _FINEST_WEBP_SCALE:
         return whole, 1, 1
-    picture = pyvips.Image.webpload_buffer(original, scale=scale * _WEBP_HEADROOM, **options)
+    picture = pyvips.Image.webpload_source(source, scale=scale * _WEBP_HEADROOM, **options)
     return picture, picture.width / whole.width, picture.height / whole.height
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
+from types import ModuleType
 
 from pi_heif import HeifImageFile  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image, ImageFile
@@ -170,30 +172,16 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     """
     check_size(len(original), limits)
     check_recipe(recipe, limits)
-    picture = _identify(original, limits)
-    animated = picture.frames > 1 and recipe.format in _ANIMATED_OUTPUTS
-    placements = [_place(picture, box, recipe.fit) for box in recipe.boxes]
-    _check_limits(picture, placements, limits, frames=picture.frames if animated else 1)
-    sequences: list[list[Image.Image]] = [[] for _ in placements]
-    durations: list[int] = []
-    warnings: dict[str, None] = {}
-    for base in _decode(original, picture, placements, animated=animated):
-        durations.append(base.duration)
-        for index, small in _shrink(base, placements):
-            coloured, warning = to_srgb(small, picture.profile)
-            sequences[index].append(_orient(coloured, picture.orientation))
-            if warning:
-                warnings[warning] = None
-    transparent = any(frame.mode in _TRANSPARENT for frame in sequences[0])
-    encoder = _choose_encoder(picture.format, recipe.format, transparent=transparent)
-    timing = Timing(tuple(durations), picture.plays) if animated else None
+    drawn = _draw(original, recipe, limits)
+    transparent = any(frame.mode in _TRANSPARENT for frame in drawn.sequences[0])
+    encoder = _choose_encoder(drawn.original.format, recipe.format, transparent=transparent)
     thumbnails = []
-    for box, sequence in zip(recipe.boxes, sequences, strict=True):
+    for box, sequence in zip(recipe.boxes, drawn.sequences, strict=True):
         frames = _alike([_finish(frame, box, encoder, recipe) for frame in sequence])
-        data = encoder.encode(frames, timing, recipe.quality)
+        data = encoder.encode(frames, drawn.timing, recipe.quality)
         kind = (encoder.format, encoder.content_type, encoder.extension)
         thumbnails.append(Thumbnail(box, data, *kind, *frames[0].size))
-    return Result(picture.as_seen(), tuple(thumbnails), tuple(warnings))
+    return Result(drawn.original, tuple(thumbnails), drawn.warnings)
 
 
 def check_recipe(recipe: Recipe, limits: Limits) -> None:
@@ -235,6 +223,8 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 }
 # Formats whose decoder turns the picture upright by itself and says so in the size.
 _UPRIGHT_WHEN_READ = {"TIFF", "HEIF"}
+# Formats whose decoder gives Pillow all the pixels at once, which it would then take over in small blocks.
+_RAW_WHEN_READ = {"AVIF", "WEBP"}
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
 
 # How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
@@ -253,7 +243,10 @@ _SIDEWAYS = {5, 6, 7, 8}
 _ANIMATED_OUTPUTS = {OutputFormat.SOURCE, OutputFormat.WEBP}
 
 _TRANSPARENT = {"LA", "RGBA"}
+_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 _TWO_TONE = "1"
+# Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
+_NOT_STREAMED = {_TWO_TONE, "CMYK"}
 # Decoded mode -> mode that is worked in, for pictures without transparency.
 _WORKING_MODES = {
     "1": "L",
@@ -266,18 +259,18 @@ _WORKING_MODES = {
 }
 _KINDS_OF_SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
 
-# Formats whose large still pictures are shrunk while they are decoded, and from how many pixels on.
-_STREAMED = {"PNG", "WEBP"}
+# From how many pixels on libvips pays: it costs 40 ms to import, and less from the second picture on.
+_MANY_PIXELS = 250_000
+_LIBVIPS_MODES = {"RGB", "RGBa", "CMYK"}
+# Formats whose large still pictures are shrunk while they are decoded; of others only the shrinking is libvips'.
+_STREAMED = {"JPEG", "PNG", "WEBP"}
 _STREAMED_FROM = 1_000_000
-# What streaming leaves for each pixel wanted: at 1.5 a 16-bit PNG fell 0.007 of SSIM behind sharp's.
+# What streaming leaves for each pixel wanted where not everything can be made from the largest thumbnail.
 _STREAMED_HEADROOM = 2.0
 # A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
 _DCT_HEADROOM = 1.2
 # The box filter that goes before the kernel leaves at least this many pixels for each one wanted.
 _REDUCING_GAP = 1.5
-# From that many pixels on, where there are enough for each one wanted, the bicubic kernel is near enough and
-# a third cheaper. Below, a JPEG of 2 megapixels shrunk to 800 pixels would fall 0.005 of SSIM behind sharp's.
-_MANY_PIXELS = 4_000_000
 # Resampling a resampled picture again does not show when it was this much larger.
 _STAGE_HEADROOM = 1.5
 # Of the floating-point arithmetic of regions, pixels.
@@ -305,7 +298,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Placement:
-    """Which region of the picture becomes a thumbnail, and of what size; pixels, all as stored."""
+    """Which region of the picture becomes a smaller picture, and of what size; pixels, all as stored."""
 
     left: float
     top: float
@@ -315,25 +308,71 @@ class _Placement:
     height: int
 
     @property
+    def scale_x(self) -> float:
+        return self.width / (self.right - self.left)
+
+    @property
+    def scale_y(self) -> float:
+        return self.height / (self.bottom - self.top)
+
+    @property
     def scale(self) -> float:
         """Thumbnail pixels per picture pixel along the axis that keeps more of them."""
-        return max(self.width / (self.right - self.left), self.height / (self.bottom - self.top))
+        return max(self.scale_x, self.scale_y)
+
+    def is_enough_for(self, other: "_Placement") -> bool:
+        """Tell whether this holds the other's region, with pixels to spare for a second resampling."""
+        return (
+            self.left <= other.left + _ROUNDING
+            and self.top <= other.top + _ROUNDING
+            and self.right >= other.right - _ROUNDING
+            and self.bottom >= other.bottom - _ROUNDING
+            and self.scale_x >= _STAGE_HEADROOM * other.scale_x - _ROUNDING
+            and self.scale_y >= _STAGE_HEADROOM * other.scale_y - _ROUNDING
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A picture to shrink from: the part of the original from (left, top), at a scale for each axis.
+    """A picture to shrink from, and where it lies in the original.
 
     ``two_tone`` pictures are all edges: what is cheaper than the kernel alone shows in them.
     """
 
     image: Image.Image
-    left: float
-    top: float
-    scale_x: float
-    scale_y: float
+    placement: _Placement
     duration: int = 0
     two_tone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """Thumbnails before they are encoded: for each box the frames, upright and in sRGB; timing if they move."""
+
+    original: Original
+    sequences: list[list[Image.Image]]
+    timing: Timing | None
+    warnings: tuple[str, ...]
+
+
+def _draw(original: bytes, recipe: Recipe, limits: Limits) -> _Drawn:
+    """Decode, shrink, colour and orient; the original's pixels are given back before anything is encoded."""
+    picture = _identify(original, limits)
+    animated = picture.frames > 1 and recipe.format in _ANIMATED_OUTPUTS
+    placements = [_place(picture, box, recipe.fit) for box in recipe.boxes]
+    _check_limits(picture, placements, limits, frames=picture.frames if animated else 1)
+    sequences: list[list[Image.Image]] = [[] for _ in placements]
+    durations: list[int] = []
+    warnings: dict[str, None] = {}
+    for base in _decode(original, picture, placements, animated=animated):
+        durations.append(base.duration)
+        for index, small in _shrink(base, placements):
+            coloured, warning = to_srgb(small, picture.profile)
+            sequences[index].append(_orient(coloured, picture.orientation))
+            if warning:
+                warnings[warning] = None
+    timing = Timing(tuple(durations), picture.plays) if animated else None
+    return _Drawn(picture.as_seen(), sequences, timing, tuple(warnings))
 
 
 def _identify(original: bytes, limits: Limits) -> _Picture:
@@ -440,14 +479,15 @@ def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limit
 def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *, animated: bool) -> Iterator[_Stage]:
     """Decode the first frame, or each one, at the smallest scale that all the placements can be made from."""
     image = picture.image
-    scale = max(placement.scale for placement in placements)
     with _decoding(picture.format, original):
         if picture.format == "JPEG":
-            yield _decode_jpeg(original, picture, scale)
+            yield _decode_jpeg(original, picture, placements)
             return
-        if picture.format in _STREAMED and (stage := _decode_streamed(original, picture, scale)):
+        if stage := _decode_streamed(original, picture, placements):
             yield stage
             return
+        if picture.format in _RAW_WHEN_READ:
+            image.decodermaxblock = 4 * image.width * image.height
         for frame in range(picture.frames if animated else 1):
             if frame:
                 image.seek(frame)
@@ -457,20 +497,28 @@ def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *,
                 # Pillow enlarges the canvas for a later GIF frame that reaches beyond it; browsers clip the frame.
                 working = working.crop((0, 0, picture.width, picture.height))
             duration = image.info.get("duration", 0)
-            yield _Stage(working, 0, 0, 1, 1, duration, two_tone=image.mode == _TWO_TONE)
+            yield _Stage(working, _scaled_down(working), duration, two_tone=image.mode == _TWO_TONE)
 
 
-def _decode_jpeg(original: bytes, picture: _Picture, scale: float) -> _Stage:
+def _scaled_down(image: Image.Image, denominator: int = 1) -> _Placement:
+    """Say where a whole picture decoded at 1/denominator lies; its last column and row may reach beyond the edge."""
+    return _Placement(0, 0, image.width * denominator, image.height * denominator, image.width, image.height)
+
+
+def _decode_jpeg(original: bytes, picture: _Picture, placements: list[_Placement]) -> _Stage:
     """Let the inverse DCT do the first shrinking, by 2, 4 or 8, and leave out scans that it does not show."""
+    scale = max(placement.scale for placement in placements)
     denominator = next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
     image: Image.Image | None = None
     if coarse := drop_scans(original, denominator, 1 / (scale * denominator)):
         # What libjpeg does not take without its other scans, it gets whole.
         with suppress(OSError, SyntaxError, ValueError):
             image = _load_jpeg(JpegImageFile(io.BytesIO(coarse)), denominator, len(coarse))
+    elif stage := _decode_streamed(original, picture, placements, denominator):
+        return stage
     if image is None:
         image = _load_jpeg(picture.image, denominator, len(original))
-    return _Stage(_to_working_mode(image, picture.format), 0, 0, 1 / denominator, 1 / denominator)
+    return _Stage(_to_working_mode(image, picture.format), _scaled_down(image, denominator))
 
 
 def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image.Image:
@@ -481,20 +529,38 @@ def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image
     return image
 
 
-def _decode_streamed(original: bytes, picture: _Picture, scale: float) -> _Stage | None:
-    """Decode a large still picture without ever holding all of it; ``None`` where that does not work."""
-    if picture.width * picture.height < _STREAMED_FROM or picture.frames > 1:
-        return None
-    if picture.image.mode == _TWO_TONE or (picture.format == "WEBP" and picture.image.mode != "RGB"):
-        return None
-    # Costs 80 ms to import, and most originals are JPEG.
-    from functions.resize.streaming import decode_shrunk  # noqa: PLC0415 - as above
+def _decode_streamed(
+    original: bytes, picture: _Picture, placements: list[_Placement], denominator: int = 1
+) -> _Stage | None:
+    """Decode a large still picture without ever holding all of it; ``None`` where that does not work.
 
-    shrunk = decode_shrunk(original, picture.format, scale * _STREAMED_HEADROOM)
-    if shrunk is None:
+    That is straight to the largest thumbnail where the others can be made from it.
+    """
+    pixels = picture.width * picture.height / denominator**2
+    if picture.format not in _STREAMED or picture.frames > 1 or pixels < _STREAMED_FROM:
         return None
-    image, scale_x, scale_y = shrunk
-    return _Stage(_to_working_mode(image, picture.format), 0, 0, scale_x, scale_y)
+    if picture.image.mode in _NOT_STREAMED:
+        return None
+    largest = max(placements, key=lambda placement: placement.scale)
+    if not all(placement is largest or largest.is_enough_for(placement) for placement in placements):
+        scale = min(1, largest.scale * _STREAMED_HEADROOM)
+        size = (ceil(picture.width * scale), ceil(picture.height * scale))
+        largest = _Placement(0, 0, picture.width, picture.height, *size)
+    image = _libvips().decode(
+        original,
+        picture.format,
+        (largest.width, largest.height),
+        (largest.left, largest.top, largest.right, largest.bottom),
+        denominator,
+    )
+    return _Stage(_to_working_mode(image, picture.format), largest) if image else None
+
+
+def _libvips() -> ModuleType:
+    """Import it when it is needed: many originals are small JPEG files."""
+    from functions.resize import libvips  # noqa: PLC0415 - as above
+
+    return libvips
 
 
 def _to_working_mode(image: Image.Image, format: str) -> Image.Image:
@@ -530,44 +596,37 @@ def _shrink(base: _Stage, placements: list[_Placement]) -> Iterator[tuple[int, I
     stages = [base]
     for index in sorted(range(len(placements)), key=lambda index: -placements[index].scale):
         placement = placements[index]
-        stage = next((stage for stage in reversed(stages) if _is_enough(stage, placement)), base)
+        stage = next((stage for stage in reversed(stages) if stage.placement.is_enough_for(placement)), base)
         small = _resample(stage, placement)
         yield index, small
-        scale_x = placement.width / (placement.right - placement.left)
-        scale_y = placement.height / (placement.bottom - placement.top)
         if not base.two_tone:
-            stages.append(_Stage(small, placement.left, placement.top, scale_x, scale_y))
+            stages.append(_Stage(small, placement))
 
 
 def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
-    """Resize a region with a box filter for the whole number in the factor and a kernel for the rest."""
-    left, right = ((x - stage.left) * stage.scale_x for x in (placement.left, placement.right))
-    top, bottom = ((y - stage.top) * stage.scale_y for y in (placement.top, placement.bottom))
-    right, bottom = min(right, stage.image.width), min(bottom, stage.image.height)
-    size = (placement.width, placement.height)
+    """Resize a region with a box filter for the whole number in the factor and the Lanczos kernel for the rest."""
+    if placement == stage.placement:
+        # The decoder's own picture becomes the next frame.
+        return stage.image.copy() if isinstance(stage.image, ImageFile.ImageFile) else stage.image
+    image, size = stage.image, (placement.width, placement.height)
+    left, right = ((x - stage.placement.left) * stage.placement.scale_x for x in (placement.left, placement.right))
+    top, bottom = ((y - stage.placement.top) * stage.placement.scale_y for y in (placement.top, placement.bottom))
+    right, bottom = min(right, image.width), min(bottom, image.height)
     if stage.two_tone:
-        return stage.image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+        return image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+    # A pixel that nothing shows of must not colour its neighbours.
+    image = _convert(image, _PREMULTIPLIED.get(image.mode, image.mode))
     factor_x = max(1, int((right - left) / placement.width / _REDUCING_GAP))
     factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
-    columns, rows = (right - left) / factor_x, (bottom - top) / factor_y
-    kernel = Image.Resampling.LANCZOS
-    if columns * rows > _MANY_PIXELS and min(columns / placement.width, rows / placement.height) >= _REDUCING_GAP:
-        kernel = Image.Resampling.BICUBIC
-    return stage.image.resize(size, kernel, box=(left, top, right, bottom), reducing_gap=_REDUCING_GAP)
-
-
-def _is_enough(stage: _Stage, placement: _Placement) -> bool:
-    """Tell whether a stage holds the placement's region, with pixels to spare for a second resampling."""
-    left, top = (placement.left - stage.left) * stage.scale_x, (placement.top - stage.top) * stage.scale_y
-    right = (placement.right - stage.left) * stage.scale_x
-    bottom = (placement.bottom - stage.top) * stage.scale_y
-    return (
-        min(left, top) >= -_ROUNDING
-        and right <= stage.image.width + _ROUNDING
-        and bottom <= stage.image.height + _ROUNDING
-        and right - left >= _STAGE_HEADROOM * placement.width
-        and bottom - top >= _STAGE_HEADROOM * placement.height
-    )
+    if (factor_x, factor_y) != (1, 1):
+        image = image.reduce((factor_x, factor_y))
+    box = (left / factor_x, top / factor_y, right / factor_x, bottom / factor_y)
+    small = None
+    if image.mode in _LIBVIPS_MODES and (box[2] - box[0]) * (box[3] - box[1]) >= _MANY_PIXELS:
+        small = _libvips().resample(image, size, box)
+    if small is None:
+        small = image.resize(size, Image.Resampling.LANCZOS, box)
+    return _convert(small, stage.image.mode)
 
 
 def _orient(image: Image.Image, orientation: int) -> Image.Image:
@@ -605,7 +664,7 @@ def _alike(frames: list[Image.Image]) -> list[Image.Image]:
     """Bring the frames to one mode, and drop what the decoder left beside the pixels: metadata."""
     modes = {frame.mode for frame in frames}
     mode = modes.pop() if len(modes) == 1 else "RGBA" if modes & _TRANSPARENT else "RGB"
-    alike = [frame.convert(mode) for frame in frames]
+    alike = [_convert(frame, mode) for frame in frames]
     for frame in alike:
         frame.info = {}
     return alike

@@ -419,11 +419,14 @@ def test_what_a_frame_uncovers_is_transparent_again(source: str, wanted: OutputF
         assert [value > 128 for value in alpha] == [place == index for place in range(3)]
 
 
-def test_frames_look_like_the_frames() -> None:
-    image = _open(_make(_animated("GIF"), Box(160, 120))[0])
+@pytest.mark.parametrize("size", [(160, 120), MOVING[0].size])
+@pytest.mark.parametrize("wanted", [OutputFormat.SOURCE, OutputFormat.WEBP])
+@pytest.mark.parametrize("source", ["GIF", "WEBP"])
+def test_frames_look_like_the_frames(source: str, wanted: OutputFormat, size: tuple[int, int]) -> None:
+    image = _open(_make(_animated(source), Box(*size), format=wanted)[0])
     for index, frame in enumerate(MOVING):
         image.seek(index)
-        expected = np.asarray(frame.resize((160, 120), Image.Resampling.LANCZOS)).astype(np.int64)
+        expected = np.asarray(frame.resize(size, Image.Resampling.LANCZOS)).astype(np.int64)
         assert_near(np.asarray(image.convert("RGB")).astype(np.int64), expected, 6)
 
 
