@@ -23,6 +23,7 @@ def seeds() -> dict[str, bytes]:
         "png-palette": encoded(scene.quantize(16), "PNG"),
         "png-16": encoded(scene.convert("L").convert("I;16"), "PNG"),
         "png-bits": encoded(scene.convert("1"), "PNG"),
+        "jpeg-large": encoded(photograph(1600, 1200), "JPEG", quality=60),
         "png-large": encoded(photograph(1600, 1200), "PNG", compress_level=1),
         "gif": encoded(scene.quantize(32), "GIF"),
         "gif-animated": encoded(frames[0], "GIF", **followers),

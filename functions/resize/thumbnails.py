@@ -546,6 +546,8 @@ def _decode_streamed(
         scale = min(1, largest.scale * _STREAMED_HEADROOM)
         size = (ceil(picture.width * scale), ceil(picture.height * scale))
         largest = _Placement(0, 0, picture.width, picture.height, *size)
+    if largest.bottom < picture.height and is_cut_short(picture.format, original):
+        return None  # rows that no thumbnail shows are not read, and would not be missed
     image = _libvips().decode(
         original,
         picture.format,

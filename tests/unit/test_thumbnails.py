@@ -604,11 +604,14 @@ def test_damage(name: str) -> None:
     assert caught.value.format == name.split(maxsplit=1)[0]
 
 
-@pytest.mark.parametrize("name", ["PNG", "WEBP"])
-def test_a_missing_end_of_a_large_file_that_is_streamed(name: str) -> None:
+@pytest.mark.parametrize("left", [0.5, 0.95])
+@pytest.mark.parametrize("fit", [Fit.INSIDE, Fit.COVER])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_a_missing_end_of_a_large_file_that_is_streamed(name: str, fit: Fit, left: float) -> None:
+    """With ``cover``, of which nothing below the middle is needed for this box."""
     original = encoded(photograph(1400, 1000), name)
     with pytest.raises(errors.TruncatedImageError):
-        _make(original[: len(original) // 2])
+        _make(original[: int(len(original) * left)], Box(1300, 30), fit=fit)
 
 
 def test_only_errors_of_the_tree_come_out_of_noise() -> None:
