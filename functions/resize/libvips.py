@@ -99,7 +99,8 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
     """Open a file to be read from top to bottom, and say at which scale it will be decoded."""
     # A source reads the bytes where they are; a buffer would copy them.
     source = pyvips.Source.new_from_memory(original)
-    options = {"access": "sequential", "fail_on": "error"}
+    # What libjpeg warns of, Pillow takes for an error or not; that of libpng is about metadata.
+    options = {"access": "sequential", "fail_on": "warning" if format == "JPEG" else "error"}
     if format == "JPEG":
         return pyvips.Image.jpegload_source(source, shrink=denominator, **options), 1 / denominator, 1 / denominator
     if format == "PNG":

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil
 from types import ModuleType
 
 from pi_heif import HeifImageFile  # type: ignore[import-untyped]  # ships no type hints
@@ -534,7 +533,7 @@ def _decode_streamed(
 ) -> _Stage | None:
     """Decode a large still picture without ever holding all of it; ``None`` where that does not work.
 
-    That is straight to the largest thumbnail where the others can be made from it.
+    That is straight to the largest thumbnail where it shows every row and the others can be made from it.
     """
     pixels = picture.width * picture.height / denominator**2
     if picture.format not in _STREAMED or picture.frames > 1 or pixels < _STREAMED_FROM:
@@ -542,12 +541,12 @@ def _decode_streamed(
     if picture.image.mode in _NOT_STREAMED:
         return None
     largest = max(placements, key=lambda placement: placement.scale)
-    if not all(placement is largest or largest.is_enough_for(placement) for placement in placements):
-        scale = min(1, largest.scale * _STREAMED_HEADROOM)
-        size = (ceil(picture.width * scale), ceil(picture.height * scale))
+    holds_others = all(placement is largest or largest.is_enough_for(placement) for placement in placements)
+    # Rows that are left out are not read, and damage in them would be no error for this box but one for another.
+    if not holds_others or (largest.top, largest.bottom) != (0, picture.height):
+        scale = min(1 / denominator, largest.scale * _STREAMED_HEADROOM)
+        size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
         largest = _Placement(0, 0, picture.width, picture.height, *size)
-    if largest.bottom < picture.height and is_cut_short(picture.format, original):
-        return None  # rows that no thumbnail shows are not read, and would not be missed
     image = _libvips().decode(
         original,
         picture.format,

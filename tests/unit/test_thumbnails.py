@@ -614,6 +614,19 @@ def test_a_missing_end_of_a_large_file_that_is_streamed(name: str, fit: Fit, lef
         _make(original[: int(len(original) * left)], Box(1300, 30), fit=fit)
 
 
+@pytest.mark.parametrize("at", [0.3, 0.97])
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_damage_is_an_error_for_every_box(name: str, at: float) -> None:
+    """Small boxes, large boxes and boxes that show only the middle are decoded in different ways."""
+    original = bytearray(encoded(photograph(1400, 1000), name))
+    place = int(len(original) * at)
+    # A start of image within coded data: libjpeg goes on behind it with grey, and Pillow does not.
+    original[place : place + 2] = b"\xff\xd8"
+    for fit, box in ((Fit.INSIDE, (90, 90)), (Fit.FILL, (1300, 900)), (Fit.COVER, (1300, 30)), (Fit.COVER, (30, 900))):
+        with pytest.raises(errors.CorruptImageError):
+            _make(bytes(original), Box(*box), fit=fit)
+
+
 def test_only_errors_of_the_tree_come_out_of_noise() -> None:
     random = np.random.default_rng(3)
     for name, make in ORIGINALS.items():
