@@ -18,9 +18,13 @@ _GIF_SETTLED = 0.3
 _GIF_SAMPLE = 15_000
 _GIF_SAMPLED_COLOURS = 255
 _GIF_SAMPLED_SETTLED = 0.03
-# Pillow looks a pixel's colour up in cells of 4 levels, by the corner of the cell. Cells moved by half of one give
-# another answer, and the better of both is nearly always the nearest colour.
-_GIF_SHIFTS = (0, 2)
+# Pillow looks a pixel's colour up in cells of 4 levels, by the corner of the cell. Cells moved by some levels give
+# other answers, and the best is nearly always the nearest colour.
+_GIF_SHIFTS = (2, 1, 3)
+# Where more than this share of the pixels is further than this from its colour (mean of squares of the channels),
+# the sample has missed something.
+_GIF_FAR = 200
+_GIF_MISSED = 0.001
 _GIF_CORNER = 1
 _SQUARES = [min(255, level * level) for level in range(256)] * 3
 # Alpha below this is transparent in a GIF, which knows no more than on and off.
@@ -115,16 +119,21 @@ def _quantize(image: Image.Image) -> Image.Image:
     """Choose the colours of an RGB picture and give every pixel the nearest one."""
     stride = round(math.sqrt(image.width * image.height / _GIF_SAMPLE))
     # A colour of few pixels may be in no sample, and where there are few colours each is meant.
-    if stride <= 1 or image.getcolors(_GIF_COLOURS):
+    if stride <= 1 or image.getcolors(256):
         return _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
     size = (max(1, image.width // stride), max(1, image.height // stride))
     sample = image.resize(size, Image.Resampling.NEAREST)
     colours = _choose_colours(sample, _GIF_SAMPLED_COLOURS, _GIF_SAMPLED_SETTLED).getpalette() or []
-    candidates = [_look_up(image, colours, shift) for shift in _GIF_SHIFTS]
-    errors = [ImageChops.difference(image, each.convert("RGB")).point(_SQUARES) for each in candidates]
-    first, second = (error.convert("L", matrix=(1 / 3, 1 / 3, 1 / 3, 0)) for error in errors)
-    candidates[0].paste(candidates[1], mask=ImageChops.subtract(first, second).point([0] + [255] * 255))
-    return candidates[0]
+    best, error = _look_up(image, colours, 0)
+    for shift in _GIF_SHIFTS:
+        other, its_error = _look_up(image, colours, shift)
+        best.paste(other, mask=ImageChops.subtract(error, its_error).point([0] + [255] * 255))
+        error = ImageChops.darker(error, its_error)
+    missed = sum(error.histogram()[_GIF_FAR:])
+    # Lines and borders can lie between the samples.
+    if missed > image.width * image.height * _GIF_MISSED:
+        return _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
+    return best
 
 
 def _choose_colours(image: Image.Image, colours: int, settled: float) -> Image.Image:
@@ -132,14 +141,15 @@ def _choose_colours(image: Image.Image, colours: int, settled: float) -> Image.I
     return image.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=changing)
 
 
-def _look_up(image: Image.Image, colours: list[int], shift: int) -> Image.Image:
-    """Map to given colours, both moved by some levels, which moves the cells."""
+def _look_up(image: Image.Image, colours: list[int], shift: int) -> tuple[Image.Image, Image.Image]:
+    """Map to given colours, both moved by some levels, which moves the cells; with each pixel's squared error."""
     moved = Image.new("P", (1, 1))
     moved.putpalette([min(255, max(0, level + shift - _GIF_CORNER)) for level in colours])
     shifted = image.point([min(255, level + shift) for level in range(256)] * 3) if shift else image
     indexed = shifted.quantize(palette=moved, dither=Image.Dither.NONE)
     indexed.putpalette(colours)
-    return indexed
+    squares = ImageChops.difference(image, indexed.convert("RGB")).point(_SQUARES)
+    return indexed, squares.convert("L", matrix=(1 / 3, 1 / 3, 1 / 3, 0))
 
 
 ENCODERS = {

@@ -81,7 +81,8 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
     try:
         scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
         picture, scale_x, scale_y = _open(original, format, scale, denominator)
-        transparent = picture.hasalpha()
+        # What is not shrunk stays as it is.
+        transparent = picture.hasalpha() and (box[2] - box[0], box[3] - box[1]) != size
         if transparent:
             picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
         box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)

@@ -260,6 +260,8 @@ _KINDS_OF_SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
 
 # From how many pixels on libvips pays: it costs 40 ms to import, and less from the second picture on.
 _MANY_PIXELS = 250_000
+# Up to how many: it gets a copy of them.
+_TOO_MANY_PIXELS = 16_000_000
 _LIBVIPS_MODES = {"RGB", "RGBa", "CMYK"}
 # Formats whose large still pictures are shrunk while they are decoded; of others only the shrinking is libvips'.
 _STREAMED = {"JPEG", "PNG", "WEBP"}
@@ -547,14 +549,25 @@ def _decode_streamed(
         scale = min(1 / denominator, largest.scale * _STREAMED_HEADROOM)
         size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
         largest = _Placement(0, 0, picture.width, picture.height, *size)
-    image = _libvips().decode(
+    image = _decode_placed(original, picture, largest, denominator)
+    if image is None and picture.format != "JPEG":
+        # What libvips cannot place it still decodes, in less memory, and 16-bit PNG with more of their transparency.
+        largest = _Placement(0, 0, picture.width, picture.height, picture.width, picture.height)
+        image = _decode_placed(original, picture, largest)
+    return _Stage(_to_working_mode(image, picture.format), largest) if image else None
+
+
+def _decode_placed(
+    original: bytes, picture: _Picture, placement: _Placement, denominator: int = 1
+) -> Image.Image | None:
+    image: Image.Image | None = _libvips().decode(
         original,
         picture.format,
-        (largest.width, largest.height),
-        (largest.left, largest.top, largest.right, largest.bottom),
+        (placement.width, placement.height),
+        (placement.left, placement.top, placement.right, placement.bottom),
         denominator,
     )
-    return _Stage(_to_working_mode(image, picture.format), largest) if image else None
+    return image
 
 
 def _libvips() -> ModuleType:
@@ -612,7 +625,7 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
     image, size = stage.image, (placement.width, placement.height)
     left, right = ((x - stage.placement.left) * stage.placement.scale_x for x in (placement.left, placement.right))
     top, bottom = ((y - stage.placement.top) * stage.placement.scale_y for y in (placement.top, placement.bottom))
-    right, bottom = min(right, image.width), min(bottom, image.height)
+    left, top, right, bottom = max(0, left), max(0, top), min(right, image.width), min(bottom, image.height)
     if stage.two_tone:
         return image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     # A pixel that nothing shows of must not colour its neighbours.
@@ -623,7 +636,11 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
         image = image.reduce((factor_x, factor_y))
     box = (left / factor_x, top / factor_y, right / factor_x, bottom / factor_y)
     small = None
-    if image.mode in _LIBVIPS_MODES and (box[2] - box[0]) * (box[3] - box[1]) >= _MANY_PIXELS:
+    if (
+        image.mode in _LIBVIPS_MODES
+        and image.width * image.height <= _TOO_MANY_PIXELS
+        and (box[2] - box[0]) * (box[3] - box[1]) >= _MANY_PIXELS
+    ):
         small = _libvips().resample(image, size, box)
     if small is None:
         small = image.resize(size, Image.Resampling.LANCZOS, box)

@@ -627,6 +627,26 @@ def test_damage_is_an_error_for_every_box(name: str, at: float) -> None:
             _make(bytes(original), Box(*box), fit=fit)
 
 
+def test_a_region_that_rounding_moves_beyond_the_edge() -> None:
+    original = encoded(photograph(8, 8).crop((0, 0, 7, 1)).convert("L"), "PNG")
+    made = _make(original, Box(370, 1472), Box(231, 919), fit=Fit.COVER, format=OutputFormat.PNG)
+    assert [(thumbnail.width, thumbnail.height) for thumbnail in made] == [(370, 1472), (231, 919)]
+
+
+def test_hidden_colours_of_a_large_picture_that_is_not_resized_stay() -> None:
+    picture = photograph(1200, 1000)
+    picture.putalpha(3)
+    made = _make(encoded(picture, "PNG", compress_level=1), Box(1200, 1000))[0]
+    assert _open(made).tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize("box", [Box(700, 300), Box(925, 812), Box(1300, 50)])
+def test_transparency_of_a_large_16_bit_grey_picture_is_kept_for_every_box(box: Box) -> None:
+    grey = np.asarray(photograph(1201, 999).convert("L")).astype("u2") * 257
+    original = encoded(Image.fromarray(grey), "PNG", transparency=int(grey[500, 600]))
+    assert _open(_make(original, box, fit=Fit.COVER)[0]).mode == "LA"
+
+
 def test_only_errors_of_the_tree_come_out_of_noise() -> None:
     random = np.random.default_rng(3)
     for name, make in ORIGINALS.items():

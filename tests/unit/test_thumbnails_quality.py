@@ -176,6 +176,25 @@ def test_a_large_gif_gets_its_nearest_colours() -> None:
     assert error <= 1.03 * least
 
 
+def test_what_lies_between_the_samples_of_a_large_gif_stays() -> None:
+    """Scan lines, and a border: a regular sample sees none of them."""
+    lines = np.array(SCENE.resize((640, 480)))
+    lines[1::2] = 0
+    bordered = np.array(SCENE.resize((640, 480)))
+    bordered[:2] = bordered[-2:] = [255, 0, 0]
+    for pixels in (lines, bordered):
+        gif = Image.open(io.BytesIO(ENCODERS["GIF"].encode([Image.fromarray(pixels)], None, None))).convert("RGB")
+        difference = np.abs(np.asarray(gif).astype(int) - pixels)
+        assert difference.mean() < 5
+        assert difference[:2].mean() < 6
+
+
+def test_a_grey_ramp_in_a_large_gif_keeps_its_levels() -> None:
+    ramp = Image.linear_gradient("L").resize((600, 400)).convert("RGB")
+    gif = Image.open(io.BytesIO(ENCODERS["GIF"].encode([ramp], None, None))).convert("RGB")
+    assert len(np.unique(np.asarray(gif))) >= 200
+
+
 def test_a_colour_of_few_pixels_stays_in_a_large_gif() -> None:
     drawing = Image.new("RGB", (1000, 600), "white")
     for index in range(100):
