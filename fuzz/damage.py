@@ -62,7 +62,7 @@ def _set_number(data: bytearray, _: bytes, chance: random.Random) -> None:
     width = chance.choice([1, 2, 4])
     number = chance.choice(_AWKWARD) & ((1 << 8 * width) - 1)
     at = _position(data, chance)
-    data[at : at + width] = number.to_bytes(width, "big" if chance.random() < 0.5 else "little")  # noqa: PLR2004
+    data[at : at + width] = number.to_bytes(width, "big" if chance.random() < 0.5 else "little")  # noqa: PLR2004 - even odds
 
 
 def _cut_end(data: bytearray, _: bytes, chance: random.Random) -> None:

@@ -18,14 +18,14 @@ _GIF_SETTLED = 0.3
 _GIF_SAMPLE = 15_000
 _GIF_SAMPLED_COLOURS = 255
 _GIF_SAMPLED_SETTLED = 0.03
-# Pillow looks a pixel's colour up in cells of 4 levels, by the corner of the cell. Cells moved by some levels give
-# other answers, and the best is nearly always the nearest colour.
-_GIF_SHIFTS = (2, 1, 3)
+# Pillow looks a pixel's colour up in cells of 4 levels, by the corner of the cell instead of its middle. Cells moved
+# by some levels give other answers, and the best is nearly always the nearest colour.
+_GIF_CORNER = 1
+_GIF_SHIFTS = (0, 2, 1, 3)
 # Where more than this share of the pixels is further than this from its colour (mean of squares of the channels),
 # the sample has missed something.
 _GIF_FAR = 200
 _GIF_MISSED = 0.001
-_GIF_CORNER = 1
 _SQUARES = [min(255, level * level) for level in range(256)] * 3
 # Alpha below this is transparent in a GIF, which knows no more than on and off.
 _GIF_OPAQUE = 128
@@ -119,21 +119,21 @@ def _quantize(image: Image.Image) -> Image.Image:
     """Choose the colours of an RGB picture and give every pixel the nearest one."""
     stride = round(math.sqrt(image.width * image.height / _GIF_SAMPLE))
     # A colour of few pixels may be in no sample, and where there are few colours each is meant.
-    if stride <= 1 or image.getcolors(256):
-        return _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
+    sampled = None if stride <= 1 or image.getcolors(256) else _quantize_by_sample(image, stride)
+    return sampled or _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
+
+
+def _quantize_by_sample(image: Image.Image, stride: int) -> Image.Image | None:
+    """Choose the colours from every stride-th pixel; ``None`` where lines or borders lie between these."""
     size = (max(1, image.width // stride), max(1, image.height // stride))
     sample = image.resize(size, Image.Resampling.NEAREST)
     colours = _choose_colours(sample, _GIF_SAMPLED_COLOURS, _GIF_SAMPLED_SETTLED).getpalette() or []
-    best, error = _look_up(image, colours, 0)
-    for shift in _GIF_SHIFTS:
-        other, its_error = _look_up(image, colours, shift)
+    (best, error), *others = (_look_up(image, colours, shift) for shift in _GIF_SHIFTS)
+    for other, its_error in others:
         best.paste(other, mask=ImageChops.subtract(error, its_error).point([0] + [255] * 255))
         error = ImageChops.darker(error, its_error)
     missed = sum(error.histogram()[_GIF_FAR:])
-    # Lines and borders can lie between the samples.
-    if missed > image.width * image.height * _GIF_MISSED:
-        return _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
-    return best
+    return best if missed <= image.width * image.height * _GIF_MISSED else None
 
 
 def _choose_colours(image: Image.Image, colours: int, settled: float) -> Image.Image:

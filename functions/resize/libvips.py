@@ -49,14 +49,16 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
     Image or None
         ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel.
     """
+    place = _align(size, box)
+    if place is None:
+        return None
     bands = len(image.getbands())
     pixels = image.tobytes()
     picture = pyvips.Image.new_from_memory(pixels, image.width, image.height, bands, "uchar")
-    small = _resample(picture, size, box)
-    return None if small is None else _to_pillow(small, image.mode)
+    return _to_pillow(_reduce(picture, place, size, box), image.mode)
 
 
-def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> Image.Image | None:
+def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, bool] | None:
     """Decode a still picture and shrink a region of it on the way, never holding all of it.
 
     Parameters
@@ -73,25 +75,33 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
 
     Returns
     -------
-    Image or None
-        ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file. ``None`` where ``resample`` has
-        none, and where libvips does not decode the file without complaint, so that the plain decoder has
-        the last word.
+    image : Image
+        ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file.
+    placed : bool
+        Whether that is the region, of the size; else it is the whole picture at its own, because the region
+        is one that ``resample`` leaves to Pillow.
+
+    ``None`` instead for such a region of a JPEG, which Pillow decodes as fast, and where libvips does not decode
+    the file without complaint, so that the plain decoder has the last word.
     """
     try:
         scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
         picture, scale_x, scale_y = _open(original, format, scale, denominator)
         # What is not shrunk stays as it is.
         transparent = picture.hasalpha() and (box[2] - box[0], box[3] - box[1]) != size
+        box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
+        place = _align(size, box)
+        if place is None:
+            if format == "JPEG":
+                return None
+            whole, _, _ = _open(original, format, 1, 1)
+            return _to_pillow(whole, _MODES[whole.bands]), False
         if transparent:
             picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
-        small = _resample(picture, size, box)
-        if small is None:
-            return None
+        small = _reduce(picture, place, size, box)
         if transparent:
             small = small.unpremultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        return _to_pillow(small, _MODES[small.bands])
+        return _to_pillow(small, _MODES[small.bands]), True
     except pyvips.Error:
         return None
 
@@ -115,29 +125,33 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
     return picture, picture.width / whole.width, picture.height / whole.height
 
 
-def _resample(picture: Any, size: Size, box: Box) -> Any | None:
-    """Plan the shrinking of a region; pixels are computed when they are asked for."""
+def _align(size: Size, box: Box) -> tuple[range, range] | None:
+    """Choose the whole columns and rows to make a region of; ``None`` where they are not near enough to it."""
     left, top, right, bottom = box
-    columns = _align(left, right, size[0])
-    rows = _align(top, bottom, size[1])
-    if columns is None or rows is None:
-        return None
-    region = picture.crop(columns.start, rows.start, len(columns), len(rows))
-    region = region.reducev((bottom - top) / size[1], kernel="lanczos3", gap=_GAP)
-    region = region.reduceh((right - left) / size[0], kernel="lanczos3", gap=_GAP)
-    return region if (region.width, region.height) == size else None
+    columns, rows = _align_axis(left, right, size[0]), _align_axis(top, bottom, size[1])
+    return None if columns is None or rows is None else (columns, rows)
 
 
-def _align(start: float, end: float, outputs: int) -> range | None:
-    """Choose the whole pixels whose centre is that of start to end; ``None`` where that is not near enough.
+def _align_axis(start: float, end: float, outputs: int) -> range | None:
+    """Choose the whole pixels whose centre is that of start to end.
 
-    libvips lays its outputs around the centre of its input, whose edges need not be the region's.
+    libvips lays its outputs around the centre of its input, whose edges need not be the region's, and makes as many
+    as fit, rounded.
     """
     step = (end - start) / outputs
     first = round(start)
     last = round(start + end) - first
     shift = abs(first + last - start - end) / 2
-    return range(first, last) if step >= 1 and shift <= _SHIFT * step else None
+    fitting = int((last - first) / step + 0.5)
+    return range(first, last) if step >= 1 and shift <= _SHIFT * step and fitting == outputs else None
+
+
+def _reduce(picture: Any, place: tuple[range, range], size: Size, box: Box) -> Any:
+    """Plan the shrinking of a region; pixels are computed when they are asked for."""
+    columns, rows = place
+    region = picture.crop(columns.start, rows.start, len(columns), len(rows))
+    region = region.reducev((box[3] - box[1]) / size[1], kernel="lanczos3", gap=_GAP)
+    return region.reduceh((box[2] - box[0]) / size[0], kernel="lanczos3", gap=_GAP)
 
 
 def _to_pillow(picture: Any, mode: str) -> Image.Image:

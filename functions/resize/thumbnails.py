@@ -549,25 +549,17 @@ def _decode_streamed(
         scale = min(1 / denominator, largest.scale * _STREAMED_HEADROOM)
         size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
         largest = _Placement(0, 0, picture.width, picture.height, *size)
-    image = _decode_placed(original, picture, largest, denominator)
-    if image is None and picture.format != "JPEG":
-        # What libvips cannot place it still decodes, in less memory, and 16-bit PNG with more of their transparency.
-        largest = _Placement(0, 0, picture.width, picture.height, picture.width, picture.height)
-        image = _decode_placed(original, picture, largest)
-    return _Stage(_to_working_mode(image, picture.format), largest) if image else None
-
-
-def _decode_placed(
-    original: bytes, picture: _Picture, placement: _Placement, denominator: int = 1
-) -> Image.Image | None:
-    image: Image.Image | None = _libvips().decode(
+    decoded = _libvips().decode(
         original,
         picture.format,
-        (placement.width, placement.height),
-        (placement.left, placement.top, placement.right, placement.bottom),
+        (largest.width, largest.height),
+        (largest.left, largest.top, largest.right, largest.bottom),
         denominator,
     )
-    return image
+    if decoded is None:
+        return None
+    image, placed = decoded
+    return _Stage(_to_working_mode(image, picture.format), largest if placed else _scaled_down(image))
 
 
 def _libvips() -> ModuleType:
