@@ -189,7 +189,7 @@ class TooManyPixelsError(PermanentError):
     Attributes
     ----------
     pixels, limit : int
-        Pixels, of one frame or of all frames together as ``what`` says.
+        Pixels, of the picture, of each frame or of all frames together as ``what`` says.
     """
 
     def __init__(self, pixels: int, limit: int, what: str = "") -> None:

@@ -17,8 +17,13 @@ pyvips.cache_set_max(0)
 # The kernel is centred on whole pixels; where that moves a thumbnail by more than this, in its own pixels, it
 # is left to Pillow, which places a region exactly.
 _SHIFT = 1 / 16
-# Whole-number shrinking by a box filter leaves this many pixels for each one wanted; the kernel does the rest.
-_GAP = 2.0
+# Shrinking by a whole number with a box filter leaves at least this many pixels for each one wanted; the kernel does
+# the rest.
+_GAP = 2
+# At the edge libvips fills boxes up with copies of the last pixel. In boxes of more than this a line there would be
+# seen far more than one within, so larger steps are taken in another way.
+_LARGEST_FILLED_BOX = 2
+_LARGE_STEP = 8
 # libwebp averages source pixels; with fewer than two for each, some weigh twice what their neighbours do.
 _FINEST_WEBP_SCALE = 0.5
 # What libwebp leaves for each pixel wanted; the kernel does the rest.
@@ -55,11 +60,12 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
     bands = len(image.getbands())
     pixels = image.tobytes()
     picture = pyvips.Image.new_from_memory(pixels, image.width, image.height, bands, "uchar")
-    return _to_pillow(_reduce(picture, place, size, box), image.mode)
+    steps = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
+    return _to_pillow(_reduce(picture, place, steps), image.mode)
 
 
-def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, bool] | None:
-    """Decode a still picture and shrink a region of it on the way, never holding all of it.
+def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, Box] | None:
+    """Decode a still picture and shrink it on the way, never holding all of it.
 
     Parameters
     ----------
@@ -77,31 +83,32 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
     -------
     image : Image
         ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file.
-    placed : bool
-        Whether that is the region, of the size; else it is the whole picture at its own, because the region
-        is one that ``resample`` leaves to Pillow.
+    shown : (left, top, right, bottom)
+        What the image shows: the region, and then it has the size asked for; or the whole picture, for Pillow to
+        do the rest, of which the height is shrunk by a whole number. Then the last row may reach beyond the
+        picture, and is the mean of what lies within.
 
-    ``None`` instead for such a region of a JPEG, which Pillow decodes as fast, and where libvips does not decode
-    the file without complaint, so that the plain decoder has the last word.
+    ``None`` instead of the latter for a JPEG, which the inverse DCT has shrunk as well, and where libvips does not
+    decode the file without complaint, so that the plain decoder has the last word.
     """
     try:
         scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
         picture, scale_x, scale_y = _open(original, format, scale, denominator)
+        region = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
+        steps = (region[2] - region[0]) / size[0], (region[3] - region[1]) / size[1]
+        place = _align(size, region) if max(steps) < _LARGE_STEP else None
+        if place is None and format == "JPEG":
+            return None
+        factor = max(1, int(steps[1] / _GAP))
         # What is not shrunk stays as it is.
-        transparent = picture.hasalpha() and (box[2] - box[0], box[3] - box[1]) != size
-        box = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
-        place = _align(size, box)
-        if place is None:
-            if format == "JPEG":
-                return None
-            whole, _, _ = _open(original, format, 1, 1)
-            return _to_pillow(whole, _MODES[whole.bands]), False
+        transparent = picture.hasalpha() and (max(steps) if place else factor) > 1
         if transparent:
             picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        small = _reduce(picture, place, size, box)
+        small = _reduce(picture, place, steps) if place else _shrink_height(picture, factor)
         if transparent:
             small = small.unpremultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        return _to_pillow(small, _MODES[small.bands]), True
+        whole = (0, 0, small.width / scale_x, small.height * factor / scale_y)
+        return _to_pillow(small, _MODES[small.bands]), box if place else whole
     except pyvips.Error:
         return None
 
@@ -146,12 +153,25 @@ def _align_axis(start: float, end: float, outputs: int) -> range | None:
     return range(first, last) if step >= 1 and shift <= _SHIFT * step and fitting == outputs else None
 
 
-def _reduce(picture: Any, place: tuple[range, range], size: Size, box: Box) -> Any:
-    """Plan the shrinking of a region; pixels are computed when they are asked for."""
+def _reduce(picture: Any, place: tuple[range, range], steps: tuple[float, float]) -> Any:
+    """Plan the shrinking of a region with the kernel; pixels are computed when they are asked for."""
     columns, rows = place
+    gap_x, gap_y = (max(_GAP, step / (_LARGEST_FILLED_BOX + 0.5)) for step in steps)
     region = picture.crop(columns.start, rows.start, len(columns), len(rows))
-    region = region.reducev((box[3] - box[1]) / size[1], kernel="lanczos3", gap=_GAP)
-    return region.reduceh((box[2] - box[0]) / size[0], kernel="lanczos3", gap=_GAP)
+    return region.reducev(steps[1], kernel="lanczos3", gap=gap_y).reduceh(steps[0], kernel="lanczos3", gap=gap_x)
+
+
+def _shrink_height(picture: Any, factor: int) -> Any:
+    """Plan the shrinking of the whole height with a box filter; rows that are left over make a box of their own.
+
+    The width is left to Pillow: joining columns in the same way overwrites pixels (docs/field-notes.md).
+    """
+    left_over = picture.height % factor
+    whole = picture.height - left_over
+    shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor)
+    if left_over:
+        shrunk = shrunk.join(picture.crop(0, whole, picture.width, left_over).shrinkv(left_over), "vertical")
+    return shrunk
 
 
 def _to_pillow(picture: Any, mode: str) -> Image.Image:

@@ -22,6 +22,8 @@ class Limits:
         Size of the original, bytes.
     max_pixels : int
         Pixels of one frame of the original, as stored.
+    max_frame_pixels : int
+        Pixels of one frame of an animation, even if only the first one is shown.
     max_frames : int
         Frames of an animation that stays one.
     max_total_pixels : int
@@ -37,10 +39,13 @@ class Limits:
     # A 100-megapixel camera's JPEG has 50 to 60 MB, a 12-megapixel 16-bit PNG about 70 MB. The original
     # stays in memory while it is decoded.
     max_bytes: int = 100_000_000
-    # The hungriest decoder (AVIF with alpha: its planes, a copy and the picture) needs 11 bytes a pixel, 0.8 GB at
-    # this limit, and its picture stays until the thumbnails are shrunk. Phones of 2026 save 50 megapixels unless
-    # told otherwise.
+    # The hungriest decoders of still pictures (AVIF and WebP with alpha: planes or a canvas, a copy and the picture)
+    # need 11 to 16 bytes a pixel, 0.8 to 1.2 GB at this limit, and the picture stays until the thumbnails are shrunk.
+    # Phones of 2026 save 50 megapixels unless told otherwise.
     max_pixels: int = 75_000_000
+    # libwebp keeps two canvases of an animation beside the frame that is decoded, and the last frame's pixels
+    # are still there: 20 bytes a pixel.
+    max_frame_pixels: int = 50_000_000
     # A minute at 10 frames a second; longer ones are films.
     max_frames: int = 600
     # Frames are decoded one at a time, so this bounds time, not memory: some 10 s of decoding.

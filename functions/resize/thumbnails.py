@@ -468,6 +468,8 @@ def _check_pixels(width: int, height: int, limits: Limits) -> int:
 def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limits, frames: int) -> None:
     """Refuse what would take too much memory or time, before anything is decoded."""
     pixels = _check_pixels(picture.width, picture.height, limits)
+    if picture.frames > 1 and pixels > limits.max_frame_pixels:
+        raise TooManyPixelsError(pixels, limits.max_frame_pixels, " in each frame")
     if frames > limits.max_frames:
         raise TooManyFramesError(frames, limits.max_frames)
     if frames > 1 and pixels * frames > limits.max_total_pixels:
@@ -498,12 +500,8 @@ def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *,
                 # Pillow enlarges the canvas for a later GIF frame that reaches beyond it; browsers clip the frame.
                 working = working.crop((0, 0, picture.width, picture.height))
             duration = image.info.get("duration", 0)
-            yield _Stage(working, _scaled_down(working), duration, two_tone=image.mode == _TWO_TONE)
-
-
-def _scaled_down(image: Image.Image, denominator: int = 1) -> _Placement:
-    """Say where a whole picture decoded at 1/denominator lies; its last column and row may reach beyond the edge."""
-    return _Placement(0, 0, image.width * denominator, image.height * denominator, image.width, image.height)
+            whole = _Placement(0, 0, *working.size, *working.size)
+            yield _Stage(working, whole, duration, two_tone=image.mode == _TWO_TONE)
 
 
 def _decode_jpeg(original: bytes, picture: _Picture, placements: list[_Placement]) -> _Stage:
@@ -519,7 +517,16 @@ def _decode_jpeg(original: bytes, picture: _Picture, placements: list[_Placement
         return stage
     if image is None:
         image = _load_jpeg(picture.image, denominator, len(original))
-    return _Stage(_to_working_mode(image, picture.format), _scaled_down(image, denominator))
+    shown = (0, 0, image.width * denominator, image.height * denominator)
+    return _stage(_to_working_mode(image, picture.format), picture, shown)
+
+
+def _stage(image: Image.Image, picture: _Picture, shown: tuple[float, float, float, float]) -> _Stage:
+    """Say where a shrunk picture lies, of which the last column and row may reach beyond the edge."""
+    placement = _Placement(*shown, *image.size)
+    beyond_x = (placement.right - picture.width) * placement.scale_x
+    beyond_y = (placement.bottom - picture.height) * placement.scale_y
+    return _Stage(_weigh_edges(image, beyond_x, beyond_y), placement)
 
 
 def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image.Image:
@@ -558,8 +565,11 @@ def _decode_streamed(
     )
     if decoded is None:
         return None
-    image, placed = decoded
-    return _Stage(_to_working_mode(image, picture.format), largest if placed else _scaled_down(image))
+    image, shown = decoded
+    # libvips goes by a WebP file's header where Pillow looks at the pixels.
+    if picture.image.mode == "RGBA" and image.mode != "RGBA":
+        return None
+    return _stage(_to_working_mode(image, picture.format), picture, shown)
 
 
 def _libvips() -> ModuleType:
@@ -625,7 +635,8 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
     factor_x = max(1, int((right - left) / placement.width / _REDUCING_GAP))
     factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
     if (factor_x, factor_y) != (1, 1):
-        image = image.reduce((factor_x, factor_y))
+        beyond = -image.width % factor_x / factor_x, -image.height % factor_y / factor_y
+        image = _weigh_edges(image.reduce((factor_x, factor_y)), *beyond)
     box = (left / factor_x, top / factor_y, right / factor_x, bottom / factor_y)
     small = None
     if (
@@ -637,6 +648,34 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
     if small is None:
         small = image.resize(size, Image.Resampling.LANCZOS, box)
     return _convert(small, stage.image.mode)
+
+
+def _weigh_edges(image: Image.Image, beyond_x: float, beyond_y: float) -> Image.Image:
+    """Let the last column and row weigh as much as the part of them that lies within the picture.
+
+    The kernel weighs every pixel alike, and would show a line at the edge far more than one within. So the rest of
+    their weight goes to their neighbours, and the part is shared with these as its middle lies between the two.
+
+    Parameters
+    ----------
+    image : Image
+        Is changed.
+    beyond_x, beyond_y : float
+        What part of a pixel's side lies beyond the picture.
+    """
+    width, height = image.size
+    mode = _PREMULTIPLIED.get(image.mode, image.mode)
+    for beyond, last, before in (
+        (beyond_x, (width - 1, 0, width, height), (width - 2, 0, width - 1, height)),
+        (beyond_y, (0, height - 1, width, height), (0, height - 2, width, height - 1)),
+    ):
+        if beyond < _ROUNDING or min(before) < 0:
+            continue
+        edge, neighbour = (_convert(image.crop(side), mode) for side in (last, before))
+        share = 1 - beyond
+        image.paste(_convert(Image.blend(neighbour, edge, share * (1 - beyond / 2)), image.mode), last[:2])
+        image.paste(_convert(Image.blend(neighbour, edge, share * beyond / 2), image.mode), before[:2])
+    return image
 
 
 def _orient(image: Image.Image, orientation: int) -> Image.Image:

@@ -27,19 +27,21 @@ with open("/proc/self/status") as status:
 print(peak, *(max(thumbnail.width, thumbnail.height) for thumbnail in thumbnails))
 """
 
+LOSSLESS = {"lossless": True, "method": 0, "quality": 0}
 # What needs most to decode, and of what is written to encode: measured for every format at the limits.
 HUNGRY: dict[str, tuple[str, str, dict[str, Any], list[int]]] = {
     "avif-to-largest": ("AVIF", "RGBA", {"speed": 10, "quality": 40}, [6900]),
-    "webp-lossless": ("WEBP", "RGBA", {"lossless": True, "method": 0, "quality": 0}, [5000, 4000, 128]),
+    "webp-lossless-to-largest": ("WEBP", "RGBA", LOSSLESS, [6900]),
+    "webp-animated": ("WEBP", "RGBA", LOSSLESS | {"save_all": True}, [3500, 3000]),
     "png": ("PNG", "RGBA", {"compress_level": 1}, [5000, 4000, 128]),
     "cmyk-progressive": ("JPEG", "CMYK", {"progressive": True}, [5000, 4000, 128]),
 }
 
 
-def _largest(mode: str) -> Image.Image:
+def _largest(mode: str, pixels: int) -> Image.Image:
     """Paint as many pixels as are allowed, of alpha that hides something."""
     width = 10_000
-    size = (width, Limits().max_pixels // width)
+    size = (width, pixels // width)
     detail = Image.linear_gradient("L").resize((400, 300)).rotate(30)
     picture = Image.merge(mode, [detail.rotate(90 * band) for band in range(len(mode))])
     return picture.resize(size, Image.Resampling.NEAREST)
@@ -50,7 +52,10 @@ def _largest(mode: str) -> Image.Image:
 def test_the_largest_pictures_fit_into_the_functions_memory(name: str, tmp_path: Path) -> None:
     kind, mode, options, sides = HUNGRY[name]
     path = tmp_path / "original"
-    _largest(mode).save(path, kind, **options)
+    animated = "save_all" in options
+    picture = _largest(mode, Limits().max_frame_pixels if animated else Limits().max_pixels)
+    second = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)] if animated else []
+    picture.save(path, kind, append_images=second, **options)
     function = read_template()["Resources"]["ResizeFunction"]["Properties"]
     variables = function["Environment"]["Variables"]
     environment = {variable: value if isinstance(value, str) else "any" for variable, value in variables.items()}

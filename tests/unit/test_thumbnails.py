@@ -527,6 +527,16 @@ def test_too_many_frames(format: str) -> None:
     assert make_thumbnails(_animated(format), still, Limits(max_frames=3)).thumbnails
 
 
+@pytest.mark.parametrize("format", ["GIF", "WEBP"])
+def test_too_many_pixels_in_each_frame(format: str) -> None:
+    limits = Limits(max_frame_pixels=320 * 240 - 1)
+    for wanted in (OutputFormat.SOURCE, OutputFormat.JPEG):
+        with pytest.raises(errors.TooManyPixelsError, match="in each frame") as caught:
+            make_thumbnails(_animated(format), Recipe((Box(9, 9),), format=wanted), limits)
+        assert (caught.value.pixels, caught.value.limit) == (320 * 240, 320 * 240 - 1)
+    assert make_thumbnails(encoded(Image.new("RGB", (320, 240)), format), Recipe((Box(9, 9),)), limits).thumbnails
+
+
 def test_too_many_pixels_in_all_frames() -> None:
     with pytest.raises(errors.TooManyPixelsError) as caught:
         make_thumbnails(_animated("GIF"), Recipe((Box(9, 9),)), Limits(max_total_pixels=300_000))
@@ -638,6 +648,19 @@ def test_hidden_colours_of_a_large_picture_that_is_not_resized_stay() -> None:
     picture.putalpha(3)
     made = _make(encoded(picture, "PNG", compress_level=1), Box(1200, 1000))[0]
     assert _open(made).tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize("side", [300, 1300])
+def test_transparency_that_a_webp_header_denies_is_kept_for_every_size(side: int) -> None:
+    picture = Image.new("RGBA", (side, side), (200, 30, 30, 255))
+    picture.paste((0, 0, 0, 0), (0, 0, side, side // 2))
+    original = bytearray(encoded(picture, "WEBP", lossless=True, icc_profile=profiles.srgb()))
+    # The flags of the extended header: RFC 9649, section 2.7.1.
+    assert original[12:16] == b"VP8X"
+    original[20] &= ~0x10
+    image = _open(_make(bytes(original), Box(64, 64))[0])
+    assert image.mode == "RGBA"
+    assert image.getchannel("A").getextrema() == (0, 255)
 
 
 @pytest.mark.parametrize("box", [Box(700, 300), Box(925, 812), Box(1300, 50)])

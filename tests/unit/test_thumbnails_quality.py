@@ -235,6 +235,43 @@ def test_sides_that_nothing_divides_move_nothing(name: str, size: tuple[int, int
         assert_similar(_compare(thumbnail, full, fit), 0.99)
 
 
+@pytest.mark.parametrize("size", [(4001, 3001), (1999, 1499), (811, 607)])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "PNG with alpha", "WEBP", "BMP"])
+def test_a_line_at_an_edge_is_seen_no_more_than_the_reference_shows(name: str, size: tuple[int, int]) -> None:
+    """What is left of the sides by whole-number shrinking must not weigh as much as a whole pixel."""
+    width, height = size
+    pixels = np.zeros((height, width, 4 if name == "PNG with alpha" else 3), np.uint8)
+    pixels[[0, -1], :, :3] = 255
+    pixels[:, [0, -1], :3] = 255
+    if name == "PNG with alpha":
+        pixels[..., 3] = 255
+        pixels[height // 4, width // 4, 3] = 0
+    options: dict[str, dict[str, object]] = {
+        "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+        "WEBP": {"lossless": True},
+    }
+    original = encoded(Image.fromarray(pixels), name.partition(" ")[0], **options.get(name, {}))
+    thumbnail = make_thumbnails(original, Recipe((Box(128, 128),), format=OutputFormat.PNG)).thumbnails[0]
+
+    made = _comparable(thumbnail, (thumbnail.width, thumbnail.height), 3)
+    reference = lanczos(pixels[..., :3], (thumbnail.width, thumbnail.height), (0.0, 0.0, width, height))
+    middle = np.s_[thumbnail.height // 2, [0, -1], 0], np.s_[[0, -1], thumbnail.width // 2, 0]
+    assert max(np.abs(made[sides] - reference[sides]).max() for sides in middle) <= 0.075 * 255
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_a_transparent_line_at_an_edge_has_no_halo(format: str) -> None:
+    """Its hidden green, or the black that hidden colours become, would show in what is mixed at the edge."""
+    picture = Image.new("RGBA", (1499, 1201), (128, 128, 128, 255))
+    picture.paste((0, 255, 0, 0), (0, 0, 3, 1201))
+    picture.paste((0, 255, 0, 0), (1496, 0, 1499, 1201))
+    picture.paste((0, 255, 0, 0), (0, 1199, 1499, 1201))
+    thumbnail = make_thumbnails(encoded(picture, format), Recipe((Box(64, 64),), format=OutputFormat.PNG)).thumbnails[0]
+    made = np.asarray(Image.open(io.BytesIO(thumbnail.data))).astype(int)
+    assert made[..., 3].min() < 255
+    assert np.abs(made[..., :3] - 128).max() <= 4
+
+
 def test_enlarging_is_near_the_reference() -> None:
     small = photograph(90, 60)
     original = encoded(small, "PNG")
