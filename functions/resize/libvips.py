@@ -13,6 +13,8 @@ from PIL import Image
 
 # Operations and their inputs would be kept for the next call, which has another original.
 pyvips.cache_set_max(0)
+# The function has one processor, and more threads would ask for the rows of a file out of order.
+pyvips.concurrency_set(1)
 
 # The kernel is centred on whole pixels; where that moves a thumbnail by more than this, in its own pixels, it
 # is left to Pillow, which places a region exactly.
@@ -32,6 +34,7 @@ _WEBP_HEADROOM = 1.5
 _OPAQUE = 255
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_PREMULTIPLIED = {1: "L", 2: "La", 3: "RGB", 4: "RGBa"}
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -57,11 +60,8 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
     place = _align(size, box)
     if place is None:
         return None
-    bands = len(image.getbands())
-    pixels = image.tobytes()
-    picture = pyvips.Image.new_from_memory(pixels, image.width, image.height, bands, "uchar")
     steps = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
-    return _to_pillow(_reduce(picture, place, steps), image.mode)
+    return _to_pillow(_reduce(_from_pillow(image), place, steps), image.mode)
 
 
 def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, Box] | None:
@@ -84,30 +84,30 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
     image : Image
         ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file.
     shown : (left, top, right, bottom)
-        What the image shows: the region, and then it has the size asked for; or the whole picture, for Pillow to
-        do the rest, of which the height is shrunk by a whole number. Then the last row may reach beyond the
-        picture, and is the mean of what lies within.
+        What the image shows: the region, and then it has the size asked for; or the whole picture, shrunk by whole
+        numbers, for Pillow to do the rest. Then its last column and row may reach beyond the picture, and are the
+        mean of what lies within.
 
-    ``None`` instead of the latter for a JPEG, which the inverse DCT has shrunk as well, and where libvips does not
-    decode the file without complaint, so that the plain decoder has the last word.
+    ``None`` where that would be a whole JPEG, which Pillow decodes as fast, and where libvips does not decode the file
+    without complaint, so that the plain decoder has the last word.
     """
     try:
         scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
         picture, scale_x, scale_y = _open(original, format, scale, denominator)
         region = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
         steps = (region[2] - region[0]) / size[0], (region[3] - region[1]) / size[1]
-        place = _align(size, region) if max(steps) < _LARGE_STEP else None
+        place = _align(size, region) if format == "JPEG" or steps[1] < _LARGE_STEP else None
         if place is None and format == "JPEG":
             return None
-        factor = max(1, int(steps[1] / _GAP))
+        factors = max(1, int(steps[0] / _GAP)), max(1, int(steps[1] / _GAP))
         # What is not shrunk stays as it is.
-        transparent = picture.hasalpha() and (max(steps) if place else factor) > 1
+        transparent = picture.hasalpha() and max(steps if place else factors) > 1
         if transparent:
             picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        small = _reduce(picture, place, steps) if place else _shrink_height(picture, factor)
+        small = _reduce(picture, place, steps) if place else _shrink(picture, *factors)
         if transparent:
             small = small.unpremultiply(max_alpha=_OPAQUE).rint().cast("uchar")
-        whole = (0, 0, small.width / scale_x, small.height * factor / scale_y)
+        whole = (0, 0, small.width * factors[0] / scale_x, small.height * factors[1] / scale_y)
         return _to_pillow(small, _MODES[small.bands]), box if place else whole
     except pyvips.Error:
         return None
@@ -161,17 +161,20 @@ def _reduce(picture: Any, place: tuple[range, range], steps: tuple[float, float]
     return region.reducev(steps[1], kernel="lanczos3", gap=gap_y).reduceh(steps[0], kernel="lanczos3", gap=gap_x)
 
 
-def _shrink_height(picture: Any, factor: int) -> Any:
-    """Plan the shrinking of the whole height with a box filter; rows that are left over make a box of their own.
-
-    The width is left to Pillow: joining columns in the same way overwrites pixels (docs/field-notes.md).
-    """
-    left_over = picture.height % factor
+def _shrink(picture: Any, factor_x: int, factor_y: int) -> Any:
+    """Shrink the whole picture with a box filter; what is left over below and beside makes boxes of its own."""
+    left_over = picture.height % factor_y
     whole = picture.height - left_over
-    shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor)
+    shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor_y)
     if left_over:
         shrunk = shrunk.join(picture.crop(0, whole, picture.width, left_over).shrinkv(left_over), "vertical")
-    return shrunk
+    # Joining columns in the same way overwrites pixels (docs/field-notes.md), so Pillow shrinks the width.
+    return _from_pillow(_to_pillow(shrunk, _PREMULTIPLIED[shrunk.bands]).reduce((factor_x, 1)))
+
+
+def _from_pillow(image: Image.Image) -> Any:
+    bands = len(image.getbands())
+    return pyvips.Image.new_from_memory(image.tobytes(), image.width, image.height, bands, "uchar")
 
 
 def _to_pillow(picture: Any, mode: str) -> Image.Image:

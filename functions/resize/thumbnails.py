@@ -567,7 +567,7 @@ def _decode_streamed(
         return None
     image, shown = decoded
     # libvips goes by a WebP file's header where Pillow looks at the pixels.
-    if picture.image.mode == "RGBA" and image.mode != "RGBA":
+    if picture.image.mode == "RGBA" and image.mode not in _TRANSPARENT:
         return None
     return _stage(_to_working_mode(image, picture.format), picture, shown)
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import pyvips  # type: ignore[import-untyped]  # ships no type hints
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from functions.resize import errors
+from functions.resize import errors, libvips
 from functions.resize.limits import Limits, check_size
 from functions.resize.thumbnails import (
     Box,
@@ -648,6 +649,22 @@ def test_hidden_colours_of_a_large_picture_that_is_not_resized_stay() -> None:
     picture.putalpha(3)
     made = _make(encoded(picture, "PNG", compress_level=1), Box(1200, 1000))[0]
     assert _open(made).tobytes() == picture.tobytes()
+
+
+def test_a_large_16_bit_grey_picture_with_alpha_stays_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = np.asarray(photograph(1200, 1000).convert("L")).astype("u2") * 257
+    samples = np.dstack([grey, grey[::-1]])
+    picture = pyvips.Image.new_from_memory(samples.tobytes(), 1200, 1000, 2, "ushort")
+    original = picture.copy(interpretation="grey16").pngsave_buffer(bitdepth=16, compression=1)
+    # Pillow opens it as RGBA, and would decode it in full.
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", pytest.fail)
+    assert [_open(made).mode for made in _make(original, Box(300, 300), Box(90, 90))] == ["LA", "LA"]
+
+
+def test_a_tall_picture_is_read_in_order() -> None:
+    """Where rows are left over, a second thread would read them before the others."""
+    tall = Image.effect_noise((30, 40_003), 60).convert("RGB")
+    assert libvips.decode(encoded(tall, "PNG", compress_level=1), "PNG", (30, 64), (0, 0, 30, 40_003)) is not None
 
 
 @pytest.mark.parametrize("side", [300, 1300])
