@@ -2,6 +2,7 @@
 """Measure the engines side by side and write the table, the JSON and the chart. Called by bench/run.py."""
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -29,7 +30,7 @@ from tests.unit.reference import lanczos, ssim
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 DEPLOYED = dict(re.findall(r'(PILLOW_BLOCKS_MAX): "(\d+)"', TEMPLATE.read_text(encoding="utf-8")))
 # A class is measured at least this often, and no more once it took this long.
-FEWEST, SECONDS = 3, 120.0
+FEWEST, LONGEST = 3, 120.0
 
 HERE = Path(__file__).parent
 ENGINES = ("ours", "sharp", "pyvips", "tutorial", "floor")
@@ -102,13 +103,16 @@ class Row:
     error: str | None = None
 
 
-def measure(name: str, path: Path, size: str, packages: Path, repetitions: int) -> list[Row]:
-    """Measure one class at one size: times interleaved, then memory in fresh processes."""
+def measure(name: str, path: Path, size: str, packages: Path, least: tuple[int, float]) -> list[Row]:
+    """Measure one class at one size: times interleaved, then memory in fresh processes.
+
+    ``least`` is how many rounds and how many seconds the measuring takes; a few rounds of milliseconds say little.
+    """
     engines = [engine for engine in ENGINES if engine != "floor" or path.suffix == ".jpg"]
     workers = {engine: Worker(engine, packages) for engine in engines}
     rows = {engine: _check(worker, Row(name, size, engine), path) for engine, worker in workers.items()}
     able = {engine: worker for engine, worker in workers.items() if rows[engine].error is None}
-    times = _race(able, SIZES[size], repetitions)
+    times = _race(able, SIZES[size], *least)
     for worker in workers.values():
         worker.close()
     for engine in able:
@@ -139,12 +143,13 @@ def _check(worker: Worker, row: Row, path: Path) -> Row:
     return row
 
 
-def _race(workers: dict[str, Worker], sides: list[int], repetitions: int) -> dict[str, list[dict[str, Any]]]:
+def _race(workers: dict[str, Worker], sides: list[int], rounds: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
     """Return the answer of every run, the engines taking turns."""
     times: dict[str, list[dict[str, Any]]] = {engine: [] for engine in workers}
     start = time.monotonic()
-    for repetition in range(repetitions):
-        if repetition >= FEWEST and time.monotonic() - start > SECONDS:
+    for repetition in itertools.count():
+        elapsed = time.monotonic() - start
+        if (repetition >= rounds and elapsed > seconds) or (repetition >= FEWEST and elapsed > LONGEST):
             break
         # Every other round backwards, so that nobody always follows the same engine.
         for engine in workers if repetition % 2 else reversed(workers):
@@ -271,7 +276,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="the bench's own folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for benchmarks.md, .json and .png")
-    parser.add_argument("--repetitions", type=int, default=11)
+    parser.add_argument("--repetitions", type=int, default=11, help="rounds for each class, at least")
+    parser.add_argument("--seconds", type=float, default=15, help="how long the rounds of each class take, at least")
     parser.add_argument("--classes", default="", help="only classes whose name contains one of these, comma-separated")
     parser.add_argument("--sizes", default="128,800,five")
     arguments = parser.parse_args()
@@ -287,17 +293,18 @@ def main() -> None:
         for size in arguments.sizes.split(","):
             if size == "five" and name not in {"jpeg-12mp", "jpeg-24mp"}:
                 continue
-            measured = measure(name, path, size, arguments.work / "node", arguments.repetitions)
+            least = arguments.repetitions, arguments.seconds
+            measured = measure(name, path, size, arguments.work / "node", least)
             rows += measured
             for row in measured:
                 print(_table([row]).splitlines()[-1] + (f" {row.error}" if row.error else ""), flush=True)
         _references.clear()
-        _write(rows, arguments.output, arguments.repetitions)
+        _write(rows, arguments.output)
     _chart(rows, arguments.output / "benchmarks.png")
     print(f"Next: read {os.path.relpath(arguments.output / 'benchmarks.md')}.")
 
 
-def _write(rows: list[Row], folder: Path, repetitions: int) -> None:
+def _write(rows: list[Row], folder: Path) -> None:
     """Write what is measured so far as JSON and as a page."""
     means = _means(rows)
     summary = ", ".join(f"{engine} {mean:.2f}" for engine, mean in means.items())
@@ -307,14 +314,13 @@ def _write(rows: list[Row], folder: Path, repetitions: int) -> None:
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
         },
-        "repetitions": repetitions,
         "geometric_mean": means,
         "rows": [asdict(row) for row in rows],
     }
     (folder / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
     heading = (
-        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of up "
-        f"to {repetitions} interleaved runs on {_processor()} at a load of {os.getloadavg()[0]:.1f}. "
+        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of "
+        f"interleaved runs on {_processor()} at a load of {os.getloadavg()[0]:.1f}; the JSON says how many. "
         f"The ratio is that of processor time.\n\nGeometric mean ÷ sharp: {summary}.\n\n"
         "![time ÷ sharp](benchmarks.png)\n\n"
     )

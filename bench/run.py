@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".bench"
 PHOTOGRAPHS = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04")
 PACKAGES = ("numpy==2.5.5", "matplotlib", "pillow-heif")
-QUICK = ["--repetitions", "3", "--sizes", "128", "--classes", "jpeg-2mp,progressive,png-rgb-"]
+QUICK = ["--repetitions", "3", "--seconds", "0", "--sizes", "128", "--classes", "jpeg-2mp,progressive,png-rgb-"]
 
 
 def main() -> int:
