@@ -4,7 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageChops
 
@@ -22,6 +22,8 @@ _GIF_SAMPLED_SETTLED = 0.03
 # by some levels give other answers, and the best is nearly always the nearest colour.
 _GIF_CORNER = 1
 _GIF_SHIFTS = (0, 2, 1, 3)
+# Pillow sums up the pixels of a colour in 32 bits (QuantTypes.h), so of more than this many white may become black.
+_GIF_COUNTABLE = (2**32 - 1) // 255
 # Where more than this share of the pixels is further than this from its colour (mean of squares of the channels),
 # the sample has missed something.
 _GIF_FAR = 200
@@ -117,23 +119,32 @@ def _to_palette(image: Image.Image) -> Image.Image:
 
 def _quantize(image: Image.Image) -> Image.Image:
     """Choose the colours of an RGB picture and give every pixel the nearest one."""
-    stride = round(math.sqrt(image.width * image.height / _GIF_SAMPLE))
+    pixels = image.width * image.height
+    stride = round(math.sqrt(pixels / _GIF_SAMPLE))
     # A colour of few pixels may be in no sample, and where there are few colours each is meant.
-    sampled = None if stride <= 1 or image.getcolors(256) else _quantize_by_sample(image, stride)
-    return sampled or _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
+    few = cast("list[tuple[int, tuple[int, int, int]]] | None", image.getcolors(256))
+    if pixels > _GIF_COUNTABLE or (stride > 1 and not few):
+        colours = [level for _, colour in few for level in colour] if few else _sample_colours(image, stride)
+        mapped, missed = _map_to_nearest(image, colours[: 3 * _GIF_SAMPLED_COLOURS])
+        if pixels > _GIF_COUNTABLE or missed <= pixels * _GIF_MISSED:
+            return mapped
+    return _choose_colours(image, _GIF_COLOURS, _GIF_SETTLED)
 
 
-def _quantize_by_sample(image: Image.Image, stride: int) -> Image.Image | None:
-    """Choose the colours from every stride-th pixel; ``None`` where lines or borders lie between these."""
+def _sample_colours(image: Image.Image, stride: int) -> list[int]:
+    """Choose the colours of every stride-th pixel."""
     size = (max(1, image.width // stride), max(1, image.height // stride))
     sample = image.resize(size, Image.Resampling.NEAREST)
-    colours = _choose_colours(sample, _GIF_SAMPLED_COLOURS, _GIF_SAMPLED_SETTLED).getpalette() or []
+    return _choose_colours(sample, _GIF_SAMPLED_COLOURS, _GIF_SAMPLED_SETTLED).getpalette() or []
+
+
+def _map_to_nearest(image: Image.Image, colours: list[int]) -> tuple[Image.Image, int]:
+    """Give every pixel the nearest of some colours; with the number of pixels that are far from theirs."""
     (best, error), *others = (_look_up(image, colours, shift) for shift in _GIF_SHIFTS)
     for other, its_error in others:
         best.paste(other, mask=ImageChops.subtract(error, its_error).point([0] + [255] * 255))
         error = ImageChops.darker(error, its_error)
-    missed = sum(error.histogram()[_GIF_FAR:])
-    return best if missed <= image.width * image.height * _GIF_MISSED else None
+    return best, sum(error.histogram()[_GIF_FAR:])
 
 
 def _choose_colours(image: Image.Image, colours: int, settled: float) -> Image.Image:

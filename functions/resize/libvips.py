@@ -26,6 +26,8 @@ _GAP = 2
 # seen far more than one within, so larger steps are taken in another way.
 _LARGEST_FILLED_BOX = 2
 _LARGE_STEP = 8
+# More at once, and Pillow's box filter would be off by more than a tenth of a percent, and libvips by an error.
+_LARGEST_FACTOR = 10_000
 # libwebp averages source pixels; with fewer than two for each, some weigh twice what their neighbours do.
 _FINEST_WEBP_SCALE = 0.5
 # What libwebp leaves for each pixel wanted; the kernel does the rest.
@@ -99,7 +101,7 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
         place = _align(size, region) if format == "JPEG" or steps[1] < _LARGE_STEP else None
         if place is None and format == "JPEG":
             return None
-        factors = max(1, int(steps[0] / _GAP)), max(1, int(steps[1] / _GAP))
+        factors = tuple(min(max(1, int(step / _GAP)), _LARGEST_FACTOR) for step in steps)
         # What is not shrunk stays as it is.
         transparent = picture.hasalpha() and max(steps if place else factors) > 1
         if transparent:
@@ -150,7 +152,8 @@ def _align_axis(start: float, end: float, outputs: int) -> range | None:
     last = round(start + end) - first
     shift = abs(first + last - start - end) / 2
     fitting = int((last - first) / step + 0.5)
-    return range(first, last) if step >= 1 and shift <= _SHIFT * step and fitting == outputs else None
+    placed = shift <= _SHIFT * step and fitting == outputs
+    return range(first, last) if 1 <= step <= _LARGEST_FACTOR and placed else None
 
 
 def _reduce(picture: Any, place: tuple[range, range], steps: tuple[float, float]) -> Any:

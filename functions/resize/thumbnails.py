@@ -272,6 +272,9 @@ _STREAMED_HEADROOM = 2.0
 _DCT_HEADROOM = 1.2
 # The box filter that goes before the kernel leaves at least this many pixels for each one wanted.
 _REDUCING_GAP = 1.5
+# Pillow's box filter divides by multiplying with 2^24 divided by the pixels of a box, and drops what is behind the
+# point (Reduce.c, division_UINT32): boxes of more than this many pixels on a side would come out darker.
+_LARGEST_FACTOR = 128
 # Resampling a resampled picture again does not show when it was this much larger.
 _STAGE_HEADROOM = 1.5
 # Of the floating-point arithmetic of regions, pixels.
@@ -632,8 +635,8 @@ def _resample(stage: _Stage, placement: _Placement) -> Image.Image:
         return image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     # A pixel that nothing shows of must not colour its neighbours.
     image = _convert(image, _PREMULTIPLIED.get(image.mode, image.mode))
-    factor_x = max(1, int((right - left) / placement.width / _REDUCING_GAP))
-    factor_y = max(1, int((bottom - top) / placement.height / _REDUCING_GAP))
+    factor_x = min(max(1, int((right - left) / placement.width / _REDUCING_GAP)), _LARGEST_FACTOR)
+    factor_y = min(max(1, int((bottom - top) / placement.height / _REDUCING_GAP)), _LARGEST_FACTOR)
     if (factor_x, factor_y) != (1, 1):
         beyond = -image.width % factor_x / factor_x, -image.height % factor_y / factor_y
         image = _weigh_edges(image.reduce((factor_x, factor_y)), *beyond)

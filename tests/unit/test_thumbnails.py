@@ -349,6 +349,24 @@ def test_extreme_shapes_have_thumbnails(format: str, size: tuple[int, int], fit:
         _open(thumbnail)
 
 
+@pytest.mark.parametrize("side", [1, 2, 4, 8])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_a_few_pixels_are_as_light_as_the_picture(format: str, side: int) -> None:
+    original = encoded(Image.new("RGB", (4000, 3000), (200, 30, 60)), format)
+    thumbnail = _make(original, Box(side, side), fit=Fit.FILL, format=OutputFormat.PNG)[0]
+    assert np.abs(_rgb(thumbnail) - [200, 30, 60]).max() <= 3
+
+
+@pytest.mark.parametrize("size", [(1_000_001, 1), (1, 1_000_001), (2_100_000, 1), (1, 2_100_000)])
+@pytest.mark.parametrize("format", ["PNG", "BMP"])
+def test_millions_of_pixels_become_one_without_a_complaint(
+    format: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    original = encoded(Image.new("RGB", size, (200, 30, 60)), format)
+    assert_near(_rgb(_make(original, Box(1, 1), fit=Fit.FILL)[0]), np.full((1, 1, 3), [200, 30, 60]), 0.5)
+    assert capfd.readouterr().err == ""
+
+
 def test_thumbnails_come_in_the_order_of_the_boxes_and_may_repeat() -> None:
     boxes = (Box(50, 50), Box(200, 200), Box(50, 50), Box(120, 30))
     thumbnails = _make(ORIGINALS["JPEG"](), *boxes)

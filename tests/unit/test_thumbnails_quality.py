@@ -204,6 +204,24 @@ def test_a_colour_of_few_pixels_stays_in_a_large_gif() -> None:
     assert gif.tobytes() == drawing.tobytes()
 
 
+@pytest.mark.parametrize("colour", [(255, 255, 255), (3, 200, 90)])
+def test_a_gif_of_many_million_pixels_keeps_its_background(colour: tuple[int, int, int]) -> None:
+    drawing = Image.new("RGB", (5000, 3600), colour)
+    drawing.paste((200, 0, 0), (100, 1000, 4900, 1001))
+    gif = Image.open(io.BytesIO(ENCODERS["GIF"].encode([drawing], None, None))).convert("RGB")
+    assert gif.tobytes() == drawing.tobytes()
+
+
+def test_a_gif_of_many_million_pixels_and_colours_keeps_them() -> None:
+    scene = SCENE.resize((600, 500))
+    picture = Image.new("RGB", (5000, 3600), "white")
+    picture.paste(scene, (2000, 1000))
+    gif = Image.open(io.BytesIO(ENCODERS["GIF"].encode([picture], None, None))).convert("RGB")
+    assert gif.getpixel((10, 10)) == (255, 255, 255)
+    shown = gif.crop((2000, 1000, 2600, 1500))
+    assert ssim(np.asarray(scene, dtype=np.float32), np.asarray(shown)) >= 0.9
+
+
 # From the largest down: each from the one before; sizes too near for that; regions that no single one holds.
 BOXES = {
     "chain": [(1024, 1024), (640, 640), (400, 400), (240, 240), (128, 128), (64, 64)],
