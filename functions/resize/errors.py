@@ -189,7 +189,7 @@ class TooManyPixelsError(PermanentError):
     Attributes
     ----------
     pixels, limit : int
-        Pixels, of the picture, of each frame or of all frames together as ``what`` says.
+        Pixels, of the picture, on a side, of each frame or of all frames together as ``what`` says.
     """
 
     def __init__(self, pixels: int, limit: int, what: str = "") -> None:
@@ -219,7 +219,7 @@ class OutputTooLargeError(PermanentError):
     Attributes
     ----------
     amount, limit : int
-        In ``unit``: ``thumbnails`` or ``output pixels``.
+        In ``unit``: ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
     """
 
     def __init__(self, amount: int, limit: int, unit: str) -> None:

@@ -57,13 +57,17 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
     Returns
     -------
     Image or None
-        ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel.
+        ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel, or where libvips
+        has no kernel for it: steps of some 700 pixels are too large.
     """
     place = _align(size, box)
     if place is None:
         return None
     steps = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
-    return _to_pillow(_reduce(_from_pillow(image), place, steps), image.mode)
+    try:
+        return _to_pillow(_reduce(_from_pillow(image), place, steps), image.mode)
+    except pyvips.Error:
+        return None
 
 
 def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, Box] | None:

@@ -30,8 +30,12 @@ class Limits:
         Pixels of all frames together of an animation that stays one.
     max_outputs : int
         Thumbnails of one request.
+    max_side : int
+        Width or height of the original, pixels.
     max_output_pixels : int
         Pixels of all thumbnails together, times the frames of an animation.
+    max_avif_pixels : int
+        The same where thumbnails are written as AVIF.
     max_output_side : int
         Width or height of one thumbnail, pixels.
     """
@@ -52,8 +56,13 @@ class Limits:
     max_total_pixels: int = 500_000_000
     # As many as the request schema allows.
     max_outputs: int = 16
-    # 6000 x 6000. The hungriest encoder (AVIF with alpha) needs 38 bytes a pixel: 1.4 GB at this limit.
+    # JPEG, GIF and WebP end below 65,536. Rows are read some dozens at a time: of 250,000 pixels with alpha they
+    # take 0.8 GB, of 1,000,000 2.1 GB.
+    max_side: int = 100_000
+    # 6000 x 6000.
     max_output_pixels: int = 36_000_000
+    # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.
+    max_avif_pixels: int = 16_000_000
     # As the request schema says; WebP ends at 16,383.
     max_output_side: int = 10_000
 

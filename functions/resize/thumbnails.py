@@ -194,8 +194,8 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
     Raises
     ------
     OutputTooLargeError
-        With the unit ``thumbnails``, ``pixels on a side`` or ``output pixels``. A box for ``inside``
-        counts once the original is known, because it never enlarges.
+        With the unit ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
+        A box for ``inside`` counts once the original is known, because it never enlarges.
     """
     if len(recipe.boxes) > limits.max_outputs:
         raise OutputTooLargeError(len(recipe.boxes), limits.max_outputs, "thumbnails")
@@ -204,8 +204,7 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
         raise OutputTooLargeError(side, limits.max_output_side, "pixels on a side")
     if recipe.fit is not Fit.INSIDE:
         pixels = sum(box.width * box.height for box in recipe.boxes)
-        if pixels > limits.max_output_pixels:
-            raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
+        _check_output_pixels(pixels, limits, as_avif=recipe.format is OutputFormat.AVIF)
 
 
 # Reading classes by name: nothing outside this table is ever opened, and nothing asks Pillow to import
@@ -364,7 +363,7 @@ def _draw(original: bytes, recipe: Recipe, limits: Limits) -> _Drawn:
     picture = _identify(original, limits)
     animated = picture.frames > 1 and recipe.format in _ANIMATED_OUTPUTS
     placements = [_place(picture, box, recipe.fit) for box in recipe.boxes]
-    _check_limits(picture, placements, limits, frames=picture.frames if animated else 1)
+    _check_limits(picture, placements, limits, recipe.format, frames=picture.frames if animated else 1)
     sequences: list[list[Image.Image]] = [[] for _ in placements]
     durations: list[int] = []
     warnings: dict[str, None] = {}
@@ -465,10 +464,14 @@ def _check_pixels(width: int, height: int, limits: Limits) -> int:
     """Return the number of pixels, unless they are too many."""
     if width * height > limits.max_pixels:
         raise TooManyPixelsError(width * height, limits.max_pixels)
+    if max(width, height) > limits.max_side:
+        raise TooManyPixelsError(max(width, height), limits.max_side, " on a side")
     return width * height
 
 
-def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limits, frames: int) -> None:
+def _check_limits(
+    picture: _Picture, placements: list[_Placement], limits: Limits, wanted: OutputFormat, frames: int
+) -> None:
     """Refuse what would take too much memory or time, before anything is decoded."""
     pixels = _check_pixels(picture.width, picture.height, limits)
     if picture.frames > 1 and pixels > limits.max_frame_pixels:
@@ -478,8 +481,15 @@ def _check_limits(picture: _Picture, placements: list[_Placement], limits: Limit
     if frames > 1 and pixels * frames > limits.max_total_pixels:
         raise TooManyPixelsError(pixels * frames, limits.max_total_pixels, " in all frames")
     output_pixels = frames * sum(placement.width * placement.height for placement in placements)
-    if output_pixels > limits.max_output_pixels:
-        raise OutputTooLargeError(output_pixels, limits.max_output_pixels, "output pixels")
+    as_avif = wanted is OutputFormat.AVIF or (wanted is OutputFormat.SOURCE and picture.format == "AVIF")
+    _check_output_pixels(output_pixels, limits, as_avif=as_avif)
+
+
+def _check_output_pixels(pixels: int, limits: Limits, *, as_avif: bool) -> None:
+    if pixels > limits.max_output_pixels:
+        raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
+    if as_avif and pixels > limits.max_avif_pixels:
+        raise OutputTooLargeError(pixels, limits.max_avif_pixels, "AVIF output pixels")
 
 
 def _decode(original: bytes, picture: _Picture, placements: list[_Placement], *, animated: bool) -> Iterator[_Stage]:

@@ -500,6 +500,20 @@ def test_too_much_output_is_refused_before_anything_is_read(recipe: Recipe, amou
         assert (caught.value.amount, caught.value.limit, caught.value.unit) == (amount, limit, unit)
 
 
+@pytest.mark.parametrize(("source", "wanted"), [("AVIF", OutputFormat.SOURCE), ("PNG", OutputFormat.AVIF)])
+def test_avif_has_its_own_limit(source: str, wanted: OutputFormat) -> None:
+    limits = Limits(max_avif_pixels=320 * 240 - 1)
+    for fit in (Fit.INSIDE, Fit.FILL):
+        with pytest.raises(errors.OutputTooLargeError) as caught:
+            make_thumbnails(ORIGINALS[source](), Recipe((Box(320, 240),), fit, wanted), limits)
+        assert (caught.value.amount, caught.value.limit) == (320 * 240, 320 * 240 - 1)
+        assert caught.value.unit == "AVIF output pixels"
+    other = Recipe((Box(320, 240),), format=OutputFormat.WEBP)
+    assert make_thumbnails(ORIGINALS[source](), other, limits).thumbnails
+    with pytest.raises(errors.OutputTooLargeError):
+        check_recipe(Recipe((Box(320, 240),), Fit.FILL, OutputFormat.AVIF), limits)
+
+
 def test_inside_counts_what_it_really_makes() -> None:
     limits = Limits(max_output_pixels=320 * 240)
     recipe = Recipe((Box(2000, 2000),))
@@ -525,6 +539,22 @@ def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int) -> None
     with pytest.raises(errors.TooManyPixelsError) as caught:
         _make(_bomb(width, height))
     assert (caught.value.pixels, caught.value.limit) == (width * height, Limits().max_pixels)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100_001, 7), (7, 100_001)])
+def test_a_side_that_is_too_long_is_refused_before_it_is_decoded(width: int, height: int) -> None:
+    with pytest.raises(errors.TooManyPixelsError, match="on a side") as caught:
+        _make(_bomb(width, height))
+    assert (caught.value.pixels, caught.value.limit) == (100_001, Limits().max_side)
+
+
+@pytest.mark.parametrize("size", [(90_000, 400), (400, 90_000)])
+def test_a_step_that_libvips_has_no_kernel_for(size: tuple[int, int]) -> None:
+    original = encoded(Image.new("RGB", size, (200, 100, 50)), "TIFF", compression="tiff_adobe_deflate")
+    box = Box(*(side if side == 400 else 1 for side in size))
+    thumbnail = _make(original, box, fit=Fit.FILL, format=OutputFormat.PNG)[0]
+    assert (thumbnail.width, thumbnail.height) == (box.width, box.height)
+    assert_near(_rgb(thumbnail), np.asarray((200, 100, 50)), 1)
 
 
 def test_a_gif_frame_larger_than_its_screen_counts() -> None:
