@@ -8,6 +8,14 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 _SRGB = ImageCms.createProfile("sRGB")
 # Steps of the colour cube that tell whether a profile is sRGB under whatever name.
 _LATTICE = bytes(range(0, 256, 17))
+# ICC.1:2022, section 7.3.1: the table of tags begins behind the header and its count. LittleCMS reads 100 of them.
+_ICC_TAGS = 132
+_ICC_TAG_BYTES = 12
+_ICC_MOST_TAGS = 100
+# A floating-point pipeline of any length, whose steps may all be the same bytes: 36 KB can take minutes, 0.5 MB 6 GB.
+# LittleCMS prefers it; browsers do not read it, and a profile has plain tables as well (sections 8.3 and 9.2.17).
+_ICC_PIPELINE = b"D2B0"
+_ICC_UNKNOWN = b"d2b0"
 _BROKEN = "The colour profile is broken or does not fit the picture; its colours were taken as sRGB."
 
 
@@ -75,7 +83,7 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
     PyCMSError, OSError, ValueError
         A broken profile, or one of another colour space.
     """
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    source = ImageCms.ImageCmsProfile(io.BytesIO(_hide_pipeline(profile)))
     space = source.profile.xcolor_space.strip()
     if kind == "L" and space == "GRAY":
         mode = "L"
@@ -88,6 +96,15 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
     if mode == "RGB" and _changes_nothing(transform):
         return None
     return transform
+
+
+def _hide_pipeline(profile: bytes) -> bytes:
+    """Give the tag that holds a pipeline a name that nobody knows."""
+    tags = min(int.from_bytes(profile[_ICC_TAGS - 4 : _ICC_TAGS], "big"), _ICC_MOST_TAGS)
+    for at in range(_ICC_TAGS, _ICC_TAGS + tags * _ICC_TAG_BYTES, _ICC_TAG_BYTES):
+        if profile[at : at + 4] == _ICC_PIPELINE:
+            profile = profile[:at] + _ICC_UNKNOWN + profile[at + 4 :]
+    return profile
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

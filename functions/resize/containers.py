@@ -5,6 +5,7 @@ Every function reads headers only and trusts none: offsets are checked against t
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are the formats' own; each function cites where from.
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,22 @@ JPEG_START_OF_SCAN = 0xDA
 _JPEG_END_OF_IMAGE = b"\xff\xd9"
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_LOSSLESS_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
+_JPEG_PROGRESSIVE_FRAMES = {0xC2, 0xCA}
+_JPEG_END = 0xD9
+# Neither stuffing (B.1.1.5), nor fill, nor a restart in the pixels.
+_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+# Pillow takes these for markers without a length, and reads on behind them.
+_JPEG_WITHOUT_LENGTH = {0xC8, 0xD8, _JPEG_END, *range(0xF0, 0xFE)}
+
+# PNG 3rd ed., 11.2.3 and 11.3.5.
+_PNG_PIXEL_CHUNKS = {b"IDAT", b"fcTL", b"fdAT"}
+
+# TIFF 6.0, and BigTIFF's 64-bit kinds: bytes of a value, of those that Pillow makes numbers of.
+_TIFF_VALUE_SIZES = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# Exif, GPS and interoperability: Exif 3.0, section 4.6.3.
+_TIFF_DIRECTORIES = {34665, 34853, 40965}
+_TIFF_SIDES = (256, 257)
+_TIFF_TILE_SIDES = (322, 323)
 
 
 def recognise(original: bytes) -> str:
@@ -141,6 +158,43 @@ def check_jpeg_coding(original: bytes) -> None:
                 raise UnsupportedImageError("lossless or hierarchical JPEG")
 
 
+def count_jpeg_segments(original: bytes, enough: int) -> int:
+    """Count the marker segments that Pillow or libjpeg reads, scans among them.
+
+    Parameters
+    ----------
+    original : bytes
+    enough : int
+        Counting stops at the first segment above this.
+
+    Notes
+    -----
+    Of scans that cost next to no bytes and a pass over the picture each: "Two Issues with the JPEG Standard and
+    Their Potential Effect on Applications", libjpeg-turbo.org, issue LJT-01-003.
+    """
+    segments = 0
+    at = 2
+    progressive = scanned = False
+    components = b""
+    while segments <= enough and (found := _JPEG_SEGMENT.search(original, at)):
+        start = found.start()
+        marker = original[start + 1]
+        if marker == _JPEG_END and scanned:
+            break
+        segments += 1
+        length = 0 if marker in _JPEG_WITHOUT_LENGTH else int.from_bytes(original[start + 2 : start + 4], "big")
+        at = start + 2 + length
+        if marker in _JPEG_FRAMES:
+            progressive = marker in _JPEG_PROGRESSIVE_FRAMES
+            components = original[start + 9 : start + 10]
+        elif marker == JPEG_START_OF_SCAN:
+            # What follows is not read where the first scan holds all the components.
+            if not progressive and not scanned and original[start + 4 : start + 5] == components:
+                break
+            scanned = True
+    return segments
+
+
 @dataclass(frozen=True, slots=True)
 class GifStructure:
     """What the blocks of a GIF file say.
@@ -151,6 +205,8 @@ class GifStructure:
         The canvas that shows every frame whole, pixels; frames may reach beyond the logical screen.
     frames : int
         Frames counted.
+    comments : int
+        Blocks of comment before the frame that has most of them.
     complete : bool
         Whether the walk met the trailer.
     """
@@ -158,17 +214,18 @@ class GifStructure:
     width: int
     height: int
     frames: int
+    comments: int
     complete: bool
 
 
-def read_gif(original: bytes, max_frames: int) -> GifStructure:
+def read_gif(original: bytes, max_frames: int, max_comments: int) -> GifStructure:
     """Walk the blocks of a GIF file without decompressing any.
 
     Parameters
     ----------
     original : bytes
-    max_frames : int
-        Counting stops at the first frame above this.
+    max_frames, max_comments : int
+        Counting stops at the first frame, or the first comment, above this.
 
     Notes
     -----
@@ -176,35 +233,42 @@ def read_gif(original: bytes, max_frames: int) -> GifStructure:
     """
     width = int.from_bytes(original[6:8], "little")
     height = int.from_bytes(original[8:10], "little")
-    frames = 0
+    frames = comments = most_comments = 0
     complete = False
     try:
         at = 13 + _colour_table_size(original[10])
-        while frames <= max_frames:
+        while frames <= max_frames and comments <= max_comments:
             introducer = original[at]
             if introducer == 0x2C:
                 left, top, frame_width, frame_height, flags = struct.unpack_from("<4HB", original, at + 1)
                 width, height = max(width, left + frame_width), max(height, top + frame_height)
                 frames += 1
-                at = _skip_sub_blocks(original, at + 11 + _colour_table_size(flags))
+                comments = 0
+                at, _ = _skip_sub_blocks(original, at + 11 + _colour_table_size(flags))
             elif introducer == 0x21:
-                at = _skip_sub_blocks(original, at + 2)
+                is_comment = original[at + 1] == 0xFE
+                at, blocks = _skip_sub_blocks(original, at + 2)
+                comments += blocks if is_comment else 0
+                most_comments = max(most_comments, comments)
             else:
                 complete = introducer == 0x3B
                 break
     except (IndexError, struct.error):
         pass  # the file ends inside a block: not complete
-    return GifStructure(width, height, frames, complete)
+    return GifStructure(width, height, frames, most_comments, complete)
 
 
 def _colour_table_size(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _skip_sub_blocks(original: bytes, at: int) -> int:
+def _skip_sub_blocks(original: bytes, at: int) -> tuple[int, int]:
+    """Return the place behind the sub-blocks, and how many there are."""
+    blocks = 0
     while size := original[at]:
         at += size + 1
-    return at + 1
+        blocks += 1
+    return at + 1, blocks
 
 
 def is_cut_short(format: str, original: bytes) -> bool:
@@ -222,7 +286,7 @@ def is_cut_short(format: str, original: bytes) -> bool:
     if format == "PNG":
         return all(name != b"IEND" for name, _, _ in _png_chunks(original))
     if format == "GIF":
-        return not read_gif(original, max_frames=len(original)).complete
+        return not read_gif(original, len(original), len(original)).complete
     if format == "TIFF":
         return _tiff_is_cut_short(original)
     if format in {"AVIF", "HEIF"}:
@@ -240,6 +304,16 @@ def png_exif(original: bytes) -> bytes | None:
     return None
 
 
+def count_png_metadata(original: bytes, enough: int) -> int:
+    """Count the chunks up to the last one that are not of pixels; stops at the first above ``enough``."""
+    chunks = 0
+    for name, _, _ in _png_chunks(original):
+        if name == b"IEND" or chunks > enough:
+            break
+        chunks += name not in _PNG_PIXEL_CHUNKS
+    return chunks
+
+
 def _png_chunks(original: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and end of the payload of every chunk that lies whole within the file."""
     at = 8
@@ -249,6 +323,72 @@ def _png_chunks(original: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield original[at + 4 : at + 8], at + 8, end
         at = end + 4
+
+
+@dataclass(frozen=True, slots=True)
+class TiffStructure:
+    """What the directories of a TIFF file say.
+
+    Attributes
+    ----------
+    values : int
+        Numbers in tags, and tags that hold none.
+    tiled_pixels : int
+        Pixels of all tiles, with what of them lies beyond the picture; 0 where there are none.
+    """
+
+    values: int
+    tiled_pixels: int
+
+
+def read_tiff(original: bytes, max_values: int) -> TiffStructure:
+    """Walk the first directory and those that Pillow reads with it, without reading what the tags hold.
+
+    Parameters
+    ----------
+    original : bytes
+    max_values : int
+        Counting stops at the first number above this.
+
+    Notes
+    -----
+    TIFF 6.0, section 2; BigTIFF has wider counts and offsets.
+    """
+    order = "<" if original[:2] == b"II" else ">"
+    big = original[2:4] in (b"+\0", b"\0+")
+    place, number, entry = ("8xQ", "Q", "HHQ8s") if big else ("4xI", "H", "HHI4s")
+    size = struct.calcsize(order + entry)
+    values = 0
+    numbers: dict[int, int] = {}
+    try:
+        directories = list(struct.unpack_from(order + place, original))
+        # Each of the others is named in one before it, so the list grows while it is walked.
+        for directory in directories:
+            (entries,) = struct.unpack_from(order + number, original, directory)
+            first = directory + struct.calcsize(order + number)
+            for at in range(first, first + entries * size, size):
+                tag, kind, count, value = struct.unpack_from(order + entry, original, at)
+                # What reaches beyond the file is not read.
+                fits = count * _TIFF_VALUE_SIZES.get(kind, 0) <= len(original)
+                values += max(1, count) if fits and kind in _TIFF_VALUE_SIZES else 1
+                if values > max_values:
+                    return TiffStructure(values, 0)
+                number_of_one = struct.unpack_from(order + ("H" if kind == 3 else number if big else "I"), value)[0]
+                if tag in _TIFF_DIRECTORIES and number_of_one not in directories:
+                    directories.append(number_of_one)
+                if directory == directories[0]:
+                    numbers[tag] = number_of_one
+    except struct.error:
+        pass  # the file ends inside a directory
+    return TiffStructure(values, _count_tiled_pixels(numbers))
+
+
+def _count_tiled_pixels(numbers: dict[int, int]) -> int:
+    pixels = 1
+    for side, tile_side in zip(_TIFF_SIDES, _TIFF_TILE_SIDES, strict=True):
+        tile = numbers.get(tile_side, 0)
+        pixels *= -(-numbers.get(side, 0) // tile) * tile if tile else 0
+    return pixels
 
 
 def _tiff_is_cut_short(original: bytes) -> bool:

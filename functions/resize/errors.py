@@ -17,6 +17,7 @@
     │   │   └── TruncatedImageError      a picture whose end is missing
     │   ├── TooManyPixelsError           more pixels, in a frame or in all frames, than the limit
     │   ├── TooManyFramesError           more animation frames than the limit
+    │   ├── TooManyPartsError            a file in more pieces than any encoder makes
     │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
     └── TransientError               the same request may succeed later: raised, so that it is retried
         ├── OriginalChangedError         the original was replaced again and again while it was being resized
@@ -210,6 +211,21 @@ class TooManyFramesError(PermanentError):
     def __init__(self, frames: int, limit: int) -> None:
         super().__init__(f"The original has {frames:,} frames or more; at most {limit:,} are kept.")
         self.frames = frames
+        self.limit = limit
+
+
+class TooManyPartsError(PermanentError):
+    """The file is in more pieces than any encoder makes, and would take minutes or gigabytes to read.
+
+    Attributes
+    ----------
+    parts, limit : int
+        ``parts`` may be the first count over the limit: counting stops there.
+    """
+
+    def __init__(self, parts: int, limit: int, what: str) -> None:
+        super().__init__(f"The original has {parts:,} {what} or more; at most {limit:,} are read.")
+        self.parts = parts
         self.limit = limit
 
 

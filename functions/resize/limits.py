@@ -32,6 +32,12 @@ class Limits:
         Thumbnails of one request.
     max_side : int
         Width or height of the original, pixels.
+    max_jpeg_segments : int
+        Marker segments of a JPEG file, scans and metadata alike.
+    max_metadata_parts : int
+        Chunks of a PNG file beside those of pixels, blocks of comment before one frame of a GIF.
+    max_tiff_values : int
+        Numbers in the tags of a TIFF file, the places and lengths of strips and tiles among them.
     max_output_pixels : int
         Pixels of all thumbnails together, times the frames of an animation.
     max_avif_pixels : int
@@ -59,6 +65,13 @@ class Limits:
     # JPEG, GIF and WebP end below 65,536. Rows are read some dozens at a time: of 250,000 pixels with alpha they
     # take 0.8 GB, of 1,000,000 2.1 GB.
     max_side: int = 100_000
+    # Each scan is a pass over the whole picture, some 30 ms for 75 megapixels, and can be had for some bytes; encoders
+    # write ten. Metadata come in segments of 64 KB, of which a panorama with a second picture in them has 200.
+    max_jpeg_segments: int = 500
+    # Each colour profile takes 2 ms, and only one is allowed; old Fireworks files have hundreds of private chunks.
+    max_metadata_parts: int = 2_000
+    # Pillow makes objects of them, up to 300 bytes each. A strip of each row in three planes has some 100,000.
+    max_tiff_values: int = 600_000
     # 6000 x 6000.
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.

@@ -24,13 +24,24 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from functions.resize.colour import to_srgb
-from functions.resize.containers import check_jpeg_coding, is_cut_short, png_exif, read_gif, recognise
+from functions.resize.containers import (
+    GifStructure,
+    check_jpeg_coding,
+    count_jpeg_segments,
+    count_png_metadata,
+    is_cut_short,
+    png_exif,
+    read_gif,
+    read_tiff,
+    recognise,
+)
 from functions.resize.encoders import ENCODERS, Encoder, Timing
 from functions.resize.errors import (
     CorruptImageError,
     OutputTooLargeError,
     ResizeError,
     TooManyFramesError,
+    TooManyPartsError,
     TooManyPixelsError,
     TruncatedImageError,
     UnsupportedImageError,
@@ -165,7 +176,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     PermanentError
         One of ``OriginalEmptyError``, ``OriginalTooLargeError``, ``OutputTooLargeError``,
         ``NotAnImageError``, ``UnsupportedImageError``, ``TooManyPixelsError``, ``TooManyFramesError``,
-        ``TruncatedImageError`` and ``CorruptImageError``.
+        ``TooManyPartsError``, ``TruncatedImageError`` and ``CorruptImageError``.
     MemoryError
         Memory ran out, which another try may survive.
     """
@@ -224,6 +235,10 @@ _UPRIGHT_WHEN_READ = {"TIFF", "HEIF"}
 # Formats whose decoder gives Pillow all the pixels at once, which it would then take over in small blocks.
 _RAW_WHEN_READ = {"AVIF", "WEBP"}
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
+# Orientation is asked for and nothing else, which stands among the first tags; a JPEG segment of Exif has 64 KB.
+_EXIF_BYTES = 1_000_000
+# How many times the pixels that are allowed the tiles of a TIFF may have: large tiles reach far beyond a small picture.
+_TILED = 2
 
 # How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
 _TRANSPOSITIONS = {
@@ -381,17 +396,12 @@ def _draw(original: bytes, recipe: Recipe, limits: Limits) -> _Drawn:
 def _identify(original: bytes, limits: Limits) -> _Picture:
     """Open the original by its content and read what its headers say."""
     kind = recognise(original)
-    if kind == "JPEG":
-        check_jpeg_coding(original)
-    if kind == "GIF":
-        # Pillow makes room for the first frame when it opens the file.
-        structure = read_gif(original, limits.max_frames)
-        _check_pixels(structure.width, structure.height, limits)
+    structure = _check_structure(kind, original, limits)
     frames = plays = 1
     with _decoding(kind, original):
         image = _READERS[kind](io.BytesIO(original))
         width, height = image.size
-        if kind == "GIF":
+        if structure:
             frames = max(1, structure.frames)
             # The count in a GIF says how often to repeat; without one it plays once.
             plays = image.info["loop"] and image.info["loop"] + 1 if "loop" in image.info else 1
@@ -402,6 +412,36 @@ def _identify(original: bytes, limits: Limits) -> _Picture:
     orientation = 1 if kind in _UPRIGHT_WHEN_READ else _read_orientation(image)
     profile = image.info.get("icc_profile") or None
     return _Picture(image, kind, width, height, frames, plays, orientation, profile)
+
+
+def _check_structure(kind: str, original: bytes, limits: Limits) -> GifStructure | None:
+    """Refuse what would take long or much memory to open already; return what the blocks of a GIF say."""
+    structure = None
+    if kind == "JPEG":
+        segments = count_jpeg_segments(original, limits.max_jpeg_segments)
+        _check_parts(segments, limits.max_jpeg_segments, "segments")
+        check_jpeg_coding(original)
+    elif kind == "PNG":
+        _check_parts(
+            count_png_metadata(original, limits.max_metadata_parts), limits.max_metadata_parts, "chunks of metadata"
+        )
+    elif kind == "TIFF":
+        tiff = read_tiff(original, limits.max_tiff_values)
+        _check_parts(tiff.values, limits.max_tiff_values, "numbers in its tags")
+        # What of tiles lies beyond the picture is decoded as well.
+        if tiff.tiled_pixels > _TILED * limits.max_pixels:
+            raise TooManyPixelsError(tiff.tiled_pixels, _TILED * limits.max_pixels, " in its tiles")
+    elif kind == "GIF":
+        structure = read_gif(original, limits.max_frames, limits.max_metadata_parts)
+        _check_parts(structure.comments, limits.max_metadata_parts, "blocks of comment")
+        # Pillow makes room for the first frame when it opens the file.
+        _check_pixels(structure.width, structure.height, limits)
+    return structure
+
+
+def _check_parts(parts: int, limit: int, what: str) -> None:
+    if parts > limit:
+        raise TooManyPartsError(parts, limit, what)
 
 
 @contextmanager
@@ -425,6 +465,8 @@ def _decoding(format: str, original: bytes) -> Iterator[None]:
 
 def _read_orientation(image: ImageFile.ImageFile) -> int:
     """Orientation 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
+    if exif := image.info.get("exif"):
+        image.info["exif"] = exif[:_EXIF_BYTES]
     try:
         # Not image.getexif(): that of PNG decodes the whole picture first, to reach a late chunk.
         orientation = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)

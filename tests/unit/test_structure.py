@@ -1,0 +1,241 @@
+"""Small files that would keep a decoder busy for minutes, or fill gigabytes, are refused before they are opened."""
+
+import io
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from functions.resize import errors
+from functions.resize.limits import Limits
+from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
+from tests.unit import profiles
+from tests.unit.pictures import encoded, photograph, stored_as
+
+SCENE = photograph(320, 240)
+LIMITS = Limits()
+JPEG = encoded(SCENE, "JPEG")
+PROGRESSIVE = encoded(SCENE, "JPEG", progressive=True)
+PNG = encoded(SCENE, "PNG")
+GIF = encoded(SCENE, "GIF")
+
+# ITU-T T.81, table B.1 and B.2.3.
+END = b"\xff\xd9"
+COMMENT = b"\xff\xfe\0\2"
+DC_SCAN = b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11\0\0\0\0"
+LUMA_SCAN = b"\xff\xda\0\x08\1\1\0\0\x3f\0\xaa"
+
+
+def make(original: bytes, side: int = 80) -> Image.Image:
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
+    return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
+
+
+def assert_too_many(original: bytes, limit: int, what: str) -> None:
+    with pytest.raises(errors.TooManyPartsError, match=what) as caught:
+        make(original)
+    assert caught.value.parts > caught.value.limit == limit
+
+
+def chunk(name: bytes, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+
+
+def with_segments(*segments: bytes) -> bytes:
+    """Put segments behind the first one, which has 18 bytes (JFIF 1.02)."""
+    return JPEG[:20] + b"".join(segments) + JPEG[20:]
+
+
+@pytest.mark.parametrize("side", [30, 320])
+def test_progressive_scans_without_end(side: int) -> None:
+    original = PROGRESSIVE[:-2] + DC_SCAN * 600 + END
+    with pytest.raises(errors.TooManyPartsError, match="segments"):
+        make(original, side)
+
+
+def test_sequential_scans_without_end() -> None:
+    first_scan = JPEG.index(b"\xff\xda")
+    assert_too_many(JPEG[:first_scan] + LUMA_SCAN * 600 + END, LIMITS.max_jpeg_segments, "segments")
+
+
+@pytest.mark.parametrize("between", [b"", b"\0junk", b"\xff" * 9, b"\xff\xd0", END, b"\xff\xf0"])
+def test_segments_before_the_pixels_without_end(between: bytes) -> None:
+    """Pillow reads on behind each of these."""
+    assert_too_many(with_segments(between, COMMENT * 600), LIMITS.max_jpeg_segments, "segments")
+
+
+def test_what_looks_like_scans_behind_the_picture_is_none() -> None:
+    """Phones put a film there."""
+    for original in (JPEG, PROGRESSIVE):
+        make(original + DC_SCAN * 600 + END)
+
+
+def test_segments_up_to_the_limit() -> None:
+    of_its_own = make_thumbnails(JPEG, Recipe((Box(9, 9),)), Limits(max_jpeg_segments=20))
+    assert of_its_own.thumbnails
+    make(with_segments(COMMENT * (LIMITS.max_jpeg_segments - 20)))
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"iCCP", b"prVt"])
+def test_chunks_of_metadata_without_end(kind: bytes) -> None:
+    payload = b"a\0\0" + zlib.compress(bytes(9))
+    assert_too_many(PNG[:33] + chunk(kind, payload) * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
+
+
+def test_chunks_of_pixels_have_no_limit() -> None:
+    picture = Image.effect_noise((100, 100), 50)
+    whole = encoded(picture, "PNG")
+    start = whole.index(b"IDAT") + 4
+    pixels = whole[start : start + int.from_bytes(whole[start - 8 : start - 4], "big")]
+    pieces = b"".join(chunk(b"IDAT", pixels[at : at + 2]) for at in range(0, len(pixels), 2))
+    assert len(pixels) // 2 > LIMITS.max_metadata_parts
+    assert np.array_equal(np.asarray(make(whole[: start - 8] + pieces + chunk(b"IEND"), 100)), np.asarray(picture))
+
+
+def test_chunks_behind_the_end_are_none() -> None:
+    make(PNG + chunk(b"tEXt", b"a\0") * 2_100)
+
+
+def test_comments_without_end() -> None:
+    descriptor = GIF.index(b"\x2c\0\0\0\0")
+    for comments in (b"\x21\xfe\1a\0" * 2_100, b"\x21\xfe" + b"\1a" * 2_100 + b"\0"):
+        assert_too_many(GIF[:descriptor] + comments + GIF[descriptor:], LIMITS.max_metadata_parts, "blocks of comment")
+    # XMP is in blocks of dozens of bytes, and Pillow keeps none of them.
+    application = b"\x21\xff\x0bXMP DataXMP" + b"\1a" * 2_100 + b"\0"
+    make(GIF[:descriptor] + application + GIF[descriptor:])
+
+
+def test_comments_count_for_each_frame() -> None:
+    frames = [Image.new("L", (8, 8), index * 9) for index in range(20)]
+    film = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    control = b"\x21\xf9\4"
+    comment = b"\x21\xfe" + b"\1a" * 90 + b"\0"
+    commented = film.replace(control, comment + control)
+    assert commented.count(comment) == 19
+    recipe = Recipe((Box(4, 4),))
+    assert make_thumbnails(commented, recipe, Limits(max_metadata_parts=100)).original.frames == 20
+    with pytest.raises(errors.TooManyPartsError):
+        make_thumbnails(commented, recipe, Limits(max_metadata_parts=80))
+
+
+def tiff(tags: dict[int, tuple[int, int, int]], behind: bytes = b"", *, big: bool = False) -> bytes:
+    """Make a file of 64 x 64 grey pixels at 16, what is behind them at 4112, and the directory at the end.
+
+    ``tags``: tag -> kind, count, value or offset.
+    """
+    plain = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 273: 16, 277: 1, 278: 64, 279: 4096}
+    entries = {tag: (4, 1, value) for tag, value in plain.items()} | tags
+    body = bytes(range(64)) * 64 + behind
+    number, entry, end = ("Q", "HHQQ", bytes(8)) if big else ("H", "HHII", bytes(4))
+    directory = struct.pack("<" + number, len(entries))
+    directory += b"".join(struct.pack("<" + entry, tag, *entries[tag]) for tag in sorted(entries))
+    place = 16 + len(body)
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, place) if big else struct.pack("<2sHI8x", b"II", 42, place)
+    return header + body + directory + end
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_strips_without_end(*, big: bool) -> None:
+    strips = 700_000
+    offsets = struct.pack("<H", 16) * strips
+    original = tiff({256: (4, 1, 1), 257: (4, 1, strips), 273: (3, strips, 4112), 278: (4, 1, 1)}, offsets, big=big)
+    assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
+    assert make(tiff({}, big=big), 64).size == (64, 64)
+
+
+@pytest.mark.parametrize(("kind", "bytes_each"), [(3, 2), (5, 8), (6, 1), (12, 8)])
+def test_numbers_without_end(kind: int, bytes_each: int) -> None:
+    numbers = 700_000
+    original = tiff({282: (kind, numbers, 4112)}, bytes(numbers * bytes_each))
+    assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
+
+
+def test_numbers_without_end_in_a_directory_of_exif() -> None:
+    numbers = 700_000
+    directory = struct.pack("<HHHIII", 1, 0x9000, 3, numbers, 16, 0)
+    original = tiff({34665: (4, 1, 4112), 34853: (4, 1, 4112)}, directory + bytes(2 * numbers))
+    assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
+
+
+def test_entries_without_end() -> None:
+    exif = struct.pack("<Q", 700_000) + struct.pack("<HHQQ", 0x9000, 3, 1, 1) * 700_000
+    assert_too_many(tiff({34665: (16, 1, 4112)}, exif, big=True), LIMITS.max_tiff_values, "numbers in its tags")
+
+
+def test_bytes_and_what_is_not_in_the_file_are_no_numbers() -> None:
+    profile = profiles.srgb()
+    assert make(tiff({700: (1, 800_000, 4112), 34675: (7, len(profile), 4112)}, profile + bytes(800_000)), 64)
+    damaged = tiff({282: (5, 2**31, 4112)})
+    with pytest.warns(UserWarning, match="larger than file"):
+        assert make(damaged, 64)
+
+
+def test_directories_that_name_each_other() -> None:
+    directory = struct.pack("<HHHIII", 1, 34665, 4, 1, 4112, 0)
+    assert make(tiff({34665: (4, 1, 4112)}, directory), 64)
+
+
+@pytest.mark.parametrize("tile", [(46_320, 46_320), (16, 10_000_000)])
+def test_tiles_far_beyond_the_picture(tile: tuple[int, int]) -> None:
+    original = tiff({322: (4, 1, tile[0]), 323: (4, 1, tile[1]), 324: (4, 1, 16), 325: (4, 1, 4096)})
+    with pytest.raises(errors.TooManyPixelsError, match="in its tiles"):
+        make(original)
+
+
+def test_a_tile_larger_than_the_picture() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (50, 30), (200, 100, 50)).save(out, "TIFF", tiffinfo={322: 64, 323: 64}, compression="tiff_lzw")
+    assert make(out.getvalue(), 50).getpixel((25, 15)) == (200, 100, 50)
+
+
+def with_exif(format: str, exif: bytes) -> bytes:
+    return encoded(SCENE, format, exif=exif, **({"lossless": True, "method": 0} if format == "WEBP" else {}))
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_orientation_as_many_numbers(format: str) -> None:
+    numbers = 3_000_000
+    exif = b"Exif\0\0" + struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x0112, 6, numbers, 26, 0) + b"\6" * numbers
+    original = with_exif(format, exif)
+    tracemalloc.start()
+    try:
+        with pytest.warns(UserWarning, match="larger than file"):
+            make(original)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Eight bytes for each number, were they read.
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_orientation_before_megabytes_of_exif(format: str) -> None:
+    stored, exif = stored_as(SCENE, 6)
+    original = encoded(stored, format, exif=exif + bytes(3_000_000))
+    assert make(original, 320).size == SCENE.size
+
+
+def test_a_pipeline_in_a_profile_is_not_run() -> None:
+    """What it makes of the colours does not matter, as in browsers; how long it is does not either."""
+    black = struct.pack(">4s4xHH12f", b"matf", 3, 3, *[0.0] * 12)
+    steps = 20_000
+    pipeline = struct.pack(">4s4xHHI", b"mpet", 3, 3, steps)
+    pipeline += struct.pack(">II", 16 + 8 * steps, len(black)) * steps + black
+    plain = profiles.display_p3()
+    entries = int.from_bytes(plain[128:132], "big")
+    table = bytearray(plain[132 : 132 + 12 * entries])
+    for at in range(4, len(table), 12):
+        table[at : at + 4] = (int.from_bytes(table[at : at + 4], "big") + 12).to_bytes(4, "big")
+    table += struct.pack(">4sII", b"D2B0", len(plain) + 12, len(pipeline))
+    size = struct.pack(">I", len(plain) + 12 + len(pipeline))
+    profile = (
+        size + plain[4:128] + struct.pack(">I", entries + 1) + bytes(table) + plain[132 + 12 * entries :] + pipeline
+    )
+    scene = photograph(64, 48)
+    with_pipeline = make(encoded(scene, "PNG", icc_profile=profile))
+    without = make(encoded(scene, "PNG", icc_profile=plain))
+    assert with_pipeline.tobytes() == without.tobytes()
+    assert without.tobytes() != make(encoded(scene, "PNG")).tobytes()
