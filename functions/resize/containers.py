@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from functions.resize.errors import NotAnImageError, UnsupportedImageError
 
@@ -50,8 +51,8 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_LOSSLESS_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _JPEG_PROGRESSIVE_FRAMES = {0xC2, 0xCA}
 _JPEG_END = 0xD9
-# Neither stuffing (B.1.1.5), nor fill, nor a restart in the pixels.
-_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+# The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.
+JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 # Pillow takes these for markers without a length, and reads on behind them.
 _JPEG_WITHOUT_LENGTH = {0xC8, 0xD8, _JPEG_END, *range(0xF0, 0xFE)}
 
@@ -64,6 +65,10 @@ _TIFF_VALUE_SIZES = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13
 _TIFF_DIRECTORIES = {34665, 34853, 40965}
 _TIFF_SIDES = (256, 257)
 _TIFF_TILE_SIDES = (322, 323)
+
+# ISO/IEC 23008-12, sections 6.5.9 to 6.5.11; an association counts properties in 15 bits.
+_TURNS = {b"irot", b"imir", b"clap"}
+_MOST_PROPERTIES = 0x7FFF
 
 
 def recognise(original: bytes) -> str:
@@ -176,7 +181,7 @@ def count_jpeg_segments(original: bytes, enough: int) -> int:
     at = 2
     progressive = scanned = False
     components = b""
-    while segments <= enough and (found := _JPEG_SEGMENT.search(original, at)):
+    while segments <= enough and (found := JPEG_SEGMENT.search(original, at)):
         start = found.start()
         marker = original[start + 1]
         if marker == _JPEG_END and scanned:
@@ -416,6 +421,124 @@ def _tiff_is_cut_short(original: bytes) -> bool:
     offsets = (*values.get(273, ()), *values.get(324, ()))
     lengths = (*values.get(279, ()), *values.get(325, ()))
     return any(offset + length > len(original) for offset, length in zip(offsets, lengths, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class IsoMediaStructure:
+    """What the boxes of an AVIF or HEIF file say.
+
+    Attributes
+    ----------
+    parts : int
+        Items, references between them, and their properties.
+    pixels : int
+        Pixels of all pictures that the first one is made of, and again for each time that one of them is turned or
+        cropped.
+    """
+
+    parts: int
+    pixels: int
+
+
+def read_iso_media(original: bytes, max_parts: int) -> IsoMediaStructure:
+    """Add up what the first picture of an AVIF or HEIF file is made of, if the boxes are as they should be.
+
+    Parameters
+    ----------
+    original : bytes
+    max_parts : int
+        Counting stops at the first part above this.
+
+    Notes
+    -----
+    ISO/IEC 14496-12, section 8.11, and ISO/IEC 23008-12, sections 6.5, 6.6 and 9.3.
+    """
+    parts = pixels = 0
+    try:
+        meta = next(span for name, *span in _boxes(original, 0, len(original)) if name == b"meta")
+        children = {name: span for name, *span in _boxes(original, meta[0] + 4, meta[1])}
+        parts = _read_number(original, children[b"iinf"][0])
+        sizes: dict[int, int] = {}
+        turns: dict[int, int] = {}
+        for item, name, area in _item_properties(original, *children[b"iprp"]):
+            parts += 1
+            if parts > max_parts:
+                return IsoMediaStructure(parts, 0)
+            sizes[item] = sizes.get(item, 0) + area
+            turns[item] = turns.get(item, 0) + (name in _TURNS)
+        needed: dict[int, list[int]] = {}
+        for kind, item, other in _item_references(original, *children.get(b"iref", (0, 0))):
+            parts += 1
+            if parts > max_parts:
+                return IsoMediaStructure(parts, 0)
+            if kind == b"dimg":
+                needed.setdefault(item, []).append(other)
+            elif kind == b"auxl":  # such as transparency, which names what it belongs to
+                needed.setdefault(other, []).append(item)
+        pending = [_read_number(original, children[b"pitm"][0])]
+        while pending and parts <= max_parts:
+            item = pending.pop()
+            parts += 1
+            pixels += sizes.get(item, 0) * (1 + turns.get(item, 0))
+            pending += needed.get(item, ())
+    except (struct.error, StopIteration, KeyError):
+        pass  # the decoder has the last word
+    return IsoMediaStructure(parts, pixels)
+
+
+def _boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the payload of every box that lies whole within the span (14496-12, 4.2)."""
+    while at + 8 <= end:
+        size, name = struct.unpack_from(">I4s", original, at)
+        header = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", original, at + 8)
+            header = 16
+        size = size or end - at
+        if size < header or at + size > end:
+            return
+        yield name, at + header, at + size
+        at += size
+
+
+def _read_number(original: bytes, at: int) -> int:
+    """Read the first number of a box, which has 16 bits in version 0 and 32 in later ones."""
+    return int(struct.unpack_from(">I" if original[at] else ">H", original, at + 4)[0])
+
+
+def _item_properties(original: bytes, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield item, name of the property, and pixels where that is a size (23008-12, 9.3.1 and 6.5.3)."""
+    children = list(_boxes(original, start, end))
+    listed = (each for name, *span in children if name == b"ipco" for each in _boxes(original, *span))
+    properties = list(islice(listed, _MOST_PROPERTIES))
+    for place in (box for name, box, _ in children if name == b"ipma"):
+        item_layout = ">IB" if original[place] else ">HB"
+        number_layout, most = (">H", 0x7FFF) if original[place + 3] & 1 else (">B", 0x7F)
+        (entries,) = struct.unpack_from(">I", original, place + 4)
+        at = place + 8
+        for _ in range(entries):
+            item, associations = struct.unpack_from(item_layout, original, at)
+            at += struct.calcsize(item_layout)
+            for (number,) in struct.iter_unpack(
+                number_layout, original[at : at + associations * struct.calcsize(number_layout)]
+            ):
+                if 1 <= number & most <= len(properties):
+                    name, payload, _ = properties[(number & most) - 1]
+                    width, height = struct.unpack_from(">II", original, payload + 4) if name == b"ispe" else (0, 0)
+                    yield item, name, width * height
+            at += associations * struct.calcsize(number_layout)
+
+
+def _item_references(original: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of a reference, and the items that it is from and to (14496-12, 8.11.12)."""
+    if start == end:
+        return
+    number = "I" if original[start] else "H"
+    size = struct.calcsize(">" + number)
+    for kind, at, _ in _boxes(original, start + 4, end):
+        item, count = struct.unpack_from(f">{number}H", original, at)
+        for each in range(count):
+            yield kind, item, struct.unpack_from(">" + number, original, at + size + 2 + each * size)[0]
 
 
 def _iso_media_is_cut_short(original: bytes) -> bool:

@@ -38,6 +38,8 @@ class Limits:
         Chunks of a PNG file beside those of pixels, blocks of comment before one frame of a GIF.
     max_tiff_values : int
         Numbers in the tags of a TIFF file, the places and lengths of strips and tiles among them.
+    max_item_parts : int
+        Items of an AVIF or HEIF file, what they refer to, and their properties together.
     max_output_pixels : int
         Pixels of all thumbnails together, times the frames of an animation.
     max_avif_pixels : int
@@ -72,6 +74,8 @@ class Limits:
     max_metadata_parts: int = 2_000
     # Pillow makes objects of them, up to 300 bytes each. A strip of each row in three planes has some 100,000.
     max_tiff_values: int = 600_000
+    # Tiles of 256 x 256 at the limit of pixels, with half a dozen properties each, are 9,000.
+    max_item_parts: int = 20_000
     # 6000 x 6000.
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.

@@ -11,7 +11,7 @@ The terms are those of ITU-T T.81 (1992), annexes B and G.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from functions.resize.containers import JPEG_START_OF_SCAN, jpeg_segments
+from functions.resize.containers import JPEG_SEGMENT, JPEG_START_OF_SCAN, jpeg_segments
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
@@ -209,8 +209,6 @@ def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dic
 
 def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
     """Find the scans one after another; stops in silence at anything but tables between them."""
-    # In entropy-coded data 0xFF is followed by 0 (B.1.1.5), so a plain search finds the next marker.
-    following = dict.fromkeys((b"\xff\xc4", b"\xff\xda"), at)
     while at < end_of_image:
         tables = at
         segments = list(jpeg_segments(original, at))
@@ -220,10 +218,8 @@ def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
         scan = original[start:data]
         if marker != JPEG_START_OF_SCAN or len(scan) != 8 + 2 * scan[4] or not scan[4]:
             return
-        for key in [key for key, place in following.items() if place < data]:
-            found = original.find(key, data, end_of_image)
-            following[key] = end_of_image if found < 0 else found
-        at = min(following.values())
+        found = JPEG_SEGMENT.search(original, data, end_of_image)
+        at = found.start() if found else end_of_image
         first, last, bits = scan[-3:]
         identifiers = frozenset(scan[5 : 5 + 2 * scan[4] : 2])
         yield _Scan(tables, start, at, identifiers, first, last, bits >> 4, bits & 15)

@@ -32,6 +32,7 @@ from functions.resize.containers import (
     is_cut_short,
     png_exif,
     read_gif,
+    read_iso_media,
     read_tiff,
     recognise,
 )
@@ -239,6 +240,8 @@ _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
 _EXIF_BYTES = 1_000_000
 # How many times the pixels that are allowed the tiles of a TIFF may have: large tiles reach far beyond a small picture.
 _TILED = 2
+# Likewise of AVIF and HEIF: a picture, its tiles and its transparency, each turned, are 6.
+_DERIVED = 8
 
 # How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
 _TRANSPOSITIONS = {
@@ -431,6 +434,11 @@ def _check_structure(kind: str, original: bytes, limits: Limits) -> GifStructure
         # What of tiles lies beyond the picture is decoded as well.
         if tiff.tiled_pixels > _TILED * limits.max_pixels:
             raise TooManyPixelsError(tiff.tiled_pixels, _TILED * limits.max_pixels, " in its tiles")
+    elif kind in {"AVIF", "HEIF"}:
+        media = read_iso_media(original, limits.max_item_parts)
+        _check_parts(media.parts, limits.max_item_parts, "parts")
+        if media.pixels > _DERIVED * limits.max_pixels:
+            raise TooManyPixelsError(media.pixels, _DERIVED * limits.max_pixels, " in what it is made of")
     elif kind == "GIF":
         structure = read_gif(original, limits.max_frames, limits.max_metadata_parts)
         _check_parts(structure.comments, limits.max_metadata_parts, "blocks of comment")

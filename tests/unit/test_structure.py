@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from functions.resize import errors
+from functions.resize.containers import read_iso_media
 from functions.resize.limits import Limits
 from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
 from tests.unit import profiles
-from tests.unit.pictures import encoded, photograph, stored_as
+from tests.unit.pictures import cut_out, encoded, photograph, stored_as
 
 SCENE = photograph(320, 240)
 LIMITS = Limits()
@@ -189,6 +190,133 @@ def test_a_tile_larger_than_the_picture() -> None:
     out = io.BytesIO()
     Image.new("RGB", (50, 30), (200, 100, 50)).save(out, "TIFF", tiffinfo={322: 64, 323: 64}, compression="tiff_lzw")
     assert make(out.getvalue(), 50).getpixel((25, 15)) == (200, 100, 50)
+
+
+def box(name: bytes, *payload: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + sum(map(len, payload)), name) + b"".join(payload)
+
+
+def full_box(name: bytes, *payload: bytes, version: int = 0, flags: int = 0) -> bytes:
+    return box(name, bytes([version]) + flags.to_bytes(3, "big"), *payload)
+
+
+def media(
+    sizes: list[tuple[int, int]],
+    properties: dict[int, list[int]],
+    references: list[tuple[bytes, int, list[int]]],
+    *,
+    items: int | None = None,
+    wide: bool = False,
+) -> bytes:
+    """Make the boxes of a HEIF file whose first item is shown.
+
+    ``properties``: item -> numbers from 1 of its size in ``sizes``, or of the turn and the mirror behind those.
+    """
+    number = ">I" if wide else ">H"
+    version = int(wide)
+    primary = full_box(b"pitm", struct.pack(number, 1), version=version)
+    listed = full_box(b"iinf", struct.pack(number, len(properties) if items is None else items), version=version)
+    known = [full_box(b"ispe", struct.pack(">II", *size)) for size in sizes]
+    known += [box(b"irot", b"\1"), box(b"imir", b"\0")]
+    associated = b"".join(
+        struct.pack(number, item)
+        + bytes([len(numbers)])
+        + b"".join(struct.pack(">H" if wide else ">B", 1 << (15 if wide else 7) | each) for each in numbers)
+        for item, numbers in properties.items()
+    )
+    table = full_box(b"ipma", struct.pack(">I", len(properties)), associated, version=version, flags=version)
+    referred = [
+        box(
+            kind,
+            struct.pack(number, item),
+            struct.pack(">H", len(others)),
+            *(struct.pack(number, each) for each in others),
+        )
+        for kind, item, others in references
+    ]
+    meta = full_box(
+        b"meta",
+        primary,
+        listed,
+        box(b"iprp", box(b"ipco", *known), table),
+        full_box(b"iref", *referred, version=version),
+    )
+    return box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta
+
+
+LARGE = (8_000, 8_000)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("properties", "references"),
+    [
+        pytest.param({1: [1, *[2] * 10]}, [], id="turned again and again"),
+        pytest.param({1: [1, *[2, 3] * 5]}, [], id="turned and mirrored again and again"),
+        pytest.param(
+            {1: [1], **{key: [1] for key in range(2, 12)}}, [(b"dimg", 1, [*range(2, 12)])], id="tiles larger than it"
+        ),
+        pytest.param(
+            {key: [1] for key in range(1, 12)}, [(b"dimg", each, [each + 1]) for each in range(1, 11)], id="a chain"
+        ),
+        pytest.param({1: [1]}, [(b"dimg", 1, [2]), (b"dimg", 2, [1])], id="a circle"),
+        pytest.param(
+            {1: [1], 2: [1], **{key: [1] for key in range(3, 12)}},
+            [(b"auxl", 2, [1]), (b"dimg", 2, [*range(3, 12)])],
+            id="transparency",
+        ),
+    ],
+)
+def test_a_picture_made_of_far_more_pixels(
+    properties: dict[int, list[int]], references: list[tuple[bytes, int, list[int]]], *, wide: bool
+) -> None:
+    error = errors.TooManyPartsError if (b"dimg", 2, [1]) in references else errors.TooManyPixelsError
+    with pytest.raises(error, match=r"made of|parts"):
+        make(media([LARGE], properties, references, wide=wide))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_items_without_end(*, wide: bool) -> None:
+    tiles = {1: [1], **{key: [2, 3] for key in range(2, 9000)}}
+    for original in (
+        media([(64, 64)], {1: [1]}, [], items=50_000, wide=wide),
+        media([(64, 64)], tiles, [(b"dimg", 1, [*range(2, 9_000)])], wide=wide),
+        media([(64, 64)], {1: [1]}, [(b"dimg", 1, [2] * 30_000)], wide=wide),
+    ):
+        assert_too_many(original, LIMITS.max_item_parts, "parts")
+
+
+def test_a_picture_of_tiles_as_phones_make_them() -> None:
+    """Of 75 megapixels, turned, with transparency and a smaller picture of its depth; a burst of them in one file."""
+    tiles = 17 * 17
+    shots = range(10)
+    sizes = [(8_704, 8_600), (512, 512), (2_176, 2_150)]
+    properties: dict[int, list[int]] = {}
+    references: list[tuple[bytes, int, list[int]]] = []
+    for shot in shots:
+        first = 1 + shot * 600
+        of_colour, of_alpha = range(first + 3, first + 3 + tiles), range(first + 3 + tiles, first + 3 + 2 * tiles)
+        properties |= {first: [1, 4], first + 1: [1], first + 2: [3]}
+        if shot == 0:
+            references += [
+                (b"dimg", first + 1, [*of_alpha]),
+                (b"auxl", first + 1, [first]),
+                (b"auxl", first + 2, [first]),
+            ]
+        references += [(b"dimg", first, [*of_colour])]
+        properties |= {key: [2] for key in [*of_colour, *of_alpha]}
+    # It holds no pixels, so the decoder refuses what the limits let through.
+    with pytest.raises(errors.CorruptImageError):
+        make(media(sizes, properties, references, wide=True))
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+def test_what_encoders_write_is_added_up(format: str) -> None:
+    width, height = SCENE.size
+    for picture, layers in ((SCENE, 1), (cut_out(width, height), 2)):
+        structure = read_iso_media(encoded(picture, format), LIMITS.max_item_parts)
+        assert structure.pixels == layers * width * height
+        assert 3 <= structure.parts < 40
 
 
 def with_exif(format: str, exif: bytes) -> bytes:
