@@ -101,10 +101,12 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
 def _hide_pipeline(profile: bytes) -> bytes:
     """Give the tag that holds a pipeline a name that nobody knows."""
     tags = min(int.from_bytes(profile[_ICC_TAGS - 4 : _ICC_TAGS], "big"), _ICC_MOST_TAGS)
-    for at in range(_ICC_TAGS, _ICC_TAGS + tags * _ICC_TAG_BYTES, _ICC_TAG_BYTES):
-        if profile[at : at + 4] == _ICC_PIPELINE:
-            profile = profile[:at] + _ICC_UNKNOWN + profile[at + 4 :]
-    return profile
+    end = _ICC_TAGS + tags * _ICC_TAG_BYTES
+    table = bytearray(profile[:end])
+    for at in range(_ICC_TAGS, end, _ICC_TAG_BYTES):
+        if table[at : at + 4] == _ICC_PIPELINE:
+            table[at : at + 4] = _ICC_UNKNOWN
+    return bytes(table) + profile[end:]
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

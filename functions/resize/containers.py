@@ -8,10 +8,11 @@ Every function reads headers only and trusts none: offsets are checked against t
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from functions.resize.errors import NotAnImageError, UnsupportedImageError
+from functions.resize.errors import CorruptImageError, NotAnImageError, UnsupportedImageError
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -53,8 +54,14 @@ _JPEG_PROGRESSIVE_FRAMES = {0xC2, 0xCA}
 _JPEG_END = 0xD9
 # The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.
 JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-# Pillow takes these for markers without a length, and reads on behind them.
-_JPEG_WITHOUT_LENGTH = {0xC8, 0xD8, _JPEG_END, *range(0xF0, 0xFE)}
+# Pillow, or libjpeg where it looks for a restart, takes these for markers without a length and reads on behind them.
+_JPEG_WITHOUT_LENGTH = {*range(0x02, 0xC0), 0xC8, 0xD8, _JPEG_END, *range(0xF0, 0xFE)}
+# Pillow joins such segments one by one and reads numbers in them while it opens the file; more than one is rare.
+_JPEG_EXIF = b"Exif\0\0"
+_JPEG_EXIF_WEIGHT = 30
+
+# An extension, a frame, the trailer: GIF89a, appendix A.
+_GIF_BLOCK = re.compile(rb"[!,;]")
 
 # PNG 3rd ed., 11.2.3 and 11.3.5.
 _PNG_PIXEL_CHUNKS = {b"IDAT", b"fcTL", b"fdAT"}
@@ -63,12 +70,15 @@ _PNG_PIXEL_CHUNKS = {b"IDAT", b"fcTL", b"fdAT"}
 _TIFF_VALUE_SIZES = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Exif, GPS and interoperability: Exif 3.0, section 4.6.3.
 _TIFF_DIRECTORIES = {34665, 34853, 40965}
+_TIFF_MOST_DIRECTORIES = 8
+_TIFF_WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _TIFF_SIDES = (256, 257)
 _TIFF_TILE_SIDES = (322, 323)
 
 # ISO/IEC 23008-12, sections 6.5.9 to 6.5.11; an association counts properties in 15 bits.
 _TURNS = {b"irot", b"imir", b"clap"}
 _MOST_PROPERTIES = 0x7FFF
+_NOBODY = -1
 
 
 def recognise(original: bytes) -> str:
@@ -164,7 +174,7 @@ def check_jpeg_coding(original: bytes) -> None:
 
 
 def count_jpeg_segments(original: bytes, enough: int) -> int:
-    """Count the marker segments that Pillow or libjpeg reads, scans among them.
+    """Count the marker segments that Pillow or libjpeg reads, scans among them, and each of Exif as 30.
 
     Parameters
     ----------
@@ -186,7 +196,7 @@ def count_jpeg_segments(original: bytes, enough: int) -> int:
         marker = original[start + 1]
         if marker == _JPEG_END and scanned:
             break
-        segments += 1
+        segments += _JPEG_EXIF_WEIGHT if original.startswith(_JPEG_EXIF, start + 4) else 1
         length = 0 if marker in _JPEG_WITHOUT_LENGTH else int.from_bytes(original[start + 2 : start + 4], "big")
         at = start + 2 + length
         if marker in _JPEG_FRAMES:
@@ -239,24 +249,33 @@ def read_gif(original: bytes, max_frames: int, max_comments: int) -> GifStructur
     width = int.from_bytes(original[6:8], "little")
     height = int.from_bytes(original[8:10], "little")
     frames = comments = most_comments = 0
-    complete = False
+    complete = lost = False
     try:
         at = 13 + _colour_table_size(original[10])
         while frames <= max_frames and comments <= max_comments:
             introducer = original[at]
             if introducer == 0x2C:
                 left, top, frame_width, frame_height, flags = struct.unpack_from("<4HB", original, at + 1)
-                width, height = max(width, left + frame_width), max(height, top + frame_height)
-                frames += 1
+                if not lost:
+                    width, height = max(width, left + frame_width), max(height, top + frame_height)
+                    frames += 1
                 comments = 0
                 at, _ = _skip_sub_blocks(original, at + 11 + _colour_table_size(flags))
             elif introducer == 0x21:
                 is_comment = original[at + 1] == 0xFE
                 at, blocks = _skip_sub_blocks(original, at + 2)
-                comments += blocks if is_comment else 0
-                most_comments = max(most_comments, comments)
+                if is_comment:
+                    comments += blocks
+                    most_comments = max(most_comments, comments)
+                elif not blocks:  # Pillow reads on to the next empty block
+                    at, _ = _skip_sub_blocks(original, at)
+            elif introducer == 0x3B:
+                complete = not lost
+                break
+            elif found := _GIF_BLOCK.search(original, at):
+                # Pillow skips what it does not know, and collects comments behind it; browsers end here.
+                at, lost = found.start(), True
             else:
-                complete = introducer == 0x3B
                 break
     except (IndexError, struct.error):
         pass  # the file ends inside a block: not complete
@@ -310,12 +329,12 @@ def png_exif(original: bytes) -> bytes | None:
 
 
 def count_png_metadata(original: bytes, enough: int) -> int:
-    """Count the chunks up to the last one that are not of pixels; stops at the first above ``enough``."""
+    """Count the chunks up to the last one that hold no pixels; stops at the first above ``enough``."""
     chunks = 0
-    for name, _, _ in _png_chunks(original):
+    for name, start, end in _png_chunks(original):
         if name == b"IEND" or chunks > enough:
             break
-        chunks += name not in _PNG_PIXEL_CHUNKS
+        chunks += name not in _PNG_PIXEL_CHUNKS or start == end
     return chunks
 
 
@@ -347,7 +366,7 @@ class TiffStructure:
 
 
 def read_tiff(original: bytes, max_values: int) -> TiffStructure:
-    """Walk the first directory and those that Pillow reads with it, without reading what the tags hold.
+    """Walk the first directory, and those of Exif, GPS and interoperability, without reading what the tags hold.
 
     Parameters
     ----------
@@ -360,32 +379,48 @@ def read_tiff(original: bytes, max_values: int) -> TiffStructure:
     TIFF 6.0, section 2; BigTIFF has wider counts and offsets.
     """
     order = "<" if original[:2] == b"II" else ">"
-    big = original[2:4] in (b"+\0", b"\0+")
+    big = original[2] == 43  # as Pillow tells it
     place, number, entry = ("8xQ", "Q", "HHQ8s") if big else ("4xI", "H", "HHI4s")
     size = struct.calcsize(order + entry)
     values = 0
     numbers: dict[int, int] = {}
-    try:
+    directories = [0]
+    with suppress(struct.error):
         directories = list(struct.unpack_from(order + place, original))
-        # Each of the others is named in one before it, so the list grows while it is walked.
-        for directory in directories:
+    # Each of the others is named in one before it, so the list grows while it is walked.
+    for directory in directories:
+        # A directory may end with the file, or lie beyond it.
+        with suppress(struct.error, OverflowError):
             (entries,) = struct.unpack_from(order + number, original, directory)
             first = directory + struct.calcsize(order + number)
             for at in range(first, first + entries * size, size):
                 tag, kind, count, value = struct.unpack_from(order + entry, original, at)
                 # What reaches beyond the file is not read.
-                fits = count * _TIFF_VALUE_SIZES.get(kind, 0) <= len(original)
-                values += max(1, count) if fits and kind in _TIFF_VALUE_SIZES else 1
+                length = count * _TIFF_VALUE_SIZES.get(kind, 0)
+                values += max(1, count) if 0 < length <= len(original) else 1
                 if values > max_values:
                     return TiffStructure(values, 0)
-                number_of_one = struct.unpack_from(order + ("H" if kind == 3 else number if big else "I"), value)[0]
-                if tag in _TIFF_DIRECTORIES and number_of_one not in directories:
-                    directories.append(number_of_one)
-                if directory == directories[0]:
-                    numbers[tag] = number_of_one
-    except struct.error:
-        pass  # the file ends inside a directory
+                if tag in _TIFF_DIRECTORIES and len(directories) < _TIFF_MOST_DIRECTORIES:
+                    directories.append(_read_tiff_number(original, order, kind, length, value))
+                elif tag in _TIFF_SIDES + _TIFF_TILE_SIDES and directory == directories[0]:
+                    # Readers differ in which one of several they take.
+                    one = _read_tiff_number(original, order, kind, length, value)
+                    numbers[tag] = max(numbers.get(tag, 0), one)
     return TiffStructure(values, _count_tiled_pixels(numbers))
+
+
+def _read_tiff_number(original: bytes, order: str, kind: int, length: int, value: bytes) -> int:
+    """Read the first number of a tag, which stands elsewhere if it does not fit into the entry; 0 if there is none."""
+    layout = _TIFF_WHOLE_NUMBERS.get(kind)
+    if layout is None:
+        return 0
+    try:
+        if length <= len(value):
+            return int(struct.unpack_from(order + layout, value)[0])
+        (offset,) = struct.unpack(order + ("I" if len(value) == 4 else "Q"), value)
+        return int(struct.unpack_from(order + layout, original, offset)[0])
+    except (struct.error, OverflowError):
+        return 0
 
 
 def _count_tiled_pixels(numbers: dict[int, int]) -> int:
@@ -449,14 +484,19 @@ def read_iso_media(original: bytes, max_parts: int) -> IsoMediaStructure:
     max_parts : int
         Counting stops at the first part above this.
 
+    Raises
+    ------
+    CorruptImageError
+        Two boxes where there must be one, of which decoders take the first or the last.
+
     Notes
     -----
     ISO/IEC 14496-12, section 8.11, and ISO/IEC 23008-12, sections 6.5, 6.6 and 9.3.
     """
     parts = pixels = 0
     try:
-        meta = next(span for name, *span in _boxes(original, 0, len(original)) if name == b"meta")
-        children = {name: span for name, *span in _boxes(original, meta[0] + 4, meta[1])}
+        meta = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
+        children = _only_boxes(original, meta[0] + 4, meta[1], {b"iinf", b"iprp", b"iref", b"pitm"})
         parts = _read_number(original, children[b"iinf"][0])
         sizes: dict[int, int] = {}
         turns: dict[int, int] = {}
@@ -478,12 +518,23 @@ def read_iso_media(original: bytes, max_parts: int) -> IsoMediaStructure:
         pending = [_read_number(original, children[b"pitm"][0])]
         while pending and parts <= max_parts:
             item = pending.pop()
-            parts += 1
             pixels += sizes.get(item, 0) * (1 + turns.get(item, 0))
             pending += needed.get(item, ())
-    except (struct.error, StopIteration, KeyError):
+            parts += 1 + len(needed.get(item, ()))
+    except (struct.error, IndexError, KeyError):
         pass  # the decoder has the last word
     return IsoMediaStructure(parts, pixels)
+
+
+def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dict[bytes, tuple[int, int]]:
+    """Return the span of each box that has one of the names, and is the only one that has it."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for name, *span in _boxes(original, start, end):
+        if name in names:
+            if name in found:
+                raise CorruptImageError(_recognise_iso_media(original))
+            found[name] = (span[0], span[1])
+    return found
 
 
 def _boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -507,11 +558,16 @@ def _read_number(original: bytes, at: int) -> int:
 
 
 def _item_properties(original: bytes, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield item, name of the property, and pixels where that is a size (23008-12, 9.3.1 and 6.5.3)."""
-    children = list(_boxes(original, start, end))
-    listed = (each for name, *span in children if name == b"ipco" for each in _boxes(original, *span))
-    properties = list(islice(listed, _MOST_PROPERTIES))
-    for place in (box for name, box, _ in children if name == b"ipma"):
+    """Yield item, name of the property, and pixels where that is a size (23008-12, 9.3.1 and 6.5.3).
+
+    Boxes and items without any are yielded as well, so that they count.
+    """
+    listed = _only_boxes(original, start, end, {b"ipco"})[b"ipco"]
+    properties = list(islice(_boxes(original, *listed), _MOST_PROPERTIES))
+    for box, place, _ in _boxes(original, start, end):
+        yield _NOBODY, box, 0
+        if box != b"ipma":
+            continue
         item_layout = ">IB" if original[place] else ">HB"
         number_layout, most = (">H", 0x7FFF) if original[place + 3] & 1 else (">B", 0x7F)
         (entries,) = struct.unpack_from(">I", original, place + 4)
@@ -519,6 +575,7 @@ def _item_properties(original: bytes, start: int, end: int) -> Iterator[tuple[in
         for _ in range(entries):
             item, associations = struct.unpack_from(item_layout, original, at)
             at += struct.calcsize(item_layout)
+            yield _NOBODY, box, 0
             for (number,) in struct.iter_unpack(
                 number_layout, original[at : at + associations * struct.calcsize(number_layout)]
             ):
@@ -537,6 +594,7 @@ def _item_references(original: bytes, start: int, end: int) -> Iterator[tuple[by
     size = struct.calcsize(">" + number)
     for kind, at, _ in _boxes(original, start + 4, end):
         item, count = struct.unpack_from(f">{number}H", original, at)
+        yield b"", item, item
         for each in range(count):
             yield kind, item, struct.unpack_from(">" + number, original, at + size + 2 + each * size)[0]
 

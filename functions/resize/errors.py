@@ -17,7 +17,7 @@
     │   │   └── TruncatedImageError      a picture whose end is missing
     │   ├── TooManyPixelsError           more pixels, in a frame or in all frames, than the limit
     │   ├── TooManyFramesError           more animation frames than the limit
-    │   ├── TooManyPartsError            a file in more pieces than any encoder makes
+    │   ├── TooManyPartsError            a file in more pieces than encoders make
     │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
     └── TransientError               the same request may succeed later: raised, so that it is retried
         ├── OriginalChangedError         the original was replaced again and again while it was being resized
@@ -215,7 +215,7 @@ class TooManyFramesError(PermanentError):
 
 
 class TooManyPartsError(PermanentError):
-    """The file is in more pieces than any encoder makes, and would take minutes or gigabytes to read.
+    """The file is in more pieces than encoders make, and might take minutes or gigabytes to read.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ class Limits:
     max_total_pixels: int = 500_000_000
     # As many as the request schema allows.
     max_outputs: int = 16
-    # JPEG, GIF and WebP end below 65,536. Rows are read some dozens at a time: of 250,000 pixels with alpha they
+    # JPEG and WebP end below 65,536. Rows are read some dozens at a time: of 250,000 pixels with alpha they
     # take 0.8 GB, of 1,000,000 2.1 GB.
     max_side: int = 100_000
     # Each scan is a pass over the whole picture, some 30 ms for 75 megapixels, and can be had for some bytes; encoders
@@ -72,10 +72,10 @@ class Limits:
     max_jpeg_segments: int = 500
     # Each colour profile takes 2 ms, and only one is allowed; old Fireworks files have hundreds of private chunks.
     max_metadata_parts: int = 2_000
-    # Pillow makes objects of them, up to 300 bytes each. A strip of each row in three planes has some 100,000.
-    max_tiff_values: int = 600_000
-    # Tiles of 256 x 256 at the limit of pixels, with half a dozen properties each, are 9,000.
-    max_item_parts: int = 20_000
+    # Pillow makes objects of them, up to 300 bytes each. A strip of each of 100,000 rows in four planes has 800,000.
+    max_tiff_values: int = 1_000_000
+    # A hundred shots of 48 tiles with three properties each have 30,000.
+    max_item_parts: int = 40_000
     # 6000 x 6000.
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.

@@ -236,7 +236,7 @@ _UPRIGHT_WHEN_READ = {"TIFF", "HEIF"}
 # Formats whose decoder gives Pillow all the pixels at once, which it would then take over in small blocks.
 _RAW_WHEN_READ = {"AVIF", "WEBP"}
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
-# Orientation is asked for and nothing else, which stands among the first tags; a JPEG segment of Exif has 64 KB.
+# Orientation is asked for and nothing else, which stands among the first tags.
 _EXIF_BYTES = 1_000_000
 # How many times the pixels that are allowed the tiles of a TIFF may have: large tiles reach far beyond a small picture.
 _TILED = 2

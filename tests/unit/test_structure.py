@@ -2,15 +2,19 @@
 
 import io
 import struct
+import time
 import tracemalloc
+import warnings
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
+import pyvips  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image
 
 from functions.resize import errors
-from functions.resize.containers import read_iso_media
+from functions.resize.containers import read_iso_media, read_tiff
 from functions.resize.limits import Limits
 from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
 from tests.unit import profiles
@@ -62,6 +66,21 @@ def test_sequential_scans_without_end() -> None:
     assert_too_many(JPEG[:first_scan] + LUMA_SCAN * 600 + END, LIMITS.max_jpeg_segments, "segments")
 
 
+def test_scans_behind_markers_that_nobody_knows() -> None:
+    """Where it looks for a restart, libjpeg skips them, but not the length behind them."""
+    frame = PROGRESSIVE.index(b"\xff\xc2")
+    hidden = b"\xff\x02" + (len(DC_SCAN) * 600 + 2).to_bytes(2, "big") + DC_SCAN * 600
+    original = PROGRESSIVE[:frame] + b"\xff\xdd\0\4\0\1" + PROGRESSIVE[frame:-2] + hidden + END
+    assert_too_many(original, LIMITS.max_jpeg_segments, "segments")
+
+
+def test_segments_of_exif() -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\0\0"
+    segment = b"\xff\xe1" + (2 + len(exif)).to_bytes(2, "big") + exif
+    assert_too_many(with_segments(segment * 20), LIMITS.max_jpeg_segments, "segments")
+    make(with_segments(segment * 3))
+
+
 @pytest.mark.parametrize("between", [b"", b"\0junk", b"\xff" * 9, b"\xff\xd0", END, b"\xff\xf0"])
 def test_segments_before_the_pixels_without_end(between: bytes) -> None:
     """Pillow reads on behind each of these."""
@@ -96,6 +115,10 @@ def test_chunks_of_pixels_have_no_limit() -> None:
     assert np.array_equal(np.asarray(make(whole[: start - 8] + pieces + chunk(b"IEND"), 100)), np.asarray(picture))
 
 
+def test_chunks_of_no_pixels() -> None:
+    assert_too_many(PNG[:33] + chunk(b"IDAT") * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
+
+
 def test_chunks_behind_the_end_are_none() -> None:
     make(PNG + chunk(b"tEXt", b"a\0") * 2_100)
 
@@ -107,6 +130,22 @@ def test_comments_without_end() -> None:
     # XMP is in blocks of dozens of bytes, and Pillow keeps none of them.
     application = b"\x21\xff\x0bXMP DataXMP" + b"\1a" * 2_100 + b"\0"
     make(GIF[:descriptor] + application + GIF[descriptor:])
+
+
+@pytest.mark.parametrize("before", [b"\0", b"junk", b"\x21\1\0\0"])
+def test_comments_behind_what_pillow_skips(before: bytes) -> None:
+    descriptor = GIF.index(b"\x2c\0\0\0\0")
+    original = GIF[:descriptor] + before + b"\x21\xfe\1a\0" * 2_100 + GIF[descriptor:]
+    assert_too_many(original, LIMITS.max_metadata_parts, "blocks of comment")
+
+
+def test_frames_behind_junk_do_not_count() -> None:
+    frames = [Image.new("L", (8, 8), index * 9) for index in range(5)]
+    film = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    place = film.index(b"\x21\xf9\4", film.index(b"\x21\xf9\4") + 1)
+    whole = make_thumbnails(film, Recipe((Box(4, 4),))).original.frames
+    cut = make_thumbnails(film[:place] + b"junk" + film[place:], Recipe((Box(4, 4),))).original.frames
+    assert 1 <= cut < whole == 5
 
 
 def test_comments_count_for_each_frame() -> None:
@@ -140,7 +179,7 @@ def tiff(tags: dict[int, tuple[int, int, int]], behind: bytes = b"", *, big: boo
 
 @pytest.mark.parametrize("big", [False, True])
 def test_strips_without_end(*, big: bool) -> None:
-    strips = 700_000
+    strips = 1_100_000
     offsets = struct.pack("<H", 16) * strips
     original = tiff({256: (4, 1, 1), 257: (4, 1, strips), 273: (3, strips, 4112), 278: (4, 1, 1)}, offsets, big=big)
     assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
@@ -149,26 +188,26 @@ def test_strips_without_end(*, big: bool) -> None:
 
 @pytest.mark.parametrize(("kind", "bytes_each"), [(3, 2), (5, 8), (6, 1), (12, 8)])
 def test_numbers_without_end(kind: int, bytes_each: int) -> None:
-    numbers = 700_000
+    numbers = 1_100_000
     original = tiff({282: (kind, numbers, 4112)}, bytes(numbers * bytes_each))
     assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
 
 
 def test_numbers_without_end_in_a_directory_of_exif() -> None:
-    numbers = 700_000
+    numbers = 1_100_000
     directory = struct.pack("<HHHIII", 1, 0x9000, 3, numbers, 16, 0)
     original = tiff({34665: (4, 1, 4112), 34853: (4, 1, 4112)}, directory + bytes(2 * numbers))
     assert_too_many(original, LIMITS.max_tiff_values, "numbers in its tags")
 
 
 def test_entries_without_end() -> None:
-    exif = struct.pack("<Q", 700_000) + struct.pack("<HHQQ", 0x9000, 3, 1, 1) * 700_000
+    exif = struct.pack("<Q", 1_100_000) + struct.pack("<HHQQ", 0x9000, 3, 1, 1) * 1_100_000
     assert_too_many(tiff({34665: (16, 1, 4112)}, exif, big=True), LIMITS.max_tiff_values, "numbers in its tags")
 
 
 def test_bytes_and_what_is_not_in_the_file_are_no_numbers() -> None:
     profile = profiles.srgb()
-    assert make(tiff({700: (1, 800_000, 4112), 34675: (7, len(profile), 4112)}, profile + bytes(800_000)), 64)
+    assert make(tiff({700: (1, 1_200_000, 4112), 34675: (7, len(profile), 4112)}, profile + bytes(1_200_000)), 64)
     damaged = tiff({282: (5, 2**31, 4112)})
     with pytest.warns(UserWarning, match="larger than file"):
         assert make(damaged, 64)
@@ -179,17 +218,62 @@ def test_directories_that_name_each_other() -> None:
     assert make(tiff({34665: (4, 1, 4112)}, directory), 64)
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_directories_without_end(*, big: bool) -> None:
+    entries = 60_000
+    number, entry = ("Q", "HHQQ") if big else ("H", "HHII")
+    exif = struct.pack("<" + number, entries)
+    exif += b"".join(struct.pack("<" + entry, 34665, 4, 1, 100_000 + each) for each in range(entries))
+    started = time.process_time()
+    with suppress(errors.ResizeError), warnings.catch_warnings(action="ignore"):
+        make(tiff({34665: (4, 1, 4112)}, exif, big=big), 64)
+    assert time.process_time() - started < 5
+
+
+def test_a_directory_that_is_named_from_elsewhere() -> None:
+    """As a number of 8 bytes in a file of 4, beyond the file, and then as it should be."""
+    numbers = 1_100_000
+    directory = struct.pack("<HHHIII", 1, 0x9000, 3, numbers, 16, 0)
+    for name in ((16, 1, 4112), (1, 1, 2**31)):
+        pointed = struct.pack("<Q", 4120)
+        tags = {34665: name, 34853: (4, 1, 4120)} if name[2] != 4112 else {34665: name}
+        assert_too_many(
+            tiff(tags, pointed + directory + bytes(2 * numbers)), LIMITS.max_tiff_values, "numbers in its tags"
+        )
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        pytest.param(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(64), id="a directory beyond all files"),
+        pytest.param(b"MM\0+" + bytes(64), id="a number that Pillow takes for something else"),
+        pytest.param(
+            b"\0\0\0\x10ftypheic\0\0\0\0" + struct.pack(">I4s4xI4s", 20, b"meta", 8, b"iinf"), id="an empty box"
+        ),
+    ],
+)
+def test_a_structure_that_ends_too_early(original: bytes) -> None:
+    with pytest.raises(errors.CorruptImageError):
+        make(original)
+
+
 @pytest.mark.parametrize("tile", [(46_320, 46_320), (16, 10_000_000)])
 def test_tiles_far_beyond_the_picture(tile: tuple[int, int]) -> None:
     original = tiff({322: (4, 1, tile[0]), 323: (4, 1, tile[1]), 324: (4, 1, 16), 325: (4, 1, 4096)})
     with pytest.raises(errors.TooManyPixelsError, match="in its tiles"):
         make(original)
+    # As numbers of 8 bytes, which do not fit into the entry.
+    elsewhere = struct.pack("<QQ", *tile)
+    original = tiff({322: (16, 1, 4112), 323: (16, 1, 4120), 324: (4, 1, 16), 325: (4, 1, 4096)}, elsewhere)
+    with pytest.raises(errors.TooManyPixelsError, match="in its tiles"):
+        make(original)
 
 
 def test_a_tile_larger_than_the_picture() -> None:
-    out = io.BytesIO()
-    Image.new("RGB", (50, 30), (200, 100, 50)).save(out, "TIFF", tiffinfo={322: 64, 323: 64}, compression="tiff_lzw")
-    assert make(out.getvalue(), 50).getpixel((25, 15)) == (200, 100, 50)
+    picture = pyvips.Image.black(50, 30).add([200, 100, 50]).cast("uchar").copy(interpretation="srgb")
+    original = picture.tiffsave_buffer(tile=True, tile_width=64, tile_height=64, compression="deflate")
+    assert read_tiff(original, LIMITS.max_tiff_values).tiled_pixels == 64 * 64
+    assert make(original, 50).getpixel((25, 15)) == (200, 100, 50)
 
 
 def box(name: bytes, *payload: bytes) -> bytes:
@@ -284,6 +368,25 @@ def test_items_without_end(*, wide: bool) -> None:
         media([(64, 64)], {1: [1]}, [(b"dimg", 1, [2] * 30_000)], wide=wide),
     ):
         assert_too_many(original, LIMITS.max_item_parts, "parts")
+
+
+def test_tiles_that_are_the_picture_itself() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.TooManyPartsError):
+            make(media([(64, 64)], {1: [1]}, [(b"dimg", 1, [1] * 10_000)]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_two_boxes_of_which_decoders_take_one() -> None:
+    original = media([LARGE], {1: [1, *[2] * 10]}, [])
+    again = original[24:]
+    assert again[4:8] == b"meta"
+    with pytest.raises(errors.CorruptImageError):
+        make(original[:24] + box(b"meta", bytes(4)) + again)
 
 
 def test_a_picture_of_tiles_as_phones_make_them() -> None:
