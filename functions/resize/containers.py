@@ -47,15 +47,14 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 
 # ITU-T T.81, table B.1.
 JPEG_START_OF_SCAN = 0xDA
-_JPEG_END_OF_IMAGE = b"\xff\xd9"
+JPEG_END_OF_IMAGE = b"\xff\xd9"
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_LOSSLESS_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _JPEG_PROGRESSIVE_FRAMES = {0xC2, 0xCA}
-_JPEG_END = 0xD9
 # The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.
 JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 # Pillow, or libjpeg where it looks for a restart, takes these for markers without a length and reads on behind them.
-_JPEG_WITHOUT_LENGTH = {*range(0x02, 0xC0), 0xC8, 0xD8, _JPEG_END, *range(0xF0, 0xFE)}
+_JPEG_WITHOUT_LENGTH = {*range(0x02, 0xC0), 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)}
 # Pillow joins such segments one by one and reads numbers in them while it opens the file; more than one is rare.
 _JPEG_EXIF = b"Exif\0\0"
 _JPEG_EXIF_WEIGHT = 30
@@ -176,6 +175,8 @@ def check_jpeg_coding(original: bytes) -> None:
 def count_jpeg_segments(original: bytes, enough: int) -> int:
     """Count the marker segments that Pillow or libjpeg reads, scans among them, and each of Exif as 30.
 
+    They read on behind junk, where ``jpeg_segments`` ends.
+
     Parameters
     ----------
     original : bytes
@@ -194,7 +195,7 @@ def count_jpeg_segments(original: bytes, enough: int) -> int:
     while segments <= enough and (found := JPEG_SEGMENT.search(original, at)):
         start = found.start()
         marker = original[start + 1]
-        if marker == _JPEG_END and scanned:
+        if marker == JPEG_END_OF_IMAGE[1] and scanned:
             break
         segments += _JPEG_EXIF_WEIGHT if original.startswith(_JPEG_EXIF, start + 4) else 1
         length = 0 if marker in _JPEG_WITHOUT_LENGTH else int.from_bytes(original[start + 2 : start + 4], "big")
@@ -221,7 +222,7 @@ class GifStructure:
     frames : int
         Frames counted.
     comments : int
-        Blocks of comment before the frame that has most of them.
+        Blocks of comment since the last frame that was counted: above the most that was asked for, where there are.
     complete : bool
         Whether the walk met the trailer.
     """
@@ -248,7 +249,7 @@ def read_gif(original: bytes, max_frames: int, max_comments: int) -> GifStructur
     """
     width = int.from_bytes(original[6:8], "little")
     height = int.from_bytes(original[8:10], "little")
-    frames = comments = most_comments = 0
+    frames = comments = 0
     complete = lost = False
     try:
         at = 13 + _colour_table_size(original[10])
@@ -266,7 +267,6 @@ def read_gif(original: bytes, max_frames: int, max_comments: int) -> GifStructur
                 at, blocks = _skip_sub_blocks(original, at + 2)
                 if is_comment:
                     comments += blocks
-                    most_comments = max(most_comments, comments)
                 elif not blocks:  # Pillow reads on to the next empty block
                     at, _ = _skip_sub_blocks(original, at)
             elif introducer == 0x3B:
@@ -279,7 +279,7 @@ def read_gif(original: bytes, max_frames: int, max_comments: int) -> GifStructur
                 break
     except (IndexError, struct.error):
         pass  # the file ends inside a block: not complete
-    return GifStructure(width, height, frames, most_comments, complete)
+    return GifStructure(width, height, frames, comments, complete)
 
 
 def _colour_table_size(flags: int) -> int:
@@ -306,7 +306,7 @@ def is_cut_short(format: str, original: bytes) -> bool:
     """
     if format == "JPEG":
         first_scan = max((end for _, _, end in jpeg_segments(original)), default=0)
-        return original.find(_JPEG_END_OF_IMAGE, first_scan) < 0
+        return original.find(JPEG_END_OF_IMAGE, first_scan) < 0
     if format == "PNG":
         return all(name != b"IEND" for name, _, _ in _png_chunks(original))
     if format == "GIF":
@@ -380,21 +380,16 @@ def read_tiff(original: bytes, max_values: int) -> TiffStructure:
     """
     order = "<" if original[:2] == b"II" else ">"
     big = original[2] == 43  # as Pillow tells it
-    place, number, entry = ("8xQ", "Q", "HHQ8s") if big else ("4xI", "H", "HHI4s")
-    size = struct.calcsize(order + entry)
     values = 0
     numbers: dict[int, int] = {}
     directories = [0]
     with suppress(struct.error):
-        directories = list(struct.unpack_from(order + place, original))
+        directories = list(struct.unpack_from(order + ("8xQ" if big else "4xI"), original))
     # Each of the others is named in one before it, so the list grows while it is walked.
     for directory in directories:
         # A directory may end with the file, or lie beyond it.
         with suppress(struct.error, OverflowError):
-            (entries,) = struct.unpack_from(order + number, original, directory)
-            first = directory + struct.calcsize(order + number)
-            for at in range(first, first + entries * size, size):
-                tag, kind, count, value = struct.unpack_from(order + entry, original, at)
+            for tag, kind, count, value in _tiff_entries(original, directory, order, big=big):
                 # What reaches beyond the file is not read.
                 length = count * _TIFF_VALUE_SIZES.get(kind, 0)
                 values += max(1, count) if 0 < length <= len(original) else 1
@@ -409,16 +404,36 @@ def read_tiff(original: bytes, max_values: int) -> TiffStructure:
     return TiffStructure(values, _count_tiled_pixels(numbers))
 
 
+def _tiff_entries(original: bytes, directory: int, order: str, *, big: bool) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield tag, kind, count, and the values or where they are.
+
+    Raises
+    ------
+    struct.error, OverflowError
+        The file, or all files, end before the directory does.
+    """
+    number, entry = ("Q", "HHQ8s") if big else ("H", "HHI4s")
+    (entries,) = struct.unpack_from(order + number, original, directory)
+    first, size = directory + struct.calcsize(order + number), struct.calcsize(order + entry)
+    for at in range(first, first + entries * size, size):
+        yield struct.unpack_from(order + entry, original, at)
+
+
+def _find_tiff_values(original: bytes, order: str, length: int, value: bytes) -> tuple[bytes, int]:
+    """Return the bytes and the offset in them where values of some length are: in their entry, or elsewhere."""
+    if length <= len(value):
+        return value, 0
+    (offset,) = struct.unpack(order + ("I" if len(value) == 4 else "Q"), value)
+    return original, offset
+
+
 def _read_tiff_number(original: bytes, order: str, kind: int, length: int, value: bytes) -> int:
     """Read the first number of a tag, which stands elsewhere if it does not fit into the entry; 0 if there is none."""
     layout = _TIFF_WHOLE_NUMBERS.get(kind)
     if layout is None:
         return 0
     try:
-        if length <= len(value):
-            return int(struct.unpack_from(order + layout, value)[0])
-        (offset,) = struct.unpack(order + ("I" if len(value) == 4 else "Q"), value)
-        return int(struct.unpack_from(order + layout, original, offset)[0])
+        return int(struct.unpack_from(order + layout, *_find_tiff_values(original, order, length, value))[0])
     except (struct.error, OverflowError):
         return 0
 
@@ -438,19 +453,15 @@ def _tiff_is_cut_short(original: bytes) -> bool:
         return False  # BigTIFF: not told apart
     try:
         (directory,) = struct.unpack_from(order + "I", original, 4)
-        (entries,) = struct.unpack_from(order + "H", original, directory)
         values = {}
-        for entry in range(entries):
-            tag, kind, count = struct.unpack_from(order + "HHI", original, directory + 2 + 12 * entry)
+        for tag, kind, count, value in _tiff_entries(original, directory, order, big=False):
             if tag in (273, 279, 324, 325):  # strip offsets and lengths, tile offsets and lengths
                 letter = {3: "H", 4: "I"}.get(kind)
                 if letter is None:
                     return False
                 layout = f"{order}{count}{letter}"
-                at = directory + 10 + 12 * entry
-                if struct.calcsize(layout) > 4:
-                    (at,) = struct.unpack_from(order + "I", original, at)
-                values[tag] = struct.unpack_from(layout, original, at)
+                place = _find_tiff_values(original, order, struct.calcsize(layout), value)
+                values[tag] = struct.unpack_from(layout, *place)
     except struct.error:
         return True
     offsets = (*values.get(273, ()), *values.get(324, ()))
@@ -540,16 +551,18 @@ def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dic
 def _boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and end of the payload of every box that lies whole within the span (14496-12, 4.2)."""
     while at + 8 <= end:
-        size, name = struct.unpack_from(">I4s", original, at)
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", original, at + 8)
-            header = 16
+        size, header = _read_box_size(original, at)
         size = size or end - at
         if size < header or at + size > end:
             return
-        yield name, at + header, at + size
+        yield original[at + 4 : at + 8], at + header, at + size
         at += size
+
+
+def _read_box_size(original: bytes, at: int) -> tuple[int, int]:
+    """Return the bytes of a box, 0 for all that follow, and how many of them are its header."""
+    size = int.from_bytes(original[at : at + 4], "big")
+    return (int.from_bytes(original[at + 8 : at + 16], "big"), 16) if size == 1 else (size, 8)
 
 
 def _read_number(original: bytes, at: int) -> int:
@@ -603,9 +616,7 @@ def _iso_media_is_cut_short(original: bytes) -> bool:
     """Walk the outermost boxes (ISO/IEC 14496-12, section 4.2)."""
     at = 0
     while at + 8 <= len(original):
-        size = int.from_bytes(original[at : at + 4], "big")
-        if size == 1:
-            size = int.from_bytes(original[at + 8 : at + 16], "big")
+        size, _ = _read_box_size(original, at)
         if size < 8:  # 0 is to the end of the file, wherever that is; others are no size of a box
             return False
         at += size

@@ -83,6 +83,16 @@ class Limits:
     # As the request schema says; WebP ends at 16,383.
     max_output_side: int = 10_000
 
+    @property
+    def max_tiled_pixels(self) -> int:
+        """Pixels of all tiles of a TIFF: large ones reach far beyond a small picture."""
+        return 2 * self.max_pixels
+
+    @property
+    def max_derived_pixels(self) -> int:
+        """Pixels of all that an AVIF or HEIF picture is made of: it, its tiles and its transparency, turned, are 6."""
+        return 8 * self.max_pixels
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read ``LIMIT_MAX_BYTES`` and so on; what is not set keeps its default.

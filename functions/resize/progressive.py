@@ -11,7 +11,7 @@ The terms are those of ITU-T T.81 (1992), annexes B and G.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from functions.resize.containers import JPEG_SEGMENT, JPEG_START_OF_SCAN, jpeg_segments
+from functions.resize.containers import JPEG_END_OF_IMAGE, JPEG_SEGMENT, JPEG_START_OF_SCAN, jpeg_segments
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
@@ -21,7 +21,6 @@ _RESTART_INTERVAL = 0xDD
 # JFIF and Adobe say how the colours are coded; other application data is not needed to decode.
 _KEPT_APPLICATION_DATA = {0xE0, 0xEE}
 _APPLICATION_DATA_AND_COMMENTS = {*range(0xE0, 0xF0), 0xFE}
-_END_OF_IMAGE = b"\xff\xd9"
 
 # Without its refinement an average is off by up to one step of its quantiser, an eighth of that in a
 # pixel. Two steps of 8 bits cannot be seen; more could.
@@ -83,7 +82,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
         A smaller progressive file; ``None`` where the file is not progressive, is incomplete, or is
         unusual in any way, so that it should be decoded as it is.
     """
-    end_of_image = original.rfind(_END_OF_IMAGE)
+    end_of_image = original.rfind(JPEG_END_OF_IMAGE)
     if denominator not in {4, 8} or end_of_image < len(original) - _TRAILING_BYTES:
         return None
     header = list(jpeg_segments(original))
@@ -113,7 +112,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
     if any((component.identifier, 0) not in unknown for component in components):
         return None
     parts += [_empty_scan(component) for component in components if _is_guessed(component, unknown)]
-    coarse = b"".join([*parts, _END_OF_IMAGE])
+    coarse = b"".join([*parts, JPEG_END_OF_IMAGE])
     return coarse if len(coarse) < len(original) * _WORTH_IT else None
 
 

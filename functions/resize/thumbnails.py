@@ -216,7 +216,7 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
         raise OutputTooLargeError(side, limits.max_output_side, "pixels on a side")
     if recipe.fit is not Fit.INSIDE:
         pixels = sum(box.width * box.height for box in recipe.boxes)
-        _check_output_pixels(pixels, limits, as_avif=recipe.format is OutputFormat.AVIF)
+        _check_output_pixels(pixels, recipe.format.name, limits)
 
 
 # Reading classes by name: nothing outside this table is ever opened, and nothing asks Pillow to import
@@ -238,10 +238,6 @@ _RAW_WHEN_READ = {"AVIF", "WEBP"}
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
 # Orientation is asked for and nothing else, which stands among the first tags.
 _EXIF_BYTES = 1_000_000
-# How many times the pixels that are allowed the tiles of a TIFF may have: large tiles reach far beyond a small picture.
-_TILED = 2
-# Likewise of AVIF and HEIF: a picture, its tiles and its transparency, each turned, are 6.
-_DERIVED = 8
 
 # How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
 _TRANSPOSITIONS = {
@@ -425,20 +421,19 @@ def _check_structure(kind: str, original: bytes, limits: Limits) -> GifStructure
         _check_parts(segments, limits.max_jpeg_segments, "segments")
         check_jpeg_coding(original)
     elif kind == "PNG":
-        _check_parts(
-            count_png_metadata(original, limits.max_metadata_parts), limits.max_metadata_parts, "chunks of metadata"
-        )
+        chunks = count_png_metadata(original, limits.max_metadata_parts)
+        _check_parts(chunks, limits.max_metadata_parts, "chunks of metadata")
     elif kind == "TIFF":
         tiff = read_tiff(original, limits.max_tiff_values)
         _check_parts(tiff.values, limits.max_tiff_values, "numbers in its tags")
         # What of tiles lies beyond the picture is decoded as well.
-        if tiff.tiled_pixels > _TILED * limits.max_pixels:
-            raise TooManyPixelsError(tiff.tiled_pixels, _TILED * limits.max_pixels, " in its tiles")
+        if tiff.tiled_pixels > limits.max_tiled_pixels:
+            raise TooManyPixelsError(tiff.tiled_pixels, limits.max_tiled_pixels, " in its tiles")
     elif kind in {"AVIF", "HEIF"}:
         media = read_iso_media(original, limits.max_item_parts)
         _check_parts(media.parts, limits.max_item_parts, "parts")
-        if media.pixels > _DERIVED * limits.max_pixels:
-            raise TooManyPixelsError(media.pixels, _DERIVED * limits.max_pixels, " in what it is made of")
+        if media.pixels > limits.max_derived_pixels:
+            raise TooManyPixelsError(media.pixels, limits.max_derived_pixels, " in what it is made of")
     elif kind == "GIF":
         structure = read_gif(original, limits.max_frames, limits.max_metadata_parts)
         _check_parts(structure.comments, limits.max_metadata_parts, "blocks of comment")
@@ -531,14 +526,14 @@ def _check_limits(
     if frames > 1 and pixels * frames > limits.max_total_pixels:
         raise TooManyPixelsError(pixels * frames, limits.max_total_pixels, " in all frames")
     output_pixels = frames * sum(placement.width * placement.height for placement in placements)
-    as_avif = wanted is OutputFormat.AVIF or (wanted is OutputFormat.SOURCE and picture.format == "AVIF")
-    _check_output_pixels(output_pixels, limits, as_avif=as_avif)
+    # Without transparency or with it: that only decides between formats that have no limit of their own.
+    _check_output_pixels(output_pixels, _choose_encoder(picture.format, wanted, transparent=False).format, limits)
 
 
-def _check_output_pixels(pixels: int, limits: Limits, *, as_avif: bool) -> None:
+def _check_output_pixels(pixels: int, format: str, limits: Limits) -> None:
     if pixels > limits.max_output_pixels:
         raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
-    if as_avif and pixels > limits.max_avif_pixels:
+    if format == "AVIF" and pixels > limits.max_avif_pixels:
         raise OutputTooLargeError(pixels, limits.max_avif_pixels, "AVIF output pixels")
 
 

@@ -4,6 +4,8 @@ Nothing here comes from a camera or from anybody's collection, so nothing needs 
 """
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,11 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
     else:
         image.save(output, format, **options)
     return output.getvalue()
+
+
+def png_chunk(name: bytes, payload: bytes = b"") -> bytes:
+    """Return a chunk of a PNG file, with its checksum."""
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
 
 def stored_as(upright: Image.Image, orientation: int) -> tuple[Image.Image, bytes]:

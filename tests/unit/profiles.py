@@ -27,6 +27,14 @@ def display_p3() -> bytes:
     return _rgb("Display P3", DISPLAY_P3_XY, D65_XY, _sampled(srgb_to_linear))
 
 
+def display_p3_with_a_pipeline(steps: int) -> bytes:
+    """Return the same with a pipeline that makes everything black, again and again (ICC.1:2022, 10.17 and 10.17.4)."""
+    black = struct.pack(">4s4xHH12f", b"matf", 3, 3, *[0.0] * 12)
+    places = struct.pack(">II", 16 + 8 * steps, len(black)) * steps
+    pipeline = struct.pack(">4s4xHHI", b"mpet", 3, 3, steps) + places + black
+    return _rgb("Display P3", DISPLAY_P3_XY, D65_XY, _sampled(srgb_to_linear), {b"D2B0": pipeline})
+
+
 def adobe_rgb() -> bytes:
     """Return the profile of many cameras: gamma 563/256."""
     return _rgb("Adobe RGB", ADOBE_RGB_XY, D65_XY, _gamma(563 / 256))
@@ -110,12 +118,18 @@ def _xyz_to_lab(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def _rgb(name: str, primaries: tuple[tuple[float, float], ...], white: tuple[float, float], curve: bytes) -> bytes:
+def _rgb(
+    name: str,
+    primaries: tuple[tuple[float, float], ...],
+    white: tuple[float, float],
+    curve: bytes,
+    more: dict[bytes, bytes] | None = None,
+) -> bytes:
     columns = _primaries(primaries, white).T
     tags = {b"wtpt": _xyz(D50)}
     tags |= {key: _xyz(column) for key, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
-    return _profile(b"mntr", b"RGB ", b"XYZ ", name, tags)
+    return _profile(b"mntr", b"RGB ", b"XYZ ", name, tags | (more or {}))
 
 
 def _gamma(gamma: float) -> bytes:

@@ -6,7 +6,8 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from functions.resize.containers import read_iso_media, read_tiff
 from functions.resize.limits import Limits
 from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
 from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, photograph, stored_as
+from tests.unit.pictures import cut_out, encoded, photograph, png_chunk, stored_as
 
 SCENE = photograph(320, 240)
 LIMITS = Limits()
@@ -45,8 +46,15 @@ def assert_too_many(original: bytes, limit: int, what: str) -> None:
     assert caught.value.parts > caught.value.limit == limit
 
 
-def chunk(name: bytes, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def with_segments(*segments: bytes) -> bytes:
@@ -102,7 +110,7 @@ def test_segments_up_to_the_limit() -> None:
 @pytest.mark.parametrize("kind", [b"tEXt", b"iCCP", b"prVt"])
 def test_chunks_of_metadata_without_end(kind: bytes) -> None:
     payload = b"a\0\0" + zlib.compress(bytes(9))
-    assert_too_many(PNG[:33] + chunk(kind, payload) * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
+    assert_too_many(PNG[:33] + png_chunk(kind, payload) * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
 
 
 def test_chunks_of_pixels_have_no_limit() -> None:
@@ -110,17 +118,17 @@ def test_chunks_of_pixels_have_no_limit() -> None:
     whole = encoded(picture, "PNG")
     start = whole.index(b"IDAT") + 4
     pixels = whole[start : start + int.from_bytes(whole[start - 8 : start - 4], "big")]
-    pieces = b"".join(chunk(b"IDAT", pixels[at : at + 2]) for at in range(0, len(pixels), 2))
+    pieces = b"".join(png_chunk(b"IDAT", pixels[at : at + 2]) for at in range(0, len(pixels), 2))
     assert len(pixels) // 2 > LIMITS.max_metadata_parts
-    assert np.array_equal(np.asarray(make(whole[: start - 8] + pieces + chunk(b"IEND"), 100)), np.asarray(picture))
+    assert np.array_equal(np.asarray(make(whole[: start - 8] + pieces + png_chunk(b"IEND"), 100)), np.asarray(picture))
 
 
 def test_chunks_of_no_pixels() -> None:
-    assert_too_many(PNG[:33] + chunk(b"IDAT") * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
+    assert_too_many(PNG[:33] + png_chunk(b"IDAT") * 2_100 + PNG[33:], LIMITS.max_metadata_parts, "chunks")
 
 
 def test_chunks_behind_the_end_are_none() -> None:
-    make(PNG + chunk(b"tEXt", b"a\0") * 2_100)
+    make(PNG + png_chunk(b"tEXt", b"a\0") * 2_100)
 
 
 def test_comments_without_end() -> None:
@@ -230,16 +238,17 @@ def test_directories_without_end(*, big: bool) -> None:
     assert time.process_time() - started < 5
 
 
-def test_a_directory_that_is_named_from_elsewhere() -> None:
-    """As a number of 8 bytes in a file of 4, beyond the file, and then as it should be."""
+@pytest.mark.parametrize(
+    "tags",
+    [
+        pytest.param({34665: (16, 1, 4112)}, id="as a number of 8 bytes in a file of 4"),
+        pytest.param({34665: (1, 1, 2**31), 34853: (4, 1, 4120)}, id="behind one that lies beyond the file"),
+    ],
+)
+def test_a_directory_that_is_named_from_elsewhere(tags: dict[int, tuple[int, int, int]]) -> None:
     numbers = 1_100_000
-    directory = struct.pack("<HHHIII", 1, 0x9000, 3, numbers, 16, 0)
-    for name in ((16, 1, 4112), (1, 1, 2**31)):
-        pointed = struct.pack("<Q", 4120)
-        tags = {34665: name, 34853: (4, 1, 4120)} if name[2] != 4112 else {34665: name}
-        assert_too_many(
-            tiff(tags, pointed + directory + bytes(2 * numbers)), LIMITS.max_tiff_values, "numbers in its tags"
-        )
+    behind = struct.pack("<QHHHIII", 4120, 1, 0x9000, 3, numbers, 16, 0) + bytes(2 * numbers)
+    assert_too_many(tiff(tags, behind), LIMITS.max_tiff_values, "numbers in its tags")
 
 
 @pytest.mark.parametrize(
@@ -371,14 +380,9 @@ def test_items_without_end(*, wide: bool) -> None:
 
 
 def test_tiles_that_are_the_picture_itself() -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(errors.TooManyPartsError):
-            make(media([(64, 64)], {1: [1]}, [(b"dimg", 1, [1] * 10_000)]))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 20_000_000
+    original = media([(64, 64)], {1: [1]}, [(b"dimg", 1, [1] * 10_000)])
+    with little_memory(), pytest.raises(errors.TooManyPartsError):
+        make(original)
 
 
 def test_two_boxes_of_which_decoders_take_one() -> None:
@@ -431,15 +435,9 @@ def test_orientation_as_many_numbers(format: str) -> None:
     numbers = 3_000_000
     exif = b"Exif\0\0" + struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x0112, 6, numbers, 26, 0) + b"\6" * numbers
     original = with_exif(format, exif)
-    tracemalloc.start()
-    try:
-        with pytest.warns(UserWarning, match="larger than file"):
-            make(original)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
     # Eight bytes for each number, were they read.
-    assert peak < 20_000_000
+    with little_memory(), pytest.warns(UserWarning, match="larger than file"):
+        make(original)
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
@@ -451,22 +449,8 @@ def test_orientation_before_megabytes_of_exif(format: str) -> None:
 
 def test_a_pipeline_in_a_profile_is_not_run() -> None:
     """What it makes of the colours does not matter, as in browsers; how long it is does not either."""
-    black = struct.pack(">4s4xHH12f", b"matf", 3, 3, *[0.0] * 12)
-    steps = 20_000
-    pipeline = struct.pack(">4s4xHHI", b"mpet", 3, 3, steps)
-    pipeline += struct.pack(">II", 16 + 8 * steps, len(black)) * steps + black
-    plain = profiles.display_p3()
-    entries = int.from_bytes(plain[128:132], "big")
-    table = bytearray(plain[132 : 132 + 12 * entries])
-    for at in range(4, len(table), 12):
-        table[at : at + 4] = (int.from_bytes(table[at : at + 4], "big") + 12).to_bytes(4, "big")
-    table += struct.pack(">4sII", b"D2B0", len(plain) + 12, len(pipeline))
-    size = struct.pack(">I", len(plain) + 12 + len(pipeline))
-    profile = (
-        size + plain[4:128] + struct.pack(">I", entries + 1) + bytes(table) + plain[132 + 12 * entries :] + pipeline
-    )
     scene = photograph(64, 48)
-    with_pipeline = make(encoded(scene, "PNG", icc_profile=profile))
-    without = make(encoded(scene, "PNG", icc_profile=plain))
+    with_pipeline = make(encoded(scene, "PNG", icc_profile=profiles.display_p3_with_a_pipeline(20_000)))
+    without = make(encoded(scene, "PNG", icc_profile=profiles.display_p3()))
     assert with_pipeline.tobytes() == without.tobytes()
     assert without.tobytes() != make(encoded(scene, "PNG")).tobytes()

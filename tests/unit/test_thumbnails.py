@@ -25,7 +25,7 @@ from functions.resize.thumbnails import (
     make_thumbnails,
 )
 from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, moving, photograph, stored_as
+from tests.unit.pictures import cut_out, encoded, moving, photograph, png_chunk, stored_as
 
 SCENE = photograph(320, 240)
 CUT_OUT = cut_out(320, 240)
@@ -527,12 +527,13 @@ def test_inside_counts_what_it_really_makes() -> None:
 
 def _bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few dozen bytes that claims to be huge."""
-
-    def chunk(name: bytes, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(bytes(9)))
+        + png_chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(13_000, 13_000), (50_000, 50_000), (2**31 - 1, 2**31 - 1)])

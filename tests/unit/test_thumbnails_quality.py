@@ -14,7 +14,7 @@ from PIL import Image
 from functions.resize.encoders import ENCODERS
 from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe, Thumbnail, make_thumbnails
 from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, moving, photograph
+from tests.unit.pictures import cut_out, encoded, moving, photograph, png_chunk
 from tests.unit.reference import Pixels, lanczos, ssim
 
 WIDTH, HEIGHT = 1640, 1230
@@ -27,13 +27,9 @@ def _png_16_bit(samples: NDArray[np.uint16], colour_type: int) -> bytes:
     """Write a 16-bit PNG by hand: Pillow writes no more than 8 bits but for grey."""
     rows = samples.astype(">u2").reshape(samples.shape[0], -1).view(np.uint8)
     raw = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1).tobytes()
-
-    def chunk(name: bytes, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
-
     header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour_type, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(raw, 1))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+    data = png_chunk(b"IDAT", zlib.compress(raw, 1))
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + data + png_chunk(b"IEND", b"")
 
 
 def _deep(image: Image.Image) -> NDArray[np.uint16]:
