@@ -91,8 +91,8 @@ class Encoder:
         if timing is not None:
             options |= {"save_all": True, "append_images": frames[1:], "duration": list(timing.durations)}
             options |= self._play(timing.plays, transparent="transparency" in frames[0].info)
-        output = io.BytesIO()
-        frames[0].save(output, self.format, **options)
+        output = _NamedFile(self.extension)
+        frames[0].save(output, **options)
         return output.getvalue()
 
     def _play(self, plays: int, *, transparent: bool) -> dict[str, int]:
@@ -102,6 +102,14 @@ class Encoder:
         disposal = {"disposal": 2 if transparent else 1}
         # GIF counts repetitions, and one that plays once says nothing.
         return disposal if plays == 1 else disposal | {"loop": max(0, plays - 1)}
+
+
+class _NamedFile(io.BytesIO):
+    """A file in memory whose name says the format: saving by name, Pillow imports the plugin of that format only."""
+
+    def __init__(self, extension: str) -> None:
+        super().__init__()
+        self.name = "thumbnail" + extension
 
 
 def _to_palette(image: Image.Image) -> Image.Image:

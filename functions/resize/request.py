@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft4Validator
-from jsonschema.exceptions import best_match
-
 from functions.resize.errors import InvalidRequestError
+from functions.resize.plain import is_plainly_valid
 from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
 
 # The artefact mirrors the repository, so this path is right in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 
-_VALIDATOR = Draft4Validator(json.loads(SCHEMA_PATH.read_text(encoding="utf-8")))
+_SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
+# The rules of the schema that say which of width, height and sizes go together, whose messages nobody understands.
+_ABOUT_SIZES = {"oneOf", "anyOf", "not", "dependencies"}
 # A reason quotes the offending value, which may be a whole document.
 _MAX_REASON = 200
 
@@ -47,15 +47,8 @@ def parse_request(payload: Any) -> ResizeRequest:
     InvalidRequestError
         Naming the path of the value and the rule of the schema that it breaks.
     """
-    error = best_match(_VALIDATOR.iter_errors(payload))
-    if error is not None:
-        if error.validator == "oneOf" and not error.absolute_path:
-            reason = "exactly one of width with height, or sizes, is required"
-        else:
-            reason = error.message
-        if len(reason) > _MAX_REASON:
-            reason = reason[: _MAX_REASON - 1] + "…"
-        raise InvalidRequestError(error.json_path, reason)
+    if not is_plainly_valid(payload, _SCHEMA):
+        _judge(payload)
     sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
     return ResizeRequest(
         source_bucket=payload["source_bucket"],
@@ -68,3 +61,37 @@ def parse_request(payload: Any) -> ResizeRequest:
             quality=int(payload["quality"]) if "quality" in payload else None,
         ),
     )
+
+
+def _judge(payload: Any) -> None:
+    """Refuse what jsonschema refuses; importing it takes as long as everything else here together.
+
+    Raises
+    ------
+    InvalidRequestError
+    """
+    from jsonschema import Draft4Validator  # noqa: PLC0415 - as above
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - as above
+
+    error = best_match(Draft4Validator(_SCHEMA).iter_errors(payload))
+    if error is None:
+        return
+    broken = error
+    while broken.parent is not None:
+        broken = broken.parent
+    if isinstance(payload, dict) and broken.validator in _ABOUT_SIZES and not broken.absolute_path:
+        raise InvalidRequestError("$", _explain_sizes(payload))
+    reason = error.message
+    if len(reason) > _MAX_REASON:
+        reason = reason[: _MAX_REASON - 1] + "…"
+    raise InvalidRequestError(error.json_path, reason)
+
+
+def _explain_sizes(payload: dict[str, Any]) -> str:
+    sides = payload.keys() & {"width", "height"}
+    if "sizes" in payload:
+        return "sizes stands alone: leave out width and height, or leave out sizes"
+    if len(sides) == 1:
+        (missing,) = {"width", "height"} - sides
+        return f"'{missing}' is missing: width and height belong together"
+    return "either width and height, or sizes, are required"

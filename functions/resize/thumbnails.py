@@ -11,17 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from types import ModuleType
 
-from pi_heif import HeifImageFile  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from functions.resize.colour import to_srgb
 from functions.resize.containers import (
@@ -220,16 +213,16 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
 
 
 # Reading classes by name: nothing outside this table is ever opened, and nothing asks Pillow to import
-# and try its other plugins, which are more than sixty.
-_READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "GIF": GifImageFile,
-    "WEBP": WebPImageFile,
-    "TIFF": TiffImageFile,
-    "BMP": BmpImageFile,
-    "AVIF": AvifImageFile,
-    "HEIF": HeifImageFile,
+# and try its other plugins, which are more than sixty. Each is imported by the first original that needs it.
+_READERS = {
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
+    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIF": ("pi_heif", "HeifImageFile"),
 }
 # Formats whose decoder turns the picture upright by itself and says so in the size.
 _UPRIGHT_WHEN_READ = {"TIFF", "HEIF"}
@@ -398,7 +391,7 @@ def _identify(original: bytes, limits: Limits) -> _Picture:
     structure = _check_structure(kind, original, limits)
     frames = plays = 1
     with _decoding(kind, original):
-        image = _READERS[kind](io.BytesIO(original))
+        image = _open(kind, original)
         width, height = image.size
         if structure:
             frames = max(1, structure.frames)
@@ -411,6 +404,12 @@ def _identify(original: bytes, limits: Limits) -> _Picture:
     orientation = 1 if kind in _UPRIGHT_WHEN_READ else _read_orientation(image)
     profile = image.info.get("icc_profile") or None
     return _Picture(image, kind, width, height, frames, plays, orientation, profile)
+
+
+def _open(format: str, data: bytes) -> ImageFile.ImageFile:
+    module, name = _READERS[format]
+    image: ImageFile.ImageFile = getattr(import_module(module), name)(io.BytesIO(data))
+    return image
 
 
 def _check_structure(kind: str, original: bytes, limits: Limits) -> GifStructure | None:
@@ -570,7 +569,7 @@ def _decode_jpeg(original: bytes, picture: _Picture, placements: list[_Placement
     if coarse := drop_scans(original, denominator, 1 / (scale * denominator)):
         # What libjpeg does not take without its other scans, it gets whole.
         with suppress(OSError, SyntaxError, ValueError):
-            image = _load_jpeg(JpegImageFile(io.BytesIO(coarse)), denominator, len(coarse))
+            image = _load_jpeg(_open("JPEG", coarse), denominator, len(coarse))
     elif stage := _decode_streamed(original, picture, placements, denominator):
         return stage
     if image is None:

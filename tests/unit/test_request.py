@@ -87,22 +87,26 @@ def test_unknown_fields_of_a_size_are_refused() -> None:
     assert refused({**BASE, "sizes": [{"width": 1, "height": 1, "depth": 1}]}).path == "$.sizes[0]"
 
 
+ONE_SIZE_IN_A_LIST = [{"width": 1, "height": 1}]
+TOGETHER = "sizes stands alone: leave out width and height, or leave out sizes"
+
+
 @pytest.mark.parametrize(
-    "sizes",
+    ("sizes", "reason"),
     [
-        {},
-        {"width": 128},
-        {"height": 128},
-        {"width": 128, "height": 128, "sizes": [{"width": 1, "height": 1}]},
-        {"width": 128, "sizes": [{"width": 1, "height": 1}]},
-        {"height": 128, "sizes": [{"width": 1, "height": 1}]},
+        ({}, "either width and height, or sizes, are required"),
+        ({"width": 128}, "'height' is missing: width and height belong together"),
+        ({"height": 128}, "'width' is missing: width and height belong together"),
+        ({"width": 128, "height": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),
+        ({"width": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),
+        ({"height": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),
     ],
-    ids=lambda sizes: "+".join(sizes) or "neither",
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
-def test_exactly_one_form_of_size(sizes: dict[str, Any]) -> None:
+def test_exactly_one_form_of_size(sizes: dict[str, Any], reason: str) -> None:
     error = refused({**BASE, **sizes})
 
-    assert (error.path, error.reason) == ("$", "exactly one of width with height, or sizes, is required")
+    assert (error.path, error.reason) == ("$", reason)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""The S3 client of the function: how long it waits, how often it tries, and when it sends a body."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Two quick attempts here; the patient ones, with jitter and in a new sandbox, are Step Functions'.
+_CONFIG = Config(
+    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
+)
+# The threshold of other AWS SDKs:
+# https://docs.aws.amazon.com/sdk-for-kotlin/api/latest/s3/aws.sdk.kotlin.services.s3/-s3-client/-config/-builder/continue-header-threshold-bytes.html
+_LARGE_BODY = 2 * 1024 * 1024
+
+
+def create_s3_client() -> "S3Client":
+    """Return a client for the function's buckets; region and credentials are those of the environment."""
+    client = botocore.session.get_session().create_client("s3", config=_CONFIG)
+    # Behind botocore's own handler, which is registered for all operations.
+    client.meta.events.register_last("before-call.s3", _send_small_bodies_at_once)
+    return cast("S3Client", client)
+
+
+def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
+    """Do not ask S3 whether it wants the body: for a thumbnail, one more round trip costs more than a body in vain."""
+    if "Expect" in params["headers"] and params["body"].getbuffer().nbytes < _LARGE_BODY:
+        del params["headers"]["Expect"]
