@@ -22,6 +22,7 @@ import numpy as np
 import pi_heif
 from PIL import Image, ImageOps
 
+from bench.machine import processor
 from bench.originals import make_originals
 from functions.resize.colour import to_srgb
 from tests.unit.reference import lanczos, ssim
@@ -310,7 +311,7 @@ def _write(rows: list[Row], folder: Path) -> None:
     summary = ", ".join(f"{engine} {mean:.2f}" for engine, mean in means.items())
     report = {
         "machine": {
-            "processor": _processor(),
+            "processor": processor(),
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
         },
@@ -320,16 +321,12 @@ def _write(rows: list[Row], folder: Path) -> None:
     (folder / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
     heading = (
         "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of "
-        f"interleaved runs on {_processor()} at a load of {os.getloadavg()[0]:.1f}; the JSON says how many. "
+        f"interleaved runs on {processor()} at a load of {os.getloadavg()[0]:.1f}; the JSON says how many. "
         f"The ratio is that of processor time.\n\nGeometric mean ÷ sharp: {summary}.\n\n"
+        "The start of the function is measured apart: [benchmarks-startup.md](benchmarks-startup.md).\n\n"
         "![time ÷ sharp](benchmarks.png)\n\n"
     )
     (folder / "benchmarks.md").write_text(heading + _table(rows) + "\n")
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 # ruff: noqa: S603 - a command that prints what it does, and runs tools by names it knows.
-"""Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick]``.
+"""Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick | --startup]``.
 
 Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the
-registries that these tools are set up for.
+registries that these tools are set up for. ``--startup`` needs Python 3.13 and uv only.
 """
 
 import argparse
@@ -22,17 +22,23 @@ def main() -> int:
     """Set up what is missing, then measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three classes, three runs, nothing written to docs/")
+    parser.add_argument("--startup", action="store_true", help="only the start of the function; a minute")
     arguments, passed = parser.parse_known_args()
-    for tool in ("uv", "npm", "node", "apt-get", "dpkg-deb"):
+    output = WORK / "quick" if arguments.quick else ROOT / "docs"
+    startup = [sys.executable, "-m", "bench.startup", "--work", WORK, "--output", output]
+    startup += ["--repetitions", "3"] if arguments.quick else []
+    for tool in ("uv",) if arguments.startup else ("uv", "npm", "node", "apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             print(f"{tool} is missing. Next: install it and run this again.")
             return 2
+    if arguments.startup:
+        return subprocess.call([*startup, *passed], cwd=ROOT)
     python = _set_up_python()
     _set_up_sharp()
     _set_up_photographs()
-    output = WORK / "quick" if arguments.quick else ROOT / "docs"
     command = [python, "-m", "bench.measure", "--work", WORK, "--output", output]
-    return subprocess.call([*command, *(QUICK if arguments.quick else []), *passed], cwd=ROOT)
+    code = subprocess.call([*command, *(QUICK if arguments.quick else []), *passed], cwd=ROOT)
+    return code or subprocess.call(startup, cwd=ROOT)
 
 
 def _set_up_python() -> Path:

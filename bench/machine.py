@@ -1,0 +1,10 @@
+"""The machine that the bench runs on."""
+
+import platform
+from pathlib import Path
+
+
+def processor() -> str:
+    """Return the name of the processor, or its architecture where the kernel does not know the name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
