@@ -1,5 +1,6 @@
 """The resize Lambda against S3: what it returns, raises, writes, logs and measures."""
 
+import gc
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,13 @@ def test_keys_of_all_kinds(key: str, resize: Function, s3: "S3Client") -> None:
     assert result["status"] == "SUCCESS"
     folder, slash, name = key.rpartition("/")
     assert f"thumbnails/{folder}{slash}128x128_{name}" in stored_thumbnails(s3)
+
+
+def test_garbage_is_collected_again_once_the_function_is_loaded(resize: Function) -> None:
+    assert resize.module is not None
+    assert gc.isenabled()
+    # What the imports made is never looked through again.
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_the_same_request_again_writes_the_same_bytes_to_the_same_keys(resize: Function, s3: "S3Client") -> None:

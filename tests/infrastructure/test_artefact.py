@@ -388,6 +388,28 @@ def test_every_picture_becomes_what_it_becomes_here(build: Build, originals: Pat
     assert len(shipped) == 23 * 5
 
 
+LOADED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from functions.resize.request import parse_request
+from functions.resize.thumbnails import make_thumbnails
+buckets = {"source_bucket": "originals", "destination_bucket": "thumbnails"}
+request = parse_request({**buckets, "object_key": "a.jpg", "width": 90, "height": 90})
+make_thumbnails(Path(sys.argv[2]).read_bytes(), request.recipe)
+print(" ".join(sys.modules))
+"""
+
+
+def test_a_small_jpeg_loads_what_it_needs(build: Build, originals: Path) -> None:
+    command = [sys.executable, "-I", "-S", "-c", LOADED, str(build("ResizeFunction", "host"))]
+    done = subprocess.run([*command, str(originals / "still JPEG")], capture_output=True, text=True, check=True)  # noqa: S603 - fixed arguments
+
+    loaded = {name for name in done.stdout.split() if name.endswith("ImagePlugin")}
+    assert loaded == {"PIL.JpegImagePlugin"}
+    assert not {"jsonschema", "pi_heif", "pyvips"} & set(done.stdout.split())
+
+
 def test_the_shipped_function_speaks_with_s3(build: Build, resources: dict[str, Any]) -> None:
     function = startup.Function(
         "shipped", build("ResizeFunction", "host"), resources["ResizeFunction"]["Properties"]["Handler"]
