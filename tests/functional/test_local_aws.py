@@ -1,7 +1,11 @@
 """The local AWS keeps the promises that the project rests on: MiniStack with the changes of local/aws, over HTTP."""
 
 import contextlib
+import datetime as dt
+import io
 import json
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,3 +346,142 @@ def test_users_sessions_and_the_root_may_sign(aws: Settings) -> None:
     assert judge(aws, Credentials("test", "wrong"))[0] == 403
     iam.update_access_key(UserName="ann", AccessKeyId=key.access_key, Status="Inactive")
     assert judge(aws, key)[0] == 403
+
+
+def put_logs(aws: Settings, group: str, *messages: str) -> None:
+    logs = aws.client("logs")
+    for make in (logs.create_log_group, logs.create_log_stream):
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            make(**{"logGroupName": group} | ({"logStreamName": "s"} if make == logs.create_log_stream else {}))
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now, "message": message} for message in messages]
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+
+
+def sums(aws: Settings, namespace: str, name: str, **dimensions: str) -> list[float]:
+    """Return the samples' sum and number that GetMetricData has of the last hour."""
+    now = dt.datetime.now(dt.UTC)
+    metric = {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+    }
+    answer = aws.client("cloudwatch").get_metric_data(
+        StartTime=now - dt.timedelta(hours=1),
+        EndTime=now + dt.timedelta(minutes=1),
+        MetricDataQueries=[
+            {"Id": stat.lower(), "MetricStat": {"Metric": metric, "Period": 3600, "Stat": stat}}
+            for stat in ("Sum", "SampleCount")
+        ],
+    )
+    return [sum(result["Values"]) for result in answer["MetricDataResults"]]
+
+
+def embedded(value: object, **more: str) -> str:
+    directive = {
+        "Namespace": "things",
+        "Dimensions": [["service"], ["service", "kind"]],
+        "Metrics": [{"Name": "Made", "Unit": "Count"}],
+    }
+    head = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    return json.dumps({"_aws": head, "Made": value, "service": "maker", "kind": "round", **more})
+
+
+def test_embedded_metrics_are_metrics(aws: Settings) -> None:
+    put_logs(aws, "embedded", embedded(2), "a line", '{"_aws": "is no metric"}', embedded([3, 4]))
+
+    assert sums(aws, "things", "Made", service="maker") == [9, 3]
+    assert sums(aws, "things", "Made", service="maker", kind="round") == [9, 3]
+    found = aws.client("cloudwatch").list_metrics(Namespace="things")["Metrics"]
+    assert {(item["MetricName"], len(item["Dimensions"])) for item in found} == {("Made", 1), ("Made", 2)}
+
+
+def test_what_a_function_prints_counts(aws: Settings) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("main.py", f"def handler(event, context):\n    print({embedded(1, service='printer')!r})\n")
+    role = aws.client("iam").create_role(RoleName="printer", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions = aws.client("lambda")
+    functions.create_function(
+        FunctionName="printer",
+        Runtime="python3.13",
+        Role=role,
+        Handler="main.handler",
+        Code={"ZipFile": code.getvalue()},
+    )
+
+    functions.invoke(FunctionName="printer")
+
+    assert sums(aws, "things", "Made", service="printer") == [1, 1]
+
+
+def test_metric_filters_count_what_matches_and_report_their_default(aws: Settings) -> None:
+    put_logs(aws, "filtered", "before there was a filter")
+    logs = aws.client("logs")
+    transformation = {"metricNamespace": "filters", "metricName": "Faults", "metricValue": "1", "defaultValue": 0}
+    logs.put_metric_filter(
+        logGroupName="filtered",
+        filterName="faults",
+        filterPattern='{ $.type = "Failed" && $.details.error != "Permanent.*" }',
+        metricTransformations=[transformation, {**transformation, "metricName": "Sizes", "metricValue": "$.size"}],
+    )
+
+    put_logs(aws, "filtered", '{"type": "Failed", "details": {"error": "Permanent.NotAnImageError"}}')
+    assert sums(aws, "filters", "Faults") == [0, 1]
+    fault = {"type": "Failed", "details": {"error": "States.Runtime"}, "size": 7}
+    put_logs(aws, "filtered", json.dumps(fault), json.dumps(fault), "a line")
+    assert sums(aws, "filters", "Faults") == [2, 3]
+    assert sums(aws, "filters", "Sizes") == [14, 3]
+
+    found = logs.filter_log_events(logGroupName="filtered", filterPattern='{ $.details.error = "Permanent.*" }')
+    assert len(found["events"]) == 1
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        logs.put_metric_filter(
+            logGroupName="filtered",
+            filterName="no",
+            filterPattern="{ $.a ~ 1 }",
+            metricTransformations=[transformation],
+        )
+
+
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [
+        ("ALL", ["ExecutionStarted", "FailStateEntered", "ExecutionFailed"]),
+        ("ERROR", ["ExecutionFailed"]),
+        ("OFF", []),
+    ],
+)
+def test_executions_are_logged(aws: Settings, level: str, logged: list[str]) -> None:
+    name = f"logged-{level}"
+    definition = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Error": "Oops", "Cause": "because"}}}
+    template = machine_template(name, definition)
+    template["Resources"]["Logs"] = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
+    template["Resources"]["Machine"]["Properties"]["LoggingConfiguration"] = {
+        "Level": level,
+        "IncludeExecutionData": True,
+        "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": "Logs.Arn"}}}],
+    }
+    deploy(aws, name, template)
+    machines = aws.client("stepfunctions")
+    arn = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{name}"
+
+    started = [
+        machines.start_execution(stateMachineArn=arn, name=execution, input='{"key": "a b.jpg"}')["executionArn"]
+        # AWS does not promise to log names with a dot, so they are not.
+        for execution in ("with.dot", "without_dot")
+    ]
+    while any(machines.describe_execution(executionArn=item)["status"] == "RUNNING" for item in started):
+        time.sleep(0.05)
+    time.sleep(0.2)
+
+    events = [
+        json.loads(event["message"]) for event in aws.client("logs").filter_log_events(logGroupName=name)["events"]
+    ]
+    assert [event["type"] for event in events] == logged
+    assert {event["execution_arn"] for event in events} <= {started[1]}
+    if logged:
+        assert events[-1]["details"] == {"error": "Oops", "cause": "because"}
+        assert int(events[-1]["id"]) == int(events[-1]["previous_event_id"]) + 1
+    if level == "ALL":
+        assert json.loads(events[0]["details"]["input"]) == {"key": "a b.jpg"}
