@@ -8,7 +8,6 @@ MiniStack and says in its first lines what AWS documents:
 ``machines``   A second state machine of the same name is refused, also when CloudFormation asks for it.
 ``apis``       A REST API keeps its id when its body changes, and a stage serves what was deployed to it.
 ``signers``    Whether a signature is right, and whose it is: what API Gateway asks IAM.
-``roles``      Services say for which resource they assume a role (``aws:SourceAccount``, ``aws:SourceArn``).
 ``machine_logs`` The history of an execution is written to the log group of its state machine.
 ``metrics``    EMF lines and metric filters make metrics; filter patterns for JSON match what they say.
 ============== ====================================================================================================

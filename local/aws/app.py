@@ -1,4 +1,4 @@
-"""The ASGI application: MiniStack behind what a terminating proxy and AWS's own services add to a request.
+"""The ASGI application: MiniStack, changed as the modules beside this one say, behind what a terminating proxy adds.
 
 Loopback stands in for TLS. The buckets refuse requests without TLS (`aws:SecureTransport`), and MiniStack with
 AUTH=true enforces that. It learns of TLS from the header that a terminating proxy sets; here the proxy is this
@@ -11,12 +11,12 @@ from typing import Any
 
 from ministack.app import app as _ministack  # type: ignore[import-not-found]  # lives in an environment of its own
 
-from local.aws import apis, executions, machine_logs, machines, metrics, roles, signers
+from local.aws import apis, executions, machine_logs, machines, metrics, signers
 
 _Scope = MutableMapping[str, Any]
 _Channel = Callable[..., Awaitable[Any]]
 
-for _module in (apis, executions, machine_logs, machines, metrics, roles):
+for _module in (apis, executions, machine_logs, machines, metrics):
     _module.install()
 
 
@@ -28,5 +28,4 @@ async def app(scope: _Scope, receive: _Channel, send: _Channel) -> None:
         await signers.answer(receive, send)
     else:
         headers = [*scope["headers"], (b"x-forwarded-proto", b"https")]
-        with roles.source_of(scope["headers"]):
-            await _ministack({**scope, "headers": headers}, receive, send)
+        await _ministack({**scope, "headers": headers}, receive, send)

@@ -42,7 +42,7 @@ def _server(endpoint: str, stack: str, host: str, port: int) -> GatewayServer:
     if session.get_credentials() is None:
         raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
     deployed = read_deployed_api(session, endpoint, stack)
-    definition = compile_api(deployed, AwsServices(session, endpoint, deployed.arn))
+    definition = compile_api(deployed, AwsServices(session, endpoint))
     return GatewayServer(host, port, Api(deployed, definition, Signers(endpoint, deployed.region)))
 
 

@@ -8,7 +8,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +56,12 @@ class AwsServices:
         Credentials that may assume the roles of the integrations.
     endpoint
         Where the services answer.
-    source_arn
-        The API on whose behalf roles are assumed, for trust policies with ``aws:SourceArn`` or ``aws:SourceAccount``.
     """
 
-    def __init__(self, session: Session, endpoint: str, source_arn: str) -> None:
+    def __init__(self, session: Session, endpoint: str) -> None:
         self._session = session
         self._endpoint = endpoint
         self._sts: Any = session.create_client("sts", endpoint_url=endpoint)
-        self._sts.meta.events.register("before-sign.sts.AssumeRole", _on_behalf_of(source_arn))
         self._assumed: dict[str, tuple[Credentials, dt.datetime]] = {}
         self._assuming = threading.Lock()
 
@@ -109,7 +106,12 @@ class AwsServices:
         )
 
     def credentials(self, role: str) -> Credentials:
-        """Return credentials of a role, assumed again shortly before they expire."""
+        """Return credentials of a role, assumed again shortly before they expire.
+
+        API Gateway does not say for which API it assumes a role: a trust policy with ``aws:SourceAccount`` or
+        ``aws:SourceArn`` keeps it out, here as on AWS:
+        https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479
+        """
         with self._assuming:
             credentials, expires = self._assumed.get(role, (None, None))
             if credentials is None or expires is None or expires - dt.datetime.now(dt.UTC) < _RENEW_BEFORE:
@@ -117,16 +119,6 @@ class AwsServices:
                 credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
                 self._assumed[role] = (credentials, answer["Expiration"])
             return credentials
-
-
-def _on_behalf_of(source_arn: str) -> Callable[..., None]:
-    """Add the headers by which STS learns for which resource a service assumes a role (local/aws/roles.py)."""
-
-    def add(request: AWSRequest, **_: Any) -> None:
-        request.headers["x-amz-source-arn"] = source_arn
-        request.headers["x-amz-source-account"] = source_arn.split(":")[4]
-
-    return add
 
 
 @dataclass(frozen=True)

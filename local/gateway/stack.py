@@ -45,11 +45,6 @@ class DeployedApi:
     region: str
     access_log_format: str = ""
 
-    @property
-    def arn(self) -> str:
-        """The ARN by which API Gateway's data plane names an API."""
-        return f"arn:aws:execute-api:{self.region}:{self.account_id}:{self.api_id}/{self.stage}"
-
 
 def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> DeployedApi:
     """Read the one REST API of a stack.

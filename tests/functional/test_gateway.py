@@ -178,8 +178,6 @@ class Behaviour:
     answer: Answer = field(default_factory=Answer)
     role_may_be_assumed: bool = True
     assumed: list[str] = field(default_factory=list)
-    # Account and ARN on whose behalf a role was assumed.
-    sources: list[tuple[str | None, str | None]] = field(default_factory=list)
     expired: bool = False
     calls: list[Call] = field(default_factory=list)
 
@@ -274,7 +272,6 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
         behaviour = self.server.behaviour
         if action == "AssumeRole":
             behaviour.assumed.append(form["RoleArn"])
-            behaviour.sources.append((self.headers["x-amz-source-account"], self.headers["x-amz-source-arn"]))
             if not behaviour.role_may_be_assumed:
                 error = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
                 self._send(403, "text/xml", error)
@@ -390,7 +387,7 @@ def send(
 
 def api_of(session: Session, fake_aws: FakeAws) -> Api:
     deployed = read_deployed_api(session, fake_aws.url, "pipeline")
-    definition = compile_api(deployed, AwsServices(session, fake_aws.url, deployed.arn))
+    definition = compile_api(deployed, AwsServices(session, fake_aws.url))
     return Api(deployed, definition, Signers(fake_aws.url, deployed.region))
 
 
@@ -439,8 +436,6 @@ def test_the_service_is_called_as_the_role_of_the_integration(
         gateway.post(BODY)
         gateway.post(BODY)
     assert aws.assumed == [f"arn:aws:iam::{ACCOUNT}:role/resizeapirole"]
-    # For trust policies with aws:SourceAccount and aws:SourceArn.
-    assert aws.sources == [(ACCOUNT, f"arn:aws:execute-api:eu-north-1:{ACCOUNT}:resizeapi/prod")]
     for call in aws.calls:
         assert "Credential=ASIAROLE/" in call.headers["Authorization"]
         assert "/eu-north-1/states/aws4_request" in call.headers["Authorization"]

@@ -16,7 +16,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, WaiterError
 from botocore.httpsession import URLLib3Session
+from botocore.session import Session
 
+from local.gateway.integration import AwsServices
 from local.stack import Settings, Stack
 from tests.e2e.pipeline import free_port
 
@@ -254,44 +256,27 @@ def test_what_was_imported_can_be_read(aws: Settings) -> None:
     assert {key: item["throttlingRateLimit"] for key, item in settings.items()} == {"~1things~1{id}/POST": 8, "*/*": 8}
 
 
-def test_a_trust_policy_may_want_the_source(aws: Settings) -> None:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "apigateway.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": ACCOUNT},
-                    "ArnLike": {"aws:SourceArn": f"arn:aws:execute-api:us-east-1:{ACCOUNT}:*"},
-                },
-            }
-        ],
+def test_a_trust_policy_that_wants_the_source_keeps_the_gateway_out(aws: Settings) -> None:
+    session = Session()
+    session.set_credentials("test", "test")
+    session.set_config_variable("region", "us-east-1")
+    services = AwsServices(session, aws.endpoint)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "sts:AssumeRole",
     }
-    role = aws.client("iam").create_role(RoleName="guarded", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    wanting = {**statement, "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}}
+    roles = [
+        aws.client("iam").create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [declared]})
+        )["Role"]["Arn"]
+        for name, declared in (("plain", statement), ("wanting", wanting))
+    ]
 
-    def assume(account: str, arn: str) -> str:
-        client = aws.client("sts")
-
-        def add(request: AWSRequest, **_: Any) -> None:
-            request.headers["x-amz-source-account"] = account
-            request.headers["x-amz-source-arn"] = arn
-
-        if account:
-            client.meta.events.register("before-sign.sts.AssumeRole", add)
-        try:
-            client.assume_role(RoleArn=role, RoleSessionName="gateway")
-        except ClientError as error:
-            return str(error.response["Error"]["Code"])
-        return "assumed"
-
-    ours = f"arn:aws:execute-api:us-east-1:{ACCOUNT}:api/prod"
-    assert assume(ACCOUNT, ours) == "assumed"
-    assert assume("111122223333", ours) == "AccessDenied"
-    assert assume(ACCOUNT, "arn:aws:execute-api:us-east-1:111122223333:api/prod") == "AccessDenied"
-    # The source belongs to one request.
-    assert assume("", "") == "AccessDenied"
+    assert services.credentials(roles[0]).token
+    with pytest.raises(ClientError, match="AccessDenied"):
+        services.credentials(roles[1])
 
 
 def judge(aws: Settings, credentials: Credentials, token: str | None = None) -> tuple[int, dict[str, str]]:
