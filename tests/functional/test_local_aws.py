@@ -470,3 +470,18 @@ def test_executions_are_logged(aws: Settings, level: str, logged: list[str]) -> 
         assert int(events[-1]["id"]) == int(events[-1]["previous_event_id"]) + 1
     if level == "ALL":
         assert json.loads(events[0]["details"]["input"]) == {"key": "a b.jpg"}
+
+
+def test_names_of_executions_are_checked_and_make_starting_idempotent(aws: Settings) -> None:
+    deploy(aws, "starting", machine_template("starting", WAIT))
+    machines = aws.client("stepfunctions")
+    arn = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:starting"
+
+    first, second = (machines.start_execution(stateMachineArn=arn, name="twice", input="{}") for _ in range(2))
+
+    assert second["executionArn"] == first["executionArn"]
+    assert second["startDate"] == first["startDate"]
+    with pytest.raises(machines.exceptions.ExecutionAlreadyExists):
+        machines.start_execution(stateMachineArn=arn, name="twice", input='{"other": 1}')
+    with pytest.raises(machines.exceptions.InvalidName):
+        machines.start_execution(stateMachineArn=arn, name="a/b", input="{}")
