@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from local.gateway.stack import Intrinsics
+from local.intrinsics import Intrinsics
 from local.stack import ROOT
 from local.template import read_template
 

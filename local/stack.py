@@ -236,7 +236,7 @@ class Stack:
         # Its own port is not an endpoint to call for its own process.
         del environment["AWS_ENDPOINT_URL"]
         command: list[str | Path] = [
-            *(_tool("ministack", "python"), "-m", "hypercorn", "local.aws:app"),
+            *(_tool("ministack", "python"), "-m", "hypercorn", "local.aws.app:app"),
             *("--bind", f"127.0.0.1:{self.settings.aws_port}", "--keep-alive", "75", "--log-level", "WARNING"),
         ]
         self._aws.start(command, environment)

@@ -1,6 +1,6 @@
-"""The local gateway: serves the OpenAPI body of the deployed template the way API Gateway (REST) does.
+"""The local gateway: serves the OpenAPI body that is deployed to a stage the way API Gateway (REST) does.
 
-``stack`` reads the API out of CloudFormation, ``openapi`` turns its body into operations and refuses what it
+``stack`` reads what is deployed, ``openapi`` turns its body into operations and refuses what it
 does not know, ``vtl`` renders mapping templates, ``validation`` and ``signature`` judge requests,
 ``integration`` calls the AWS service, ``responses`` words the gateway's own errors, ``api`` puts these in API
 Gateway's order and ``server`` listens. README.md says how to run it and what it does not emulate.

@@ -12,6 +12,7 @@ from local.gateway.api import Api
 from local.gateway.integration import AwsServices
 from local.gateway.openapi import compile_api
 from local.gateway.server import GatewayServer
+from local.gateway.signature import Signers
 from local.gateway.stack import read_deployed_api
 
 
@@ -38,12 +39,11 @@ def _server(endpoint: str, stack: str, host: str, port: int) -> GatewayServer:
     session = Session()
     if session.get_config_variable("region") is None:
         session.set_config_variable("region", os.environ.get("AWS_REGION", "us-east-1"))
-    credentials = session.get_credentials()
-    if credentials is None:
+    if session.get_credentials() is None:
         raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
     deployed = read_deployed_api(session, endpoint, stack)
     definition = compile_api(deployed, AwsServices(session, endpoint))
-    return GatewayServer(host, port, Api(deployed, definition, credentials))
+    return GatewayServer(host, port, Api(deployed, definition, Signers(endpoint, deployed.region)))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-setti
 """
 
 import copy
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.credentials import Credentials
-
-from local.gateway import signature
 from local.gateway.integration import ServiceAnswer
 from local.gateway.openapi import Definition, Operation
 from local.gateway.request import Request, Response, build_context, path_parameters
 from local.gateway.responses import RefusalError, error_variables
+from local.gateway.signature import Signers
 from local.gateway.stack import DeployedApi
 from local.gateway.vtl import MalformedJsonError, MappingTemplateError, Parameters
 
@@ -31,14 +30,14 @@ class Api:
         The API as it stands in the stack.
     definition
         Its compiled body.
-    credentials
-        Whose signature opens operations that want one.
+    signers
+        Whose signatures open operations that want one.
     """
 
-    def __init__(self, deployed: DeployedApi, definition: Definition, credentials: Credentials) -> None:
+    def __init__(self, deployed: DeployedApi, definition: Definition, signers: Signers) -> None:
         self._deployed = deployed
         self._definition = definition
-        self._credentials = credentials
+        self._signers = signers
 
     @property
     def routes(self) -> list[str]:
@@ -47,6 +46,9 @@ class Api:
 
     def answer(self, request: Request) -> Response:
         """Answer a request; whatever goes wrong becomes a gateway response."""
+        stage = request.path.removeprefix("/").partition("/")[0]
+        if stage != self._deployed.stage:
+            return self._no_stage(stage)
         context = build_context(self._deployed, request, "")
         started = time.perf_counter()
         try:
@@ -73,13 +75,28 @@ class Api:
             access=access_log.entry(context) if access_log else {},
         )
 
+    def _no_stage(self, stage: str) -> Response:
+        """Refuse as AWS does where nothing is deployed: no gateway response of the API applies. The hint is ours."""
+        routes = [
+            f"{item.method} /{self._deployed.stage}{item.path}"
+            for item in self._definition.operations
+            if item.method not in ("*", "OPTIONS")
+        ]
+        hint = f"Paths begin with the stage, /{self._deployed.stage}. This API has {', '.join(routes)}."
+        return Response(
+            status=403,
+            headers={"Content-Type": "application/json", "x-amzn-ErrorType": "ForbiddenException"},
+            body=json.dumps({"message": "Forbidden", "hint": hint}).encode(),
+            reason=f"there is no stage {stage!r}",
+        )
+
     def _run(self, request: Request, context: dict[str, Any]) -> Response:
         operation, path = self._route(request)
         context["resourcePath"] = operation.path
         if request.body is None:
             raise RefusalError("REQUEST_TOO_LARGE")
         if operation.signed:
-            signature.verify(request, self._credentials, self._deployed.region)
+            context["identity"] |= self._signers.identify(request)
         parameters = Parameters(path, request.query, dict(request.headers))
         _validate(operation, request, request.body, parameters)
         rendered = self._request_body(operation, request, request.body, parameters, context)
@@ -93,18 +110,17 @@ class Api:
         return self._definition.gateway_responses.answer(refusal, context)
 
     def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
-        stage, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
-        if stage == self._deployed.stage:
-            resource = ""
-            # The operations stand in the order of precedence. The path is chosen first: a method that it lacks is not
-            # looked for on a less specific one.
-            for operation in self._definition.operations:
-                found = path_parameters(operation.path, segments)
-                if found is None or resource not in ("", operation.path):
-                    continue
-                resource = operation.path
-                if operation.method in (request.method, "*"):
-                    return operation, found
+        _, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
+        resource = ""
+        # The operations stand in the order of precedence. The path is chosen first: a method that it lacks is not
+        # looked for on a less specific one.
+        for operation in self._definition.operations:
+            found = path_parameters(operation.path, segments)
+            if found is None or resource not in ("", operation.path):
+                continue
+            resource = operation.path
+            if operation.method in (request.method, "*"):
+                return operation, found
         # Not 404: API Gateway cannot tell a path that does not exist from one that it may not show.
         raise RefusalError("MISSING_AUTHENTICATION_TOKEN", detail=f"no route for {request.method} {request.path}")
 

@@ -106,7 +106,12 @@ class AwsServices:
         )
 
     def credentials(self, role: str) -> Credentials:
-        """Return credentials of a role, assumed again shortly before they expire."""
+        """Return credentials of a role, assumed again shortly before they expire.
+
+        API Gateway does not say for which API it assumes a role: a trust policy with ``aws:SourceAccount`` or
+        ``aws:SourceArn`` keeps it out, here as on AWS:
+        https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479
+        """
         with self._assuming:
             credentials, expires = self._assumed.get(role, (None, None))
             if credentials is None or expires is None or expires - dt.datetime.now(dt.UTC) < _RENEW_BEFORE:

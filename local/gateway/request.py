@@ -9,6 +9,20 @@ from urllib.parse import parse_qsl, unquote
 
 from local.gateway.stack import DeployedApi
 
+# What $context.identity tells about who signed: empty without IAM authorization. No Cognito identity signs here.
+_SIGNER_NAMES = (
+    "accessKey",
+    "accountId",
+    "caller",
+    "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType",
+    "cognitoIdentityId",
+    "cognitoIdentityPoolId",
+    "principalOrgId",
+    "user",
+    "userArn",
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -97,7 +111,11 @@ def build_context(api: DeployedApi, request: Request, resource_path: str) -> dic
         "domainName": request.header("Host") or "",
         "extendedRequestId": request.request_id.replace("-", "")[:15] + "=",
         "httpMethod": request.method,
-        "identity": {"sourceIp": request.source_ip, "userAgent": request.header("User-Agent") or ""},
+        "identity": {
+            **dict.fromkeys(_SIGNER_NAMES, ""),
+            "sourceIp": request.source_ip,
+            "userAgent": request.header("User-Agent") or "",
+        },
         "path": request.path,
         "protocol": request.protocol,
         "requestId": request.request_id,

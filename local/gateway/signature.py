@@ -1,19 +1,23 @@
-"""AWS_IAM authorization: is the request signed, with Signature Version 4, by somebody whose secret we hold.
+"""AWS_IAM authorization: is the request signed, with Signature Version 4, and by whom.
 
-The signature is recomputed by botocore's own signer. Whether the signer *may* call the API is not asked: the
-local gateway does not evaluate ``execute-api:Invoke``.
+The string that was signed is computed here, by botocore's own signer; whether the signature of it is right, the
+local AWS says, which holds the secrets of IAM users and assumed roles (local/aws/signers.py). Whether the signer *may*
+call the API is not asked: the local gateway does not evaluate ``execute-api:Invoke``.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
 import datetime as dt
 import hashlib
-import hmac
+import json
 import re
+from collections.abc import Mapping
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import HTTPClientError
+from botocore.httpsession import URLLib3Session
 
 from local.gateway.request import Request
 from local.gateway.responses import RefusalError
@@ -27,47 +31,104 @@ _AUTHORIZATION = re.compile(
 # A signature is good for five minutes before and after its date.
 _TOLERANCE = dt.timedelta(minutes=5)
 _SERVICE = "execute-api"
+_SIGNERS_PATH = "/_local/signers"
+_TIMEOUT_SECONDS = 10
+_OK = 200
 
 
-def verify(request: Request, credentials: Credentials, region: str) -> None:
-    """Let a request pass that is signed with these credentials.
+class Signers:
+    """Everybody whose signature the local AWS can verify.
 
-    Raises
-    ------
-    RefusalError
-        The request is not signed, or the signature is not right.
+    Parameters
+    ----------
+    endpoint
+        Where the local AWS answers.
+    region
+        Region of the API, which signatures must be for.
     """
-    authorization = request.header("Authorization")
-    if authorization is None:
-        raise RefusalError("MISSING_AUTHENTICATION_TOKEN")
-    parts = _AUTHORIZATION.fullmatch(authorization.strip())
-    timestamp = request.header("X-Amz-Date") or ""
-    if parts is None or not re.fullmatch(r"\d{8}T\d{6}Z", timestamp):
-        raise _invalid("Authorization header requires Credential, SignedHeaders, Signature and an X-Amz-Date header.")
-    if parts["key"] != credentials.access_key:
-        raise _invalid("The security token included in the request is invalid.")
-    if (parts["region"], parts["service"], parts["date"]) != (region, _SERVICE, timestamp[:8]):
-        raise _invalid(f"Credential should be scoped to {region}, {_SERVICE} and the date of the request.")
-    signed_at = dt.datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
-    if abs(dt.datetime.fromtimestamp(request.received, dt.UTC) - signed_at) > _TOLERANCE:
-        raise _invalid(f"Signature expired: {timestamp} is more than five minutes away from now.")
-    # botocore's signer believes this header; the body is what counts.
-    body_hash = request.header("X-Amz-Content-SHA256")
-    if body_hash is not None and body_hash != hashlib.sha256(request.body or b"").hexdigest():
-        raise _invalid("The X-Amz-Content-SHA256 header does not match the body.")
-    names = parts["headers"].split(";")
-    if "host" not in names:
-        raise _invalid("'Host' must be a 'SignedHeader' in the AWS Authorization.")
-    if not hmac.compare_digest(_signature(request, names, timestamp, credentials, region), parts["signature"]):
-        raise _invalid("The request signature we calculated does not match the signature you provided.")
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self._url = f"{endpoint}{_SIGNERS_PATH}"
+        self._region = region
+        self._http = URLLib3Session(timeout=_TIMEOUT_SECONDS)
+
+    def identify(self, request: Request) -> dict[str, str]:
+        """Return what ``$context.identity`` tells about the signer of a request.
+
+        Raises
+        ------
+        RefusalError
+            The request is not signed, or the signature is not right.
+        """
+        authorization = request.header("Authorization")
+        if authorization is None:
+            raise RefusalError("MISSING_AUTHENTICATION_TOKEN")
+        parts = _AUTHORIZATION.fullmatch(authorization.strip())
+        timestamp = request.header("X-Amz-Date") or ""
+        if parts is None or not re.fullmatch(r"\d{8}T\d{6}Z", timestamp):
+            raise _invalid(
+                "Authorization header requires Credential, SignedHeaders, Signature and an X-Amz-Date header."
+            )
+        if (parts["region"], parts["service"], parts["date"]) != (self._region, _SERVICE, timestamp[:8]):
+            raise _invalid(f"Credential should be scoped to {self._region}, {_SERVICE} and the date of the request.")
+        signed_at = dt.datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+        if abs(dt.datetime.fromtimestamp(request.received, dt.UTC) - signed_at) > _TOLERANCE:
+            raise _invalid(f"Signature expired: {timestamp} is more than five minutes away from now.")
+        # botocore's signer believes this header; the body is what counts.
+        body_hash = request.header("X-Amz-Content-SHA256")
+        if body_hash is not None and body_hash != hashlib.sha256(request.body or b"").hexdigest():
+            raise _invalid("The X-Amz-Content-SHA256 header does not match the body.")
+        names = parts["headers"].split(";")
+        if "host" not in names:
+            raise _invalid("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+        signer = self._ask(
+            {
+                "accessKey": parts["key"],
+                "sessionToken": request.header("X-Amz-Security-Token") or "",
+                "date": parts["date"],
+                "region": self._region,
+                "service": _SERVICE,
+                "stringToSign": _string_to_sign(request, names, timestamp, self._region),
+                "signature": parts["signature"],
+            }
+        )
+        return _identity(parts["key"], signer)
+
+    def _ask(self, question: Mapping[str, str]) -> dict[str, str]:
+        try:
+            answer = self._http.send(AWSRequest("POST", self._url, data=json.dumps(question).encode()).prepare())
+        except HTTPClientError as error:
+            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"the local AWS does not answer: {error}") from error
+        content: dict[str, str] = json.loads(answer.content)
+        if answer.status_code == _OK:
+            return content
+        if content["code"] == "ExpiredTokenException":
+            raise RefusalError("EXPIRED_TOKEN", message=content["message"])
+        raise _invalid(content["message"])
+
+
+def _identity(access_key: str, signer: Mapping[str, str]) -> dict[str, str]:
+    """Name the signer as API Gateway does.
+
+    ``caller`` and ``user`` are IAM's unique ids: ``AIDA…`` of a user, ``AROA…:<session>`` of an assumed role, the
+    account's id of its root. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    return {
+        "accessKey": access_key,
+        "accountId": signer["accountId"],
+        "caller": signer["principalId"],
+        "user": signer["principalId"],
+        "userArn": signer["arn"],
+    }
 
 
 def _invalid(message: str) -> RefusalError:
     return RefusalError("INVALID_SIGNATURE", message=message)
 
 
-def _signature(request: Request, names: list[str], timestamp: str, credentials: Credentials, region: str) -> str:
-    signer = SigV4Auth(credentials, _SERVICE, region)
+def _string_to_sign(request: Request, names: list[str], timestamp: str, region: str) -> str:
+    # What is signed does not depend on the key; what the signer makes of it would.
+    signer = SigV4Auth(Credentials("", ""), _SERVICE, region)
     host = request.header("Host") or ""
     path, _, query = request.target.partition("?")
     recomputed = AWSRequest(
@@ -76,4 +137,4 @@ def _signature(request: Request, names: list[str], timestamp: str, credentials: 
     for name in names:
         recomputed.headers[name] = request.header(name) or ""
     recomputed.context["timestamp"] = timestamp
-    return str(signer.signature(signer.string_to_sign(recomputed, signer.canonical_request(recomputed)), recomputed))
+    return str(signer.string_to_sign(recomputed, signer.canonical_request(recomputed)))

@@ -21,7 +21,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 import pytest
 import yaml
@@ -37,8 +36,10 @@ from local.gateway.integration import AwsServices
 from local.gateway.openapi import compile_api
 from local.gateway.responses import UnsupportedError
 from local.gateway.server import MAX_BODY_BYTES, GatewayServer
+from local.gateway.signature import Signers
 from local.gateway.stack import StackError, read_deployed_api
 from local.gateway.vtl import MappingTemplateError
+from local.intrinsics import Intrinsics
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
@@ -46,6 +47,14 @@ STACK_ID = f"arn:aws:cloudformation:eu-north-1:{ACCOUNT}:stack/pipeline/1"
 MACHINE = f"arn:aws:states:eu-north-1:{ACCOUNT}:stateMachine:ImageResizeStateMachine"
 EXECUTIONS = MACHINE.replace(":stateMachine:", ":execution:")
 CREDENTIALS = Credentials("AKIATEST", "secret")
+USER = Credentials("AKIAUSER", "secret of a user")
+SESSION = Credentials("ASIASESSION", "secret of a session", "token of a session")
+# Who signs with which credentials: principal id and ARN.
+SIGNERS = [
+    (CREDENTIALS, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"),
+    (USER, "AIDAUSER", f"arn:aws:iam::{ACCOUNT}:user/ann"),
+    (SESSION, "AROAROLE:night", f"arn:aws:sts::{ACCOUNT}:assumed-role/uploader/night"),
+]
 BODY = {
     "source_bucket": "alison-image-originals-01",
     "destination_bucket": "alison-image-thumbnails-01",
@@ -169,11 +178,26 @@ class Behaviour:
     answer: Answer = field(default_factory=Answer)
     role_may_be_assumed: bool = True
     assumed: list[str] = field(default_factory=list)
+    expired: bool = False
     calls: list[Call] = field(default_factory=list)
+
+    def resolve(self, value: Any) -> Any:
+        """Do what CloudFormation does before it brings something in."""
+        return Intrinsics(
+            template=self.template,
+            parameters=self.parameters,
+            physical_ids={
+                name: MACHINE if "StateMachine" in resource["Type"] else name.lower()
+                for name, resource in self.template["Resources"].items()
+            },
+            stack_name="pipeline",
+            stack_id=STACK_ID,
+            attribute=lambda _kind, physical_id, _attribute: f"arn:aws:iam::{ACCOUNT}:role/{physical_id}",
+        ).resolve(value)
 
 
 class FakeAws(ThreadingHTTPServer):
-    """CloudFormation, IAM, STS and Step Functions, as far as the gateway speaks with them."""
+    """CloudFormation, API Gateway, IAM, STS and Step Functions, as far as the gateway speaks with them."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -192,9 +216,30 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: FakeAws
 
+    def do_GET(self) -> None:
+        behaviour = self.server.behaviour
+        stage = behaviour.resolve(stage_of(behaviour.template))
+        content = {
+            "/restapis/resizeapi/stages": {
+                "item": [
+                    {
+                        "stageName": stage["StageName"],
+                        "variables": stage["Variables"],
+                        "accessLogSettings": {"format": stage.get("AccessLogSetting", {}).get("Format")},
+                    }
+                ]
+            },
+            "/restapis/resizeapi/stages/prod/exports/oas30?extensions=apigateway": behaviour.resolve(
+                body_of(behaviour.template)
+            ),
+        }[self.path]
+        self._send(200, "application/json", json.dumps(content))
+
     def do_POST(self) -> None:
         payload = self.rfile.read(int(self.headers["Content-Length"]))
-        if "X-Amz-Target" in self.headers:
+        if self.path == "/_local/signers":
+            self._signers(json.loads(payload))
+        elif "X-Amz-Target" in self.headers:
             self._step_functions(payload)
         else:
             form = {name: values[-1] for name, values in parse_qs(payload.decode()).items()}
@@ -212,6 +257,17 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
         else:
             self._send(behaviour.answer.status, "application/x-amz-json-1.0", behaviour.answer.body)
 
+    def _signers(self, question: dict[str, str]) -> None:
+        given = (question["accessKey"], question["sessionToken"])
+        signer = next((item for item in SIGNERS if given == (item[0].access_key, item[0].token or "")), None)
+        if self.server.behaviour.expired:
+            self._send(403, "application/json", '{"code": "ExpiredTokenException", "message": "expired"}')
+        elif signer is None or question["signature"] != signature_of(question, signer[0]):
+            self._send(403, "application/json", '{"code": "InvalidSignatureException", "message": "wrong"}')
+        else:
+            identity = {"accountId": ACCOUNT, "principalId": signer[1], "arn": signer[2]}
+            self._send(200, "application/json", json.dumps(identity))
+
     def _query(self, action: str, form: dict[str, str]) -> None:
         behaviour = self.server.behaviour
         if action == "AssumeRole":
@@ -220,31 +276,19 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
                 error = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
                 self._send(403, "text/xml", error)
                 return
-        self._send(200, "text/xml", f"<{action}Response>{self._result(action, form)}</{action}Response>")
+        self._send(200, "text/xml", f"<{action}Response>{self._result(action)}</{action}Response>")
 
-    def _result(self, action: str, form: dict[str, str]) -> str:
+    def _result(self, action: str) -> str:
         behaviour = self.server.behaviour
         resources = behaviour.template["Resources"]
         match action:
-            case "GetTemplate":
-                content = f"<TemplateBody>{escape(json.dumps(behaviour.template))}</TemplateBody>"
-            case "DescribeStacks":
-                parameters = "".join(
-                    f"<member><ParameterKey>{key}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
-                    for key, value in behaviour.parameters.items()
-                )
-                stack = f"<StackId>{STACK_ID}</StackId><Parameters>{parameters}</Parameters>"
-                content = f"<Stacks><member>{stack}</member></Stacks>"
             case "DescribeStackResources":
                 members = "".join(
-                    f"<member><LogicalResourceId>{name}</LogicalResourceId><PhysicalResourceId>"
-                    f"{MACHINE if 'StateMachine' in resource['Type'] else name.lower()}"
-                    "</PhysicalResourceId></member>"
+                    f"<member><StackId>{STACK_ID}</StackId><ResourceType>{resource['Type']}</ResourceType>"
+                    f"<PhysicalResourceId>{name.lower()}</PhysicalResourceId></member>"
                     for name, resource in resources.items()
                 )
                 content = f"<StackResources>{members}</StackResources>"
-            case "GetRole":
-                content = f"<Role><Arn>arn:aws:iam::{ACCOUNT}:role/{form['RoleName']}</Arn></Role>"
             case _:
                 expires = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
                 content = (
@@ -260,6 +304,13 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())
+
+
+def signature_of(question: dict[str, str], credentials: Credentials) -> str:
+    request = AWSRequest("POST", "http://localhost")
+    request.context["timestamp"] = question["date"]
+    signer = SigV4Auth(credentials, question["service"], question["region"])
+    return str(signer.signature(question["stringToSign"], request))
 
 
 @contextlib.contextmanager
@@ -336,7 +387,8 @@ def send(
 
 def api_of(session: Session, fake_aws: FakeAws) -> Api:
     deployed = read_deployed_api(session, fake_aws.url, "pipeline")
-    return Api(deployed, compile_api(deployed, AwsServices(session, fake_aws.url)), CREDENTIALS)
+    definition = compile_api(deployed, AwsServices(session, fake_aws.url))
+    return Api(deployed, definition, Signers(fake_aws.url, deployed.region))
 
 
 @contextlib.contextmanager
@@ -675,11 +727,22 @@ def test_other_methods_are_not_allowed(gateway: Client, aws: Behaviour, method: 
 
 
 @pytest.mark.parametrize("path", ["/", "/resize", "/dev/resize"])
-def test_another_stage_asks_for_a_token_as_api_gateway_does(gateway: Client, aws: Behaviour, path: str) -> None:
+def test_a_path_without_the_stage_is_forbidden_and_told_what_there_is(
+    gateway: Client, aws: Behaviour, path: str
+) -> None:
     reply = gateway.send("POST", path, json.dumps(BODY))
-    assert (reply.status, reply.json["error"]) == (403, "MissingAuthenticationToken")
-    assert reply.headers["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
+    assert (reply.status, reply.json["message"]) == (403, "Forbidden")
+    assert reply.headers["x-amzn-ErrorType"] == "ForbiddenException"
+    assert reply.json["hint"] == (
+        "Paths begin with the stage, /prod. This API has POST /prod/resize, GET /prod/executions/{executionId}."
+    )
     assert aws.calls == []
+
+
+def test_the_stage_alone_is_told_what_there_is(gateway: Client) -> None:
+    reply = gateway.send("GET", "/prod")
+    assert reply.status == 404
+    assert "POST /resize" in reply.json["message"]
 
 
 def test_what_is_no_request_is_refused_as_json(gateway: Client) -> None:
@@ -716,14 +779,13 @@ def test_pages_of_the_allowed_origin_may_call(session: Session, fake_aws: FakeAw
             gateway.send("GET", "/prod/executions/x"),
             gateway.send("GET", "/prod/nowhere"),
             gateway.send("PUT", "/prod/resize"),
-            gateway.send("GET", "/elsewhere"),
         ]
         aws.answer = Answer(400, json.dumps({"__type": "ThrottlingException"}))
         answers.append(gateway.post(BODY))
     assert (preflight.status, preflight.text) == (204, "")
     assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
     assert "Idempotency-Key" in preflight.headers["Access-Control-Allow-Headers"].split(",")
-    assert [answer.status for answer in answers] == [200, 400, 415, 200, 404, 405, 403, 429]
+    assert [answer.status for answer in answers] == [200, 400, 415, 200, 404, 405, 429]
     assert {answer.headers.get("Access-Control-Allow-Origin") for answer in [preflight, *answers]} == {ORIGIN}
 
 
@@ -811,23 +873,41 @@ def test_without_gateway_responses_the_bodies_are_those_of_aws(
     session: Session, fake_aws: FakeAws, aws: Behaviour
 ) -> None:
     del body_of(aws.template)["x-amazon-apigateway-gateway-responses"]
+    del body_of(aws.template)["paths"]["/{proxy+}"]
     with serving(session, fake_aws) as gateway:
-        assert gateway.send("GET", "/").text == '{"message":"Missing Authentication Token"}'
+        assert gateway.send("GET", "/prod/nowhere").text == '{"message":"Missing Authentication Token"}'
         assert gateway.post("{").text == '{"message":"Invalid request body"}'
         assert gateway.post(BODY, **{"Content-Type": "text/plain"}).text == '{"message":"Unsupported Media Type"}'
 
 
 def test_an_overridden_gateway_response(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
+    del body_of(aws.template)["paths"]["/{proxy+}"]
     body_of(aws.template)["x-amazon-apigateway-gateway-responses"]["MISSING_AUTHENTICATION_TOKEN"] = {
         "statusCode": 404,
         "responseParameters": {"gatewayresponse.header.Cache-Control": "'no-store'"},
         "responseTemplates": {"application/json": '{"path": "$context.path", "id": "$context.requestId"}'},
     }
     with serving(session, fake_aws) as gateway:
-        reply = gateway.send("GET", "/nowhere?x=1")
+        reply = gateway.send("GET", "/prod/nowhere?x=1")
     assert reply.status == 404
     assert reply.headers["Cache-Control"] == "no-store"
-    assert reply.json == {"path": "/nowhere", "id": reply.headers["x-amzn-RequestId"]}
+    assert reply.json == {"path": "/prod/nowhere", "id": reply.headers["x-amzn-RequestId"]}
+
+
+def test_a_gateway_response_may_put_words_around_the_reason(
+    session: Session, fake_aws: FakeAws, aws: Behaviour
+) -> None:
+    words = "Look at the fields. $context.error.validationErrorString. Width needs height."
+    body_of(aws.template)["x-amazon-apigateway-gateway-responses"]["BAD_REQUEST_BODY"] = {
+        "responseTemplates": {"application/json": f'{{"message": "{words}"}}'}
+    }
+    without_height = {key: value for key, value in BODY.items() if key != "height"}
+    with serving(session, fake_aws) as gateway:
+        reply = gateway.post(without_height)
+    assert reply.status == 400
+    assert reply.json["message"] == (
+        "Look at the fields. [instance failed to match exactly one schema (matched 0 out of 2)]. Width needs height."
+    )
 
 
 def test_fifty_clients_at_once(gateway: Client, aws: Behaviour) -> None:
@@ -875,6 +955,49 @@ def test_a_signed_request_passes(signed_gateway: Client, aws: Behaviour) -> None
     assert json.loads(aws.calls[0].body["input"]) == BODY
 
 
+NAMES_OF_THE_SIGNER = ["accessKey", "accountId", "caller", "user", "userArn", "cognitoIdentityId", "principalOrgId"]
+
+
+@contextlib.contextmanager
+def telling_the_signer(session: Session, fake_aws: FakeAws, aws: Behaviour) -> Iterator[Client]:
+    variables = ", ".join(f'"{name}": "$context.identity.{name}"' for name in NAMES_OF_THE_SIGNER)
+    integration_of(aws.template)["requestTemplates"]["application/json"] = f"{{{variables}}}"
+    with serving(session, fake_aws) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("credentials", "principal", "arn"), SIGNERS)
+def test_the_context_tells_who_signed(  # noqa: PLR0917  # fixtures and the columns of the table
+    session: Session, fake_aws: FakeAws, aws: Behaviour, credentials: Credentials, principal: str, arn: str
+) -> None:
+    aws.parameters["ApiAuthorization"] = "AWS_IAM"
+    text = json.dumps(BODY)
+    with telling_the_signer(session, fake_aws, aws) as gateway:
+        assert gateway.post(text, **signed(gateway, text, credentials)).status == 200
+    assert aws.calls[0].body == dict.fromkeys(NAMES_OF_THE_SIGNER, "") | {
+        "accessKey": credentials.access_key,
+        "accountId": ACCOUNT,
+        "caller": principal,
+        "user": principal,
+        "userArn": arn,
+    }
+
+
+def test_without_authorization_the_context_tells_nobody(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
+    text = json.dumps(BODY)
+    with telling_the_signer(session, fake_aws, aws) as gateway:
+        assert gateway.post(text, **signed(gateway, text, USER)).status == 200
+    assert aws.calls[0].body == dict.fromkeys(NAMES_OF_THE_SIGNER, "")
+
+
+def test_an_expired_session_is_refused(signed_gateway: Client, aws: Behaviour) -> None:
+    aws.expired = True
+    text = json.dumps(BODY)
+    reply = signed_gateway.post(text, **signed(signed_gateway, text, SESSION))
+    assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (403, "ExpiredTokenException")
+    assert aws.calls == []
+
+
 def test_a_signature_covers_the_query(signed_gateway: Client) -> None:
     text, query = json.dumps(BODY), "?b=2&a=1%2B%20x"
     headers = signed(signed_gateway, text, query=query)
@@ -896,6 +1019,9 @@ def test_an_unsigned_request_is_refused(signed_gateway: Client, aws: Behaviour) 
     [
         (Credentials("AKIATEST", "another secret"), {}),
         (Credentials("AKIAOTHER", "secret"), {}),
+        (Credentials(USER.access_key, CREDENTIALS.secret_key), {}),
+        (Credentials(SESSION.access_key, SESSION.secret_key), {}),
+        (Credentials(SESSION.access_key, SESSION.secret_key, "another token"), {}),
         (CREDENTIALS, {"service": "states"}),
         (CREDENTIALS, {"region": "us-east-1"}),
     ],
@@ -1031,7 +1157,7 @@ def test_what_the_gateway_does_not_do_stops_the_start(
 
 def test_a_stack_without_an_api_stops_the_start(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
     aws.template["Resources"] = {}
-    with pytest.raises(StackError, match="0 resources of type AWS::ApiGateway::RestApi"):
+    with pytest.raises(StackError, match="has 0 of what is to be served, a REST API"):
         api_of(session, fake_aws)
 
 

@@ -1,10 +1,10 @@
-"""Intrinsic functions over a deployed stack."""
+"""Intrinsic functions over one stack."""
 
 from typing import Any
 
 import pytest
 
-from local.gateway.stack import Intrinsics, StackError
+from local.intrinsics import IntrinsicError, Intrinsics
 
 
 @pytest.fixture
@@ -74,5 +74,5 @@ def test_resolve(intrinsics: Intrinsics, value: Any, expected: Any) -> None:
     ],
 )
 def test_what_is_not_known_is_named(intrinsics: Intrinsics, value: Any, named: str) -> None:
-    with pytest.raises(StackError, match=named):
+    with pytest.raises(IntrinsicError, match=named):
         intrinsics.resolve(value)

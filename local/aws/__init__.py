@@ -1,0 +1,16 @@
+"""MiniStack, the local AWS, with the promises of AWS that this project rests on and MiniStack does not keep.
+
+``app`` is the ASGI application that runs in MiniStack's own environment; each other module changes one thing in
+MiniStack and says in its first lines what AWS documents:
+
+============== ====================================================================================================
+``executions`` StartExecution refuses illegal names, and is idempotent while the execution runs.
+``machines``   A second state machine of the same name is refused, also when CloudFormation asks for it.
+``apis``       A REST API keeps its id when its body changes, and a stage serves what was deployed to it.
+``signers``    Whether a signature is right, and whose it is: what API Gateway asks IAM.
+``machine_logs`` The history of an execution is written to the log group of its state machine.
+``metrics``    EMF lines and metric filters make metrics; filter patterns for JSON match what they say.
+============== ====================================================================================================
+
+What MiniStack keeps is in its memory only, so ``make down`` forgets all of it.
+"""

@@ -1,0 +1,77 @@
+"""A state machine's name belongs to one machine of the account and region.
+
+CreateStateMachine answers with the machine that exists if name, definition, type, logging and tracing are the same,
+and with StateMachineAlreadyExists if not; the role and the tags do not count. CloudFormation creates through the same
+action, so that a second stack with the same StateMachineName fails and rolls back. MiniStack's CloudFormation writes
+the second machine over the first.
+
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+"""
+
+import json
+from typing import Any
+
+from ministack.core.responses import (  # type: ignore[import-not-found]
+    error_response_json,
+    get_account_id,
+    get_region,
+)
+from ministack.services import stepfunctions  # type: ignore[import-not-found]
+from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]
+
+_Properties = dict[str, Any]
+
+_TYPE = "AWS::StepFunctions::StateMachine"
+_NO_LOGGING = {"level": "OFF", "includeExecutionData": False}
+
+_ministack_create = provisioners._sfn_state_machine_create  # noqa: SLF001 - MiniStack has no public place to change it
+
+
+def install() -> None:
+    """Make MiniStack's CloudFormation create state machines as below."""
+    # Twice: updates that rename a machine call it by its name in the module.
+    provisioners._sfn_state_machine_create = _create  # noqa: SLF001 - as above
+    provisioners._RESOURCE_HANDLERS[_TYPE]["create"] = _create  # noqa: SLF001 - as above
+
+
+def _create(logical_id: str, properties: _Properties, stack_name: str) -> Any:
+    name = properties.get("StateMachineName")
+    arn = f"arn:aws:states:{get_region()}:{get_account_id()}:stateMachine:{name}"
+    existing = stepfunctions._state_machines.get(arn)  # noqa: SLF001 - as above
+    if existing is not None and _identity(properties) != _identity_of(existing):
+        # The words are those of AWS: https://github.com/serverless-operations/serverless-step-functions/issues/394
+        words = f"State Machine Already Exists: '{arn}' (Error Code: StateMachineAlreadyExists)"
+        raise provisioners._sfn_service_error(error_response_json("StateMachineAlreadyExists", words))  # noqa: SLF001
+    if existing is not None:
+        return arn, provisioners._sfn_attrs(arn, name)  # noqa: SLF001 - as above
+    arn, attributes = _ministack_create(logical_id, properties, stack_name)
+    tracing = properties.get("TracingConfiguration", {})
+    stepfunctions._state_machines[arn]["tracingConfiguration"] = {"enabled": _is_enabled(tracing)}  # noqa: SLF001
+    return arn, attributes
+
+
+def _identity(properties: _Properties) -> tuple[Any, ...]:
+    return (
+        provisioners._sfn_definition(properties),  # noqa: SLF001 - as above
+        properties.get("StateMachineType", "STANDARD"),
+        _canonical(properties.get("LoggingConfiguration", _NO_LOGGING)),
+        _is_enabled(properties.get("TracingConfiguration", {})),
+    )
+
+
+def _identity_of(existing: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        existing["definition"],
+        existing["type"],
+        _canonical(existing["loggingConfiguration"]),
+        _is_enabled(existing.get("tracingConfiguration", {})),
+    )
+
+
+def _canonical(logging: Any) -> str:
+    """Write a logging configuration in one way: templates begin names and booleans otherwise than the API does."""
+    return json.dumps(logging, sort_keys=True).lower().replace('"true"', "true").replace('"false"', "false")
+
+
+def _is_enabled(tracing: dict[str, Any]) -> bool:
+    return str(tracing.get("Enabled", tracing.get("enabled", False))).lower() == "true"
