@@ -9,13 +9,20 @@ StartExecution keeps two promises that AWS documents and MiniStack does not know
 is idempotent while an execution runs.
 """
 
+import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from ministack.app import app as _ministack  # type: ignore[import-not-found]  # lives in an environment of its own
 from ministack.core.responses import error_response_json, json_response  # type: ignore[import-not-found]  # likewise
-from ministack.services import stepfunctions  # type: ignore[import-not-found]  # likewise
+from ministack.services import (  # type: ignore[import-not-found]  # likewise
+    lambda_svc,
+    stepfunctions,
+)
+
+from local.function_log import copied_to
 
 _Scope = MutableMapping[str, Any]
 _Channel = Callable[..., Awaitable[Any]]
@@ -47,3 +54,7 @@ def _start_execution(data: dict[str, Any]) -> Any:
 
 
 stepfunctions._start_execution = _start_execution  # noqa: SLF001  # as above
+lambda_svc._emit_lambda_logs = copied_to(  # noqa: SLF001  # as above
+    Path(os.environ["LOCAL_FUNCTIONS_LOG"]),
+    lambda_svc._emit_lambda_logs,  # noqa: SLF001  # as above
+)
