@@ -49,19 +49,23 @@ status: ## Say whether the local stack runs, and where things are
 # take the processor from one another.
 IN_PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: test lint check unit
-test: setup .tools/soak/.installed check ## Check style, types and template, then run every test (what CI runs)
-	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
-	@$(PYTEST) tests/e2e
-	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
-lint: check ## Check style, types and template only
-	@echo "Style, types and template are fine. Next: make unit"
-check: setup
+define check
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
+endef
+
+.PHONY: test lint unit
+test: setup .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
+	$(check)
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
+	@$(PYTEST) tests/e2e
+	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
+lint: setup ## Check style, types and template only
+	$(check)
+	@echo "Style, types and template are fine. Next: make unit"
 unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
