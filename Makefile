@@ -6,6 +6,20 @@ export PYTHONUNBUFFERED := 1
 # The references in the tests are small matrices: several threads for one only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
+# uv reads names of its own where pip reads these: a company's certificates and its mirror reach both.
+ifndef SSL_CERT_FILE
+ifneq ($(or $(PIP_CERT),$(REQUESTS_CA_BUNDLE)),)
+export SSL_CERT_FILE := $(or $(PIP_CERT),$(REQUESTS_CA_BUNDLE))
+endif
+endif
+ifndef UV_DEFAULT_INDEX
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX := $(PIP_INDEX_URL)
+endif
+endif
+# Like pip, trust what the system trusts, where nothing else is named.
+export UV_SYSTEM_CERTS ?= true
+
 UV := .tools/uv/bin/uv
 PYTHON_RUN := .venv/bin/python
 PYTEST := .venv/bin/pytest
@@ -35,17 +49,23 @@ status: ## Say whether the local stack runs, and where things are
 # take the processor from one another.
 IN_PARALLEL := --numprocesses auto --dist loadfile
 
-.PHONY: test lint unit
-test: setup .tools/soak/.installed lint ## Check style, types and template, then run every test (what CI runs)
-	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
-	@$(PYTEST) tests/e2e
-	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
-lint: setup ## Check style, types and template only
+define check
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
+endef
+
+.PHONY: test lint unit
+test: setup .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
+	$(check)
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
+	@$(PYTEST) tests/e2e
+	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
+lint: setup ## Check style, types and template only
+	$(check)
+	@echo "Style, types and template are fine. Next: make unit"
 unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
@@ -68,12 +88,14 @@ fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
 
 .PHONY: bench
 bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one)
-	@PATH="$(CURDIR)/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
+	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
 
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
-	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build
-	@echo "Next: .tools/sam/bin/sam deploy --guided"
+	@# sam empties the folder before it builds: a build that fails must not cost the last good one.
+	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build --build-dir .aws-sam/build.new >/dev/null
+	@rm -rf .aws-sam/build && mv .aws-sam/build.new .aws-sam/build
+	@echo "Built into .aws-sam/build. Next: .tools/sam/bin/sam deploy --guided"
 
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
@@ -89,6 +111,7 @@ pins: setup ## Resolve the .in files again into pinned requirements with hashes
 
 .PHONY: setup
 setup: .venv/.installed $(TOOLS:=/.installed) .tools/photos/.installed ## Install what the other commands need, into this folder
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Everything is installed. Next: make demo",:)
 
 PYTHON = $(shell sh local/find-python.sh)
 

@@ -2,3 +2,32 @@
 
 No Docker, no AWS account, nothing outside loopback. Runtime code imports nothing from here.
 """
+
+import os
+from collections.abc import Mapping
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
+
+
+def without_proxy_for_loopback(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep every HTTP client from asking a proxy for loopback.
+
+    Clients differ in which spelling they read first, so both are set. Downloads still go through the proxy.
+    """
+    variables = {}
+    for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+        hosts = [host.strip() for host in (environ.get(name) or environ.get(other) or "").split(",")]
+        # An asterisk counts only if it stands alone.
+        variables[name] = "*" if hosts == ["*"] else ",".join(dict.fromkeys([*filter(None, hosts), *_LOOPBACK]))
+    return variables
+
+
+def proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that name a proxy."""
+    return {name: value for name, value in environ.items() if name.lower() in _PROXIES}
+
+
+# Here because every command, test and server that talks to the local stack imports this package first, and because
+# what it starts inherits the environment.
+os.environ.update(without_proxy_for_loopback(os.environ))

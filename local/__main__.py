@@ -1,27 +1,34 @@
 """Command line of the local stack: ``python -m local up | down | status | demo``."""
 
 import argparse
+import errno
+import os
+import re
 import sys
 
-from local import demo
-from local.stack import Settings, Stack, StackError, shown
+from local import demo, proxies
+from local.stack import ROOT, Settings, Stack, StackError, down, functions_log, shown, state_folder
+
+# What a write to the state folder can meet that is no fault of this program.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 def main() -> int:
-    """Run one command; give its exit status."""
+    """Run one command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The local stack.")
     parser.add_argument("command", choices=["up", "down", "status", "demo"])
     command = parser.parse_args().command
     try:
+        # First and without settings: it recovers from whatever keeps the others from reading theirs.
+        if command == "down":
+            ended = down(state_folder())
+            print("The local stack is down, its buckets are gone." if ended else "The local stack was not running.")
+            print("Next: make up")
+            return 0
         settings = Settings.from_environment()
         if command == "demo":
             return demo.run(settings, _say)
         stack = Stack(settings, _say)
-        if command == "down":
-            ended = stack.down()
-            print("The local stack is down, its buckets are gone." if ended else "The local stack was not running.")
-            print("Next: make up")
-            return 0
         if command == "up":
             stack.up()
         elif missing := stack.missing():
@@ -30,6 +37,12 @@ def main() -> int:
         _say_where(stack)
     except StackError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = error.filename or shown(state_folder())
+        print(f"Error: cannot write {where}: {error.strerror}. Make room for it, then: make {command}", file=sys.stderr)
         return 1
     return 0
 
@@ -41,6 +54,7 @@ def _say(line: str) -> None:
 def _say_where(stack: Stack) -> None:
     settings, outputs = stack.settings, stack.outputs()
     originals, machine = outputs["OriginalsBucketName"], outputs["StateMachineArn"]
+    logs = [functions_log(settings.state), settings.state / "aws.log", settings.state / "gateway.log"]
     print(
         f"""
 The local stack is up.
@@ -50,19 +64,44 @@ The local stack is up.
   Originals      s3://{originals}
   Thumbnails     s3://{outputs["ThumbnailsBucketName"]}/thumbnails/
   State machine  {machine}
-  Logs           {shown(settings.state / "aws.log")}, {shown(settings.state / "gateway.log")}
+  Function log   {shown(logs[0])}
+  Other logs     {", ".join(map(shown, logs[1:]))}
 
 To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .tools/sam/bin):
 
-  export AWS_ENDPOINT_URL={settings.endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  export PATH="$PWD/.tools/awscli/bin:$PWD/.tools/sam/bin:$PATH"
+{_indented(_exports(stack))}
   (This version of the AWS CLI wants --endpoint-url $AWS_ENDPOINT_URL for aws sqs all the same.)
+
+Then, to list what failed and why:
+
+  STATE_MACHINE_ARN={machine}
+{_indented(_find_what_failed())}
 
 Next: aws s3 cp picture.jpg s3://{originals}/
       aws stepfunctions list-executions --state-machine-arn {machine} --max-results 5
       make down"""
     )
+
+
+def _exports(stack: Stack) -> str:
+    lines = [
+        f"export AWS_ENDPOINT_URL={stack.settings.endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+        "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
+        'export PATH="$PWD/.tools/awscli/bin:$PWD/.tools/sam/bin:$PATH"',
+    ]
+    if proxies(os.environ):
+        lines.append("export NO_PROXY='{NO_PROXY}' no_proxy='{no_proxy}'".format(**os.environ))
+    return "\n".join(lines)
+
+
+def _find_what_failed() -> str:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^## Find what failed\n.*?^```console\n\$ (.*?)\n```$", runbook, re.DOTALL | re.MULTILINE)
+    return str(command)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from local.stack import ROOT, Settings, Stack, StackError, shown
+from local.stack import ROOT, Settings, Stack, StackError, functions_log, shown
 
 _PHOTOGRAPHS = ROOT / ".tools" / "photos" / "skimage" / "data"
 _WAIT_SECONDS = 60.0
@@ -43,7 +43,7 @@ class _Row:
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> int:
-    """Show the pipeline at work; give the exit status, 0 only if every thumbnail is there.
+    """Show the pipeline at work; return the exit status, 0 only if every thumbnail is there.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     unfinished = len(photographs) + 1 - len({row.execution for row in rows})
     if failed or unfinished:
         say(f"{len(failed)} executions failed and {unfinished} did not end in time.")
-        say(f"Next: look at the log, {shown(settings.state / 'aws.log')}")
+        say(f"Next: look at the log, {shown(functions_log(settings.state))}")
         return 1
     say(f"All {len(thumbnails)} thumbnails are there. Originals and thumbnails side by side: {shown(picture)}")
     say("The stack is still up. Next: copy in a picture of yours (make status says how), or make down")
@@ -113,7 +113,7 @@ def _post(settings: Settings, body: dict[str, Any], say: Callable[[str], None]) 
         command += ["--user", f"{keys['AWS_ACCESS_KEY_ID']}:{keys['AWS_SECRET_ACCESS_KEY']}"]
     say(shlex.join(command))
     done = subprocess.run(  # noqa: S603 - the command is ours
-        [*command, "--silent", "--show-error", "--fail-with-body", "--noproxy", "*"],
+        [*command, "--silent", "--show-error", "--fail-with-body"],
         capture_output=True,
         text=True,
         timeout=60,

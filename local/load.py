@@ -8,14 +8,14 @@ import subprocess
 import sys
 import uuid
 
-from local.stack import ROOT, Settings, Stack, StackError
+from local.stack import ROOT, Settings, Stack, StackError, functions_log, shown
 
 _LOCUST = ROOT / ".tools" / "load" / "bin" / "locust"
 _PICTURE = ROOT / ".tools" / "photos" / "skimage" / "data" / "rocket.jpg"
 
 
 def main() -> int:
-    """Run the load; give the exit status, 0 if no request failed."""
+    """Run the load; return the exit status, 0 if no request failed."""
     try:
         settings = Settings.from_environment()
         stack = Stack(settings)
@@ -46,6 +46,10 @@ def main() -> int:
         stderr=subprocess.STDOUT,
         check=False,
     )
+    if done.returncode:
+        print(f"Requests failed. Next: look for the reason in {shown(functions_log(settings.state))}")
+    else:
+        print("Next: make load LOAD_CLIENTS=100, or make down")
     return done.returncode
 
 

@@ -6,6 +6,7 @@ The template is the one that goes to AWS and so are the tools: only ``AWS_ENDPOI
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.processes import Background, is_port_free
+from local import proxies
+from local.processes import Background, HeldError, end_all, hold, is_port_free, mark, seize
+from local.records import RecordError, read_record, write_record
 from local.template import read_template
 
 ROOT = Path(__file__).parents[1]
@@ -34,12 +37,15 @@ _CONNECTIONS = 32
 _START_SECONDS = 60.0
 _DEPLOY_SECONDS = 240.0
 
+# Two builds of 80 MB, and what MiniStack unpacks of one.
+_SPACE_BYTES = 300_000_000
+
 
 class StackError(Exception):
     """The local stack cannot do what was asked; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where the local stack lives and what it is deployed with.
 
@@ -73,10 +79,15 @@ class Settings:
         Raises
         ------
         StackError
-            A port or a parameter cannot be read.
+            A port, a parameter or a record cannot be read.
         """
-        state = ROOT / (environ.get("LOCAL_STATE") or ".local")
-        aws_port, api_port = _ports_in_use(state) or (4566, 3000)
+        state = state_folder(environ)
+        try:
+            aws_port, api_port = _ports_in_use(state) or (4566, 3000)
+            for process in _servers(state):
+                process.pid()
+        except RecordError as error:
+            raise StackError(f"The file {shown(error.path)} is broken. Run: make down") from error
         return cls(
             aws_port=_port(environ, "LOCAL_AWS_PORT", aws_port),
             api_port=_port(environ, "LOCAL_API_PORT", api_port),
@@ -87,22 +98,22 @@ class Settings:
 
     @property
     def endpoint(self) -> str:
-        """Give the AWS endpoint."""
+        """Return the AWS endpoint."""
         return f"http://127.0.0.1:{self.aws_port}"
 
     @property
     def api(self) -> str:
-        """Give the URL that takes resize requests."""
+        """Return the URL that takes resize requests."""
         return f"http://127.0.0.1:{self.api_port}/prod/resize"
 
     def environment(self) -> dict[str, str]:
-        """Give the environment in which stock AWS tools talk to this stack and to nothing else."""
+        """Return the environment in which stock AWS tools talk to this stack and to nothing else."""
+        foreign = proxies(os.environ)
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("AWS_") and name.lower() not in {"http_proxy", "https_proxy", "all_proxy"}
+            name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in foreign
         }
         return inherited | {
+            **mark(self.state),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
@@ -141,8 +152,7 @@ class Stack:
     def __init__(self, settings: Settings, say: Callable[[str], None] = print) -> None:
         self.settings = settings
         self._say = say
-        self._aws = Background("aws", settings.state)
-        self._gateway = Background("gateway", settings.state)
+        self._aws, self._gateway = _servers(settings.state)
 
     def up(self, before_deploy: Callable[[Path], None] | None = None) -> None:
         """Start what is not running, then build and deploy the template as it is now.
@@ -157,8 +167,22 @@ class Stack:
         StackError
         """
         self.settings.state.mkdir(parents=True, exist_ok=True)
+        try:
+            with hold(self.settings.state):
+                self._up(before_deploy)
+        except HeldError as error:
+            raise StackError(
+                f"Another command (process {error.pid or 'unknown'}) is bringing this stack up. "
+                "Wait until it has ended, or end it and the stack: make down"
+            ) from error
+
+    def _up(self, before_deploy: Callable[[Path], None] | None) -> None:
+        if self._aws.pid() is None:
+            # Left behind by a command that was killed, or by a folder that was deleted while the stack was up.
+            end_all(self.settings.state)
         self._check_ports()
-        _ports_file(self.settings.state).write_text(json.dumps([self.settings.aws_port, self.settings.api_port]))
+        self._check_space()
+        write_record(_ports_file(self.settings.state), [self.settings.aws_port, self.settings.api_port])
         self._start_aws()
         self._build()
         if before_deploy is not None:
@@ -167,10 +191,8 @@ class Stack:
         self._start_gateway()
 
     def down(self) -> bool:
-        """End everything that `up` started, with all that is in its buckets; give whether anything ran."""
-        stopped = [self._gateway.stop(), self._aws.stop()]
-        _ports_file(self.settings.state).unlink(missing_ok=True)
-        return any(stopped)
+        """End everything that `up` started, with all that is in its buckets; return whether anything ran."""
+        return down(self.settings.state)
 
     def missing(self) -> list[str]:
         """Name the servers that do not run or do not answer."""
@@ -181,7 +203,7 @@ class Stack:
         return [name for name, (process, url) in servers.items() if process.pid() is None or not _answers(url)]
 
     def outputs(self) -> dict[str, str]:
-        """Give the outputs of the deployed stack.
+        """Return the outputs of the deployed stack.
 
         Raises
         ------
@@ -200,15 +222,16 @@ class Stack:
         StackError
         """
         # Version 1 of the AWS CLI sends `aws sqs` to AWS's public name unless the endpoint is an argument.
-        return self._run("aws", [_tool("awscli", "aws"), "--endpoint-url", self.settings.endpoint, *arguments], 120)
+        command: list[str | Path] = [_tool("awscli", "aws"), "--endpoint-url", self.settings.endpoint, *arguments]
+        return self._run("aws cli", command, 120)
 
     def aws_pid(self) -> int | None:
-        """Give the process id of MiniStack while it runs."""
+        """Return the process id of MiniStack while it runs."""
         return self._aws.pid()
 
     def scratch(self) -> Path:
-        """Give the folder in which MiniStack unpacks and runs the functions."""
-        return self.settings.state / "tmp"
+        """Return the folder in which MiniStack unpacks and runs the functions."""
+        return _scratch(self.settings.state)
 
     @property
     def _aws_health(self) -> str:
@@ -230,6 +253,7 @@ class Stack:
             **self.settings.emulator,
             "GATEWAY_PORT": str(self.settings.aws_port),
             "AUTH": "true",
+            "LOCAL_FUNCTIONS_LOG": str(functions_log(self.settings.state)),
             "TMPDIR": str(scratch),
             "PYTHONPATH": str(ROOT),
         }
@@ -255,12 +279,20 @@ class Stack:
 
     def _build(self) -> None:
         self._say("Building the functions (sam build) …")
+        # sam empties the folder before it builds: a build that fails must not cost the last good one.
+        build, unfinished = self.settings.state / "build", self.settings.state / "build.new"
         command: list[str | Path] = [
-            *(_tool("sam", "sam"), "build", "--build-dir", self.settings.state / "build"),
-            *("--template-file", ROOT / "template.yaml"),
+            *(_tool("sam", "sam"), "build", "--build-dir", unfinished, "--template-file", ROOT / "template.yaml"),
         ]
-        environment = {"ARCHITECTURE": "host", "BUILD_PYTHON": str(_tool("ministack", "python"))}
+        environment = {
+            "ARCHITECTURE": "host",
+            "BUILD_PYTHON": str(_tool("ministack", "python")),
+            # uv downloads packages.
+            **proxies(os.environ),
+        }
         self._run("sam build", command, _DEPLOY_SECONDS, environment)
+        shutil.rmtree(build, ignore_errors=True)
+        unfinished.rename(build)
 
     def _deploy(self) -> None:
         self._say("Deploying template.yaml (sam deploy) …")
@@ -316,6 +348,11 @@ class Stack:
 
     def _check_ports(self) -> None:
         wanted = (self.settings.aws_port, self.settings.api_port)
+        if wanted[0] == wanted[1]:
+            raise StackError(
+                f"LOCAL_AWS_PORT and LOCAL_API_PORT are both {wanted[0]}. "
+                f"Choose another port for one of them: make up LOCAL_API_PORT={wanted[0] + 1}"
+            )
         in_use = _ports_in_use(self.settings.state)
         if self._aws.pid() is not None and in_use not in {None, wanted}:
             raise StackError(f"The local stack runs on the ports {in_use}, not {wanted}. End it first: make down")
@@ -329,6 +366,14 @@ class Stack:
                     f"End it, or choose another port: make up {variable}={port + 1}"
                 )
 
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self.settings.state).free
+        if free < _SPACE_BYTES:
+            raise StackError(
+                f"The disk is full: {shown(self.settings.state)} has {free // 1_000_000} MB left and needs "
+                f"{_SPACE_BYTES // 1_000_000} MB. Free some space, or choose a folder elsewhere with LOCAL_STATE"
+            )
+
     def _wait_for(self, process: Background, url: str, name: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(url):
@@ -339,6 +384,33 @@ class Stack:
                     f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {shown(process.log)}."
                 )
             time.sleep(0.1)
+
+
+def down(state: Path) -> bool:
+    """End whatever runs for a state folder, whatever became of its records; return whether anything did."""
+    with seize(state) as was_coming_up:
+        ended = [was_coming_up, *(process.stop() for process in reversed(_servers(state))), end_all(state)]
+        _ports_file(state).unlink(missing_ok=True)
+        shutil.rmtree(_scratch(state), ignore_errors=True)
+    return any(ended)
+
+
+def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for records, logs and builds."""
+    return ROOT / (environ.get("LOCAL_STATE") or ".local")
+
+
+def functions_log(state: Path) -> Path:
+    """Return the file that gets what the functions print."""
+    return state / "functions.log"
+
+
+def _servers(state: Path) -> tuple[Background, Background]:
+    return Background("aws", state), Background("gateway", state)
+
+
+def _scratch(state: Path) -> Path:
+    return state / "tmp"
 
 
 def _tool(environment: str, name: str) -> Path:
@@ -382,13 +454,16 @@ def _ports_file(state: Path) -> Path:
 
 
 def _ports_in_use(state: Path) -> tuple[int, int] | None:
-    try:
-        aws_port, api_port = json.loads(_ports_file(state).read_text())
-    except FileNotFoundError:
-        return None
-    return aws_port, api_port
+    ports = read_record(_ports_file(state))
+    match ports:
+        case None:
+            return None
+        case [int(aws_port), int(api_port)]:
+            return aws_port, api_port
+        case _:
+            raise RecordError(_ports_file(state))
 
 
 def shown(path: Path) -> str:
-    """Give a path as a person at the root of the project would type it."""
+    """Return a path as a person at the root of the project would type it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

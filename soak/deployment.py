@@ -175,7 +175,7 @@ def deployed(state: Path, faults: Faults, without: Sequence[str]) -> Iterator[De
 def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> str:
     program = ROOT / ".tools" / "soak" / "bin" / "mitmdump"
     if not program.exists():
-        raise StackError("The fault proxy is not installed. Run: make setup")
+        raise StackError("The fault proxy is not installed. Run: make soak, which installs it")
     port = _free_port()
     options = {
         "confdir": stack.settings.state / "mitmproxy",

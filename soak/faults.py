@@ -24,7 +24,7 @@ _FAULTS: dict[str, dict[str, float]] = {
     "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
     "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 0.5},
     "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
-    # One killed process returns a whole batch of ten messages.
+    # A process killed here returns its whole batch of messages to the queue.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
 }
 _AFTER_AWS = frozenset({"half", "lost", "kill-after"})

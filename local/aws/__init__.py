@@ -9,6 +9,7 @@ MiniStack and says in its first lines what AWS documents:
 ``apis``       A REST API keeps its id when its body changes, and a stage serves what was deployed to it.
 ``signers``    Whether a signature is right, and whose it is: what API Gateway asks IAM.
 ``machine_logs`` The history of an execution is written to the log group of its state machine.
+``function_log`` What the functions print is copied to a file.
 ``metrics``    EMF lines and metric filters make metrics; filter patterns for JSON match what they say.
 ============== ====================================================================================================
 

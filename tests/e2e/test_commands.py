@@ -1,6 +1,7 @@
 """The commands of the local stack, run as a person runs them."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,12 +60,19 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert status.returncode == 0
     assert f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/resize" in status.stdout
 
+    assert '"message":"resized"' in (ROOT / ".local/e2e-commands/functions.log").read_text()
+    assert ".local/e2e-commands/functions.log" in status.stdout
+    assert "NotAnImageError" in failed_as_pasted(status.stdout)
+
     load = make("load", ports | {"LOAD_CLIENTS": "4", "LOAD_SECONDS": "3"})
     assert load.returncode == 0, load.stdout + load.stderr
     assert "Response time percentiles" in load.stdout
     assert make("load", ports | {"LOAD_CLIENTS": "1000"}).returncode == 2
 
-    again = make("up", ports | {"LOCAL_PARAMETERS": "ApiAuthorization=AWS_IAM"})
+    # Offline, because uv finds in its cache what it needed a minute ago and cannot ask this proxy.
+    dead = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    behind_a_proxy = ports | dead | {"NO_PROXY": "example.org", "UV_OFFLINE": "1"}
+    again = make("up", behind_a_proxy | {"LOCAL_PARAMETERS": "ApiAuthorization=AWS_IAM"})
     assert again.returncode == 0, again.stdout + again.stderr
     url = f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/executions/unknown"
     assert curl(url) == 403
@@ -78,6 +86,24 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert is_port_free(int(ports["LOCAL_API_PORT"]))
     assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") == []
     assert make("status", ports).returncode == 2
+
+
+def failed_as_pasted(status: str) -> str:
+    """Upload what is no picture, then run the commands that `make status` prints until they list it."""
+    (exports,) = re.findall(r"^  export .*?(?=^  \(|^$)", status, re.DOTALL | re.MULTILINE)
+    (commands,) = re.findall(r"^  STATE_MACHINE_ARN=.*?^    done$", status, re.DOTALL | re.MULTILINE)
+    upload = "echo 'a letter' | aws s3 cp --only-show-errors - s3://alison-image-originals-01/letter.jpg"
+    again = f"for _ in $(seq 30); do {commands}\ndone"
+    until_it_failed = again.removesuffix("done") + "sleep 1; done | grep --max-count 1 letter"
+    done = subprocess.run(  # noqa: S603 - commands of our own
+        ["bash", "-c", f"{exports}\n{upload}\n{until_it_failed}"],  # noqa: S607 - the system's bash
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout
 
 
 def test_a_port_in_use_is_one_clear_sentence(pipeline: Pipeline) -> None:

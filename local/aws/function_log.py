@@ -1,0 +1,31 @@
+"""What the functions print, copied to the file that ``LOCAL_FUNCTIONS_LOG`` names, after each invocation.
+
+MiniStack keeps it in its CloudWatch Logs only; a file can be followed with ``tail -f``.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from ministack.services import lambda_svc  # type: ignore[import-not-found]  # lives in an environment of its own
+
+
+def install() -> None:
+    """Make MiniStack's writer of function logs copy to the file first; without the variable nothing changes."""
+    name = os.environ.get("LOCAL_FUNCTIONS_LOG")
+    if not name:
+        return
+    path = Path(name)
+    path.write_text("", encoding="utf-8")
+    emit = lambda_svc._emit_lambda_logs  # noqa: SLF001 - MiniStack has no public place to change it
+
+    def emit_and_copy(function: Any, request_id: str, printed: str, *more: Any, **named: Any) -> None:
+        # As with CloudWatch: a log that cannot be written does not fail the invocation.
+        with contextlib.suppress(OSError):
+            if text := printed.strip("\n"):
+                with path.open("a", encoding="utf-8") as log:
+                    log.write(text + "\n")
+        emit(function, request_id, printed, *more, **named)
+
+    lambda_svc._emit_lambda_logs = emit_and_copy  # noqa: SLF001 - as above
