@@ -24,7 +24,6 @@ _Event = dict[str, Any]
 _ministack_put_log_events = cloudwatch_logs._put_log_events  # noqa: SLF001
 _ministack_put_metric_filter = cloudwatch_logs._put_metric_filter  # noqa: SLF001
 _ministack_compile = cloudwatch_logs._compile_filter_pattern  # noqa: SLF001
-_ministack_emit_lambda_logs = lambda_svc._emit_lambda_logs  # noqa: SLF001
 
 _compiled: dict[str, Callable[[str], bool]] = {}
 
@@ -34,7 +33,14 @@ def install() -> None:
     cloudwatch_logs._put_log_events = _put_log_events  # noqa: SLF001
     cloudwatch_logs._put_metric_filter = _put_metric_filter  # noqa: SLF001
     cloudwatch_logs._compile_filter_pattern = _compile  # noqa: SLF001
-    lambda_svc._emit_lambda_logs = _emit_lambda_logs  # noqa: SLF001
+    # Taken here and not above: function_log has changed it by now.
+    emit = lambda_svc._emit_lambda_logs  # noqa: SLF001
+
+    def emit_and_count(function: _Event, request_id: str, printed: str, *more: Any, **named: Any) -> None:
+        emit(function, request_id, printed, *more, **named)
+        _count_printed(function, printed)
+
+    lambda_svc._emit_lambda_logs = emit_and_count  # noqa: SLF001
 
 
 def _put_log_events(data: dict[str, Any]) -> Any:
@@ -44,12 +50,11 @@ def _put_log_events(data: dict[str, Any]) -> Any:
     return answer
 
 
-def _emit_lambda_logs(function: dict[str, Any], request_id: str, text: str, *more: Any, **named: Any) -> None:
-    _ministack_emit_lambda_logs(function, request_id, text, *more, **named)
+def _count_printed(function: _Event, printed: str) -> None:
     config = function.get("config") or function
     group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
     now = int(time.time() * 1000)
-    _count(group, [{"message": line, "timestamp": now} for line in (text or "").splitlines()])
+    _count(group, [{"message": line, "timestamp": now} for line in (printed or "").splitlines()])
 
 
 def _put_metric_filter(data: dict[str, Any]) -> Any:
