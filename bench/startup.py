@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "ORIGINALS_BUCKET": "originals",
     "THUMBNAILS_BUCKET": "thumbnails",
     "BUCKET_OWNER": "123456789012",
+    "KMS_KEY_ARN": "",
     # No profile or configuration of this machine's user.
     "HOME": "/nonexistent",
 }

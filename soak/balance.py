@@ -24,6 +24,9 @@ from soak.load import Ledger, Upload
 from soak.outcome import Execution, Outcome
 from soak.pictures import Kind
 
+# The state machine puts it in front of the errors that the function returns (statemachine/image_resize.asl.json).
+_PERMANENT = "Permanent."
+
 
 @dataclass(frozen=True, slots=True)
 class Latency:
@@ -125,8 +128,8 @@ def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) ->
             for execution in executions[key]:
                 if execution.status != "SUCCEEDED":
                     sentence = f"{key}: {execution.error or execution.status}: {execution.cause}"
-                    # Errors that the function returns have the names of its classes, those of a runtime a dot.
-                    (result.pictures_failed if "." in (execution.error or ".") else result.refused).append(sentence)
+                    is_permanent = (execution.error or "").startswith(_PERMANENT)
+                    (result.refused if is_permanent else result.pictures_failed).append(sentence)
     result.seconds = sorted(_seconds(ledger, executions))
     return result
 

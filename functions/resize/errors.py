@@ -9,6 +9,7 @@
     │   ├── InvalidKeyError              a key that is too long or would leave thumbnails/
     │   ├── OriginalNotFoundError        no such object
     │   ├── OriginalArchivedError        an object in an archive, which must be restored first
+    │   ├── OriginalEncryptedError       an object encrypted with a key that is not the deployment's
     │   ├── OriginalEmptyError           an object of zero bytes
     │   ├── OriginalTooLargeError        more bytes than the limit
     │   ├── NotAnImageError              the bytes are no picture that is known
@@ -116,6 +117,19 @@ class OriginalArchivedError(PermanentError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"The original '{key}' is archived and must be restored before it can be read.")
+        self.key = key
+
+
+class OriginalEncryptedError(PermanentError):
+    """The object is encrypted with a key of its uploader (SSE-C), or with a KMS key that is not the deployment's.
+
+    Attributes
+    ----------
+    key : str
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The original '{key}' is encrypted with a key that this deployment cannot use.")
         self.key = key
 
 

@@ -30,7 +30,7 @@ metrics = Metrics()
 _LIMITS = Limits.from_environment()
 _BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"])
 _S3 = create_s3_client()
-_STORAGE = Storage(_S3, os.environ["BUCKET_OWNER"])
+_STORAGE = Storage(_S3, os.environ["BUCKET_OWNER"], os.environ["KMS_KEY_ARN"])
 
 gc.freeze()
 gc.enable()

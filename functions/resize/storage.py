@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.resize.errors import (
     OriginalArchivedError,
+    OriginalEncryptedError,
     OriginalNotFoundError,
     StorageUnavailableError,
 )
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 CACHE_CONTROL = "public, max-age=86400"
 
 # Codes that say "not now": https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException"})
+_PASSING = frozenset(
+    {"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "KMS.ThrottlingException"}
+)
+_HTTP_BAD_REQUEST = 400
 _HTTP_NOT_FOUND = 404
 _HTTP_TOO_MANY_REQUESTS = 429
 _HTTP_SERVER_ERROR = 500
@@ -50,19 +54,22 @@ class Storage:
     owner : str
         Account id that must own the buckets (``ExpectedBucketOwner``): a bucket that was deleted and
         made again by a stranger gets nothing.
+    kms_key : str
+        ARN of the KMS key that the role may decrypt with; empty for none.
     """
 
-    def __init__(self, client: "S3Client", owner: str) -> None:
+    def __init__(self, client: "S3Client", owner: str, kms_key: str) -> None:
         self._client = client
         self._owner = owner
+        self._kms_key = kms_key
 
     def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
         """Download an original, whose size is checked before its first byte is read.
 
         Raises
         ------
-        OriginalNotFoundError, OriginalArchivedError, OriginalEmptyError, OriginalTooLargeError,
-        StorageUnavailableError
+        OriginalNotFoundError, OriginalArchivedError, OriginalEncryptedError, OriginalEmptyError,
+        OriginalTooLargeError, StorageUnavailableError
         """
         with self._translated("GetObject", bucket, key):
             answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
@@ -114,7 +121,25 @@ class Storage:
                 raise OriginalArchivedError(key) from error
             if code in _PASSING or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
                 raise StorageUnavailableError(operation, code) from error
+            if operation == "GetObject" and self._has_foreign_key(code, bucket, key):
+                raise OriginalEncryptedError(key) from error
             raise
         except BotoCoreError as error:
             # Connections refused, reset or cut, timeouts, half-sent bodies: botocore's own retries are used up.
             raise StorageUnavailableError(operation, type(error).__name__) from error
+
+    def _has_foreign_key(self, code: str, bucket: str, key: str) -> bool:
+        """Return whether GetObject was refused because of a key that is not the deployment's.
+
+        The error leaves that open: ``AccessDenied`` may be a permission that the role lacks, and ``InvalidRequest`` has
+        several causes. HeadObject needs no permission for a KMS key, and names it. For an object with a key of its
+        uploader (SSE-C) it answers 400:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        """
+        if code not in {"AccessDenied", "InvalidRequest"} and not code.startswith("KMS."):
+            return False
+        try:
+            answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+        except ClientError as error:
+            return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == _HTTP_BAD_REQUEST)
+        return "SSEKMSKeyId" in answer and answer["SSEKMSKeyId"] != self._kms_key

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from functions.start_from_s3.uploads import Upload
 
-# Names have 1 to 80 characters; letters, digits, '-', '_' and '.' are safe in the console, ARNs and logs:
+# The API's executions begin with "api-" (template.yaml), so no client of the API can take the name of an upload.
+_DOOR = "upload"
+# Step Functions promises to log only executions whose names have these characters, 80 at most:
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_RECOGNISABLE_CHARACTERS = 47
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _DIGEST_CHARACTERS = 32
+_FILE_NAME_CHARACTERS = 80 - len(_DOOR) - _DIGEST_CHARACTERS - 2
 
 _BOX = re.compile(r"\s*([1-9][0-9]*)x([1-9][0-9]*)\s*")
 
@@ -46,8 +48,8 @@ def parse_sizes(text: str) -> list[dict[str, int]]:
 def execution_for(upload: Upload, destination_bucket: str, sizes: list[dict[str, int]]) -> Execution:
     """Describe the one execution that belongs to an upload.
 
-    The name begins with the file's name, for people, and ends with a digest of what was uploaded and what is
-    made of it: the same event delivered again gives the same name, which Step Functions starts only once.
+    ``upload-example-jpg-<32 hexadecimal digits>``: the file's name is for people, the digest is of what was uploaded
+    and of what is made of it. The same event delivered again has the same name, which Step Functions starts only once.
     """
     request = {
         "source_bucket": upload.bucket,
@@ -58,5 +60,5 @@ def execution_for(upload: Upload, destination_bucket: str, sizes: list[dict[str,
     text = json.dumps(request, ensure_ascii=False, sort_keys=True)
     identity = json.dumps([text, upload.revision])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    recognisable = _UNSAFE.sub("-", upload.key.rpartition("/")[2])[:_RECOGNISABLE_CHARACTERS]
-    return Execution(f"{recognisable or 'upload'}-{digest}", text)
+    file_name = _UNSAFE.sub("-", upload.key.rpartition("/")[2])[:_FILE_NAME_CHARACTERS]
+    return Execution("-".join(filter(None, (_DOOR, file_name, digest))), text)

@@ -4,7 +4,8 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
     EventType,
@@ -17,13 +18,32 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.start_from_s3.executions import execution_for, parse_sizes
+from functions.start_from_s3.executions import Execution, execution_for, parse_sizes
 from functions.start_from_s3.uploads import read_uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 logger = Logger()
+metrics = Metrics()
+
+
+class ExecutionNameTakenError(Exception):
+    """An execution has the name of this upload and another input: somebody else started it.
+
+    Attributes
+    ----------
+    name : str
+        The name of the execution.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The execution '{name}' exists with another input, so this upload was not started.")
+        self.name = name
+
+
+class UploadsNotStartedError(ExceptionGroup):
+    """Uploads of one message that were not started; the others were."""
 
 
 class _Processor(BatchProcessor):
@@ -42,31 +62,62 @@ _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
+_ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
 _SIZES = parse_sizes(os.environ["THUMBNAIL_SIZES"])
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Start one execution for each upload in a batch of queue messages.
 
     Returns
     -------
     dict
-        ``batchItemFailures``: the messages that return to the queue, and after five receives to the
-        dead-letter queue.
+        ``batchItemFailures``: the messages that return to the queue. The queue's ``maxReceiveCount`` decides when such
+        a message goes to the dead-letter queue.
     """
-    return process_partial_response(event=event, record_handler=_start, processor=_processor, context=context)
+    answer = process_partial_response(event=event, record_handler=_start_all, processor=_processor, context=context)
+    # A batch that fails in part is no error to Lambda, and SQS leaves messages received three times out of the age of
+    # its oldest message, so neither of their metrics shows an upload that cannot be started.
+    metrics.add_metric("UploadsNotStarted", MetricUnit.Count, len(answer["batchItemFailures"]))
+    return answer
 
 
-def _start(record: SQSRecord) -> None:
-    for upload in read_uploads(record.body):
-        execution = execution_for(upload, _THUMBNAILS_BUCKET, _SIZES)
+def _start_all(record: SQSRecord) -> None:
+    """Start every upload of a message, then raise what went wrong with any."""
+    uploads, refused = read_uploads(record.body, _ORIGINALS_BUCKET)
+    errors: list[Exception] = [*refused]
+    for upload in uploads:
         try:
-            _STEP_FUNCTIONS.start_execution(
-                stateMachineArn=_STATE_MACHINE_ARN, name=execution.name, input=execution.input
-            )
-        except _STEP_FUNCTIONS.exceptions.ExecutionAlreadyExists:
-            logger.info("duplicate passed over", object_key=upload.key, execution=execution.name)
+            started = _start(execution := execution_for(upload, _THUMBNAILS_BUCKET, _SIZES))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's other uploads
+            error.add_note(f"object_key: {upload.key}")
+            errors.append(error)
         else:
-            logger.info("execution started", object_key=upload.key, execution=execution.name)
+            logger.info(
+                "execution started" if started else "duplicate passed over",
+                object_key=upload.key,
+                execution=execution.name,
+            )
+    if errors:
+        raise UploadsNotStartedError("Not every record of the message was started", errors)
+
+
+def _start(execution: Execution) -> bool:
+    """Start an execution; return whether it was not there before.
+
+    Raises
+    ------
+    ExecutionNameTakenError
+        The name belongs to an execution with another input.
+    """
+    try:
+        _STEP_FUNCTIONS.start_execution(stateMachineArn=_STATE_MACHINE_ARN, name=execution.name, input=execution.input)
+    except _STEP_FUNCTIONS.exceptions.ExecutionAlreadyExists:
+        arn = f"{_STATE_MACHINE_ARN.replace(':stateMachine:', ':execution:')}:{execution.name}"
+        if _STEP_FUNCTIONS.describe_execution(executionArn=arn)["input"] != execution.input:
+            raise ExecutionNameTakenError(execution.name) from None
+        return False
+    return True

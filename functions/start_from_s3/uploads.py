@@ -1,6 +1,15 @@
 """S3 event notifications, read into uploads. Pure: text in, values out.
 
 Source of the format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+
+Errors::
+
+    EventError
+    ├── UnreadableEventError     not an S3 event notification, or a record without what an upload needs
+    ├── ForeignBucketError       a record of a bucket other than the originals bucket
+    └── UnexpectedEventError     a record of something other than a created object
+
+A message with such a record returns to the queue and ends in the dead-letter queue; its other records are started.
 """
 
 import json
@@ -8,9 +17,46 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
+# "ObjectCreated:Put", "…:Post", "…:Copy" and "…:CompleteMultipartUpload".
+_CREATED = "ObjectCreated:"
 
-class UnreadableEventError(Exception):
-    """A message that is no S3 event; it returns to the queue and ends in the dead-letter queue."""
+
+class EventError(Exception):
+    """Base of what is wrong with a notification; repeating it changes nothing."""
+
+
+class UnreadableEventError(EventError):
+    """A message or a record that is not an S3 event notification."""
+
+
+class ForeignBucketError(EventError):
+    """A record of a bucket that this deployment does not read.
+
+    Attributes
+    ----------
+    bucket, key : str
+        The object of the record.
+    """
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"The event for '{key}' is of the bucket '{bucket}', which is not served here.")
+        self.bucket = bucket
+        self.key = key
+
+
+class UnexpectedEventError(EventError):
+    """A record of an event type that starts no resize.
+
+    Attributes
+    ----------
+    name, key : str
+        Type and object of the record.
+    """
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__(f"The event '{name}' for '{key}' is not the creation of an object.")
+        self.name = name
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +71,63 @@ class Upload:
     revision: str
 
 
-def read_uploads(body: str) -> list[Upload]:
+def read_uploads(body: str, originals_bucket: str) -> tuple[list[Upload], list[EventError]]:
     """Read the body of one queue message.
+
+    Parameters
+    ----------
+    body : str
+    originals_bucket : str
+        The only bucket whose uploads are started.
 
     Returns
     -------
     list of Upload
         Empty for the ``s3:TestEvent`` that S3 sends when a notification is configured, and without the
         folder markers (``photos/``, 0 bytes) that consoles create.
+    list of EventError
+        One for each record that cannot be started: one bad record does not hold back the others.
 
     Raises
     ------
     UnreadableEventError
-        The body is not an S3 event notification.
+        The body has no records at all.
     """
     try:
         event = json.loads(body)
         if event.get("Event") == "s3:TestEvent":
-            return []
-        return [_upload(record["s3"]) for record in event["Records"] if not _is_folder_marker(record["s3"]["object"])]
+            return [], []
+        records = list(event["Records"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableEventError(f"The message is not an S3 event notification: {error!r}") from error
+    uploads: list[Upload] = []
+    errors: list[EventError] = []
+    for record in records:
+        try:
+            upload = _upload(record, originals_bucket)
+        except EventError as error:
+            errors.append(error)
+        else:
+            if upload is not None:
+                uploads.append(upload)
+    return uploads, errors
 
 
-def _upload(s3: dict[str, Any]) -> Upload:
-    created = s3["object"]
-    # A versioned bucket gives every upload its own id. Without one the sequencer orders uploads of a key.
-    revision = created.get("versionId") or f"{created['eTag']}-{created['sequencer']}"
-    # Keys in notifications are form-encoded; this is the one place that decodes them.
-    return Upload(s3["bucket"]["name"], unquote_plus(created["key"], errors="strict"), revision)
-
-
-def _is_folder_marker(created: dict[str, Any]) -> bool:
-    return bool(created["key"].endswith("/") and created.get("size", 0) == 0)
+def _upload(record: Any, originals_bucket: str) -> Upload | None:
+    """Return the upload of one record, or None for a folder marker."""
+    try:
+        name, bucket, created = record["eventName"], record["s3"]["bucket"]["name"], record["s3"]["object"]
+        # Keys in notifications are form-encoded; this is the one place that decodes them.
+        key = unquote_plus(created["key"], errors="strict")
+        if bucket != originals_bucket:
+            raise ForeignBucketError(bucket, key)
+        if not name.startswith(_CREATED):
+            raise UnexpectedEventError(name, key)
+        if created["key"].endswith("/") and created.get("size", 0) == 0:
+            return None
+        # A versioned bucket gives each upload a version id of its own, but a suspended one calls all of them "null".
+        # The sequencer tells uploads of a key apart in every bucket.
+        revision = json.dumps([created.get("versionId"), created["eTag"], created["sequencer"]])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableEventError(f"A record of the message is not an S3 event: {error!r}") from error
+    return Upload(bucket, key, revision)

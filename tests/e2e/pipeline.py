@@ -60,9 +60,9 @@ class Pipeline:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._send("POST", path, data, {"Content-Type": "application/json", **names})
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, **headers: str) -> Answer:
         """Get a path of the API."""
-        return self._send("GET", path, None, {})
+        return self._send("GET", path, None, headers)
 
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
         request = urllib.request.Request(

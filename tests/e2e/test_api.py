@@ -65,11 +65,11 @@ def test_the_same_idempotency_key_starts_nothing_twice(pipeline: Pipeline) -> No
     second = pipeline.post(request, Idempotency_Key=key)
 
     assert first.status == 200
-    assert first.body["executionArn"].endswith(f":{key}")
+    assert first.body["executionArn"].endswith(f":api-anybody-{key}")
     assert second.status == 409
     assert second.body["error"] == "ExecutionAlreadyExists"
     assert second.body["executionArn"] == first.body["executionArn"]
-    assert second.body["executionId"] == first.body["executionId"] == key
+    assert second.body["executionId"] == first.body["executionId"] == f"api-anybody-{key}"
 
 
 def test_a_request_repeated_while_it_runs_finds_the_same_execution(pipeline: Pipeline) -> None:

@@ -58,7 +58,7 @@ def test_an_upload_that_is_no_good_picture(pipeline: Pipeline, error: str, data:
     execution = pipeline.end_of_upload(key)
 
     name, sentence = failure(execution)
-    assert name == error
+    assert name == f"Permanent.{error}"
     assert sentence.endswith(".")
     assert "Contents" not in pipeline.s3.list_objects_v2(
         Bucket=pipeline.thumbnails, Prefix=f"thumbnails/bad/64x64_{error}"
@@ -84,7 +84,7 @@ def test_a_request_that_cannot_be_met(pipeline: Pipeline, error: str, changes: d
 
     name, sentence = failure(pipeline.end_of(answer.body["executionArn"]))
 
-    assert name == error
+    assert name == f"Permanent.{error}"
     assert sentence.endswith(".")
 
 
@@ -95,4 +95,4 @@ def test_a_request_that_passed_the_gateway_by_is_validated_again(pipeline: Pipel
 
     name, _ = failure(pipeline.end_of(started["executionArn"]))
 
-    assert name == "InvalidRequestError"
+    assert name == "Permanent.InvalidRequestError"

@@ -32,6 +32,7 @@ DEPLOYED_AS = {
     "ThumbnailsBucket": THUMBNAILS,
     "ImageResizeStateMachine": STATE_MACHINE_ARN,
     "AWS::AccountId": ACCOUNT,
+    "KmsKeyArn": "",
 }
 
 

@@ -62,7 +62,7 @@ def started(client: "SFNClient") -> list[str]:
 
 
 def name_for(event: str) -> str:
-    [upload] = read_uploads(event_text(event))
+    [upload], _ = read_uploads(event_text(event), ORIGINALS)
     return execution_for(upload, THUMBNAILS, SIZES).name
 
 
@@ -129,7 +129,83 @@ def test_what_is_no_upload_is_passed_over(event: str, start_from_s3: Function, e
 
 def test_each_record_of_a_message_is_started(start_from_s3: Function, executions: "SFNClient") -> None:
     assert returned(start_from_s3(batch(event_text("several_records")))) == []
-    assert sorted(name.partition("-")[0] for name in started(executions)) == ["a.jpg", "b.jpg"]
+    assert sorted(name.rpartition("-")[0] for name in started(executions)) == ["upload-a-jpg", "upload-b-jpg"]
+
+
+def test_bad_records_do_not_hold_back_good_ones_of_the_same_message(
+    start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    event = json.loads(event_text("several_records"))
+    removed, foreign, started_last = (json.loads(event_text("put"))["Records"][0] for _ in range(3))
+    removed["eventName"] = "ObjectRemoved:Delete"
+    foreign["s3"]["bucket"]["name"] = "somebody-elses"
+    event["Records"] = [removed, foreign, *event["Records"], started_last]
+
+    result = start_from_s3(batch(json.dumps(event)))
+
+    assert returned(result) == ["message-0"]
+    assert sorted(name.rpartition("-")[0] for name in started(executions)) == [
+        "upload-a-jpg",
+        "upload-b-jpg",
+        "upload-example-jpg",
+    ]
+    [error] = [line for line in start_from_s3.log() if line["level"] == "ERROR"]
+    assert "'ObjectRemoved:Delete'" in error["exception"]
+    assert "'somebody-elses'" in error["exception"]
+
+
+def test_one_upload_that_cannot_be_started_does_not_hold_back_the_others(
+    start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    with answering(
+        "sfn.StartExecution", 400, "ExecutionLimitExceeded", when=lambda request: "upload-a-jpg" in str(request.body)
+    ):
+        result = start_from_s3(batch(event_text("several_records")))
+
+    assert returned(result) == ["message-0"]
+    assert [name.rpartition("-")[0] for name in started(executions)] == ["upload-b-jpg"]
+    [error] = [line for line in start_from_s3.log() if line["level"] == "ERROR"]
+    assert "object_key: a.jpg" in error["exception"]
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["runs", "ended"])
+def test_an_execution_of_somebody_else_under_the_name_of_an_upload_is_no_duplicate(
+    start_from_s3: Function, executions: "SFNClient", *, ended: bool
+) -> None:
+    """Whoever may start executions may take any name; the upload must not vanish for that."""
+    taken = executions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=name_for("put"), input='{"not": "it"}')
+    if ended:
+        executions.stop_execution(executionArn=taken["executionArn"])
+
+    with answering("sfn.StartExecution", 400, "ExecutionAlreadyExists"):
+        result = start_from_s3(batch(event_text("put")))
+
+    assert returned(result) == ["message-0"]
+    [error] = [line for line in start_from_s3.log() if line["level"] == "ERROR"]
+    assert f"The execution '{name_for('put')}' exists with another input" in error["exception"]
+    assert "object_key: 2026/trip/example.jpg" in error["exception"]
+
+
+def not_started(text: str) -> list[float]:
+    """Read the metric as CloudWatch does: embedded in the lines of the log."""
+    documents = [json.loads(line) for line in text.splitlines() if '"_aws"' in line]
+    for document in documents:
+        [directive] = document["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "alison-image"
+        assert directive["Dimensions"] == [["service"]]
+        assert document["service"] == "start_from_s3"
+    return [number for document in documents for number in document["UploadsNotStarted"]]
+
+
+def test_how_many_messages_were_not_started_is_a_metric(
+    start_from_s3: Function, executions: "SFNClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_from_s3(batch(event_text("put")))
+    start_from_s3(batch("not an event", event_text("copy"), "{}"))
+    start_from_s3(batch("not an event"))
+
+    assert sorted(started(executions)) == sorted([name_for("put"), name_for("copy")])
+    assert not_started(capsys.readouterr().out) == [0, 2, 1]
 
 
 @pytest.mark.usefixtures("executions")

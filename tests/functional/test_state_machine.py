@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:alison-image-resizer"
-NAME = "example.jpg-0123456789abcdef0123456789abcdef"
+NAME = "upload-example-jpg-0123456789abcdef0123456789abcdef"
 REQUEST = {
     "source_bucket": ORIGINALS,
     "destination_bucket": THUMBNAILS,
@@ -174,7 +174,8 @@ def test_what_can_never_succeed_fails_with_the_words_of_the_function_and_is_not_
     execution = pipeline.run(request_)
 
     [line] = resize.log()
-    assert (execution["status"], execution["error"], execution["cause"]) == ("FAILED", error, line["reason"])
+    assert execution["status"] == "FAILED"
+    assert (execution["error"], execution["cause"]) == (f"Permanent.{error}", line["reason"])
     assert line["error"] == error
     assert len(pipeline.payloads) == 1
     assert pipeline.waits == []
@@ -227,13 +228,38 @@ def test_a_fault_of_s3_itself_is_tried_again(pipeline: Pipeline, s3: "S3Client",
     assert len(without_waiting) == 2
 
 
-def test_the_output_of_a_function_that_gives_no_status_is_no_success(
-    pipeline: Pipeline, resize: Function, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"])
+def test_a_run_that_used_up_its_minute_or_its_memory_is_tried_once_more(
+    name: str, pipeline: Pipeline, s3: "S3Client"
 ) -> None:
-    monkeypatch.setattr(
-        resize, "handler", lambda _event, _context: {"status": "success", "error": "Odd", "message": "It is odd."}
-    )
+    s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=picture())
+    pipeline.before = fail_first(1000, type(name, (Exception,), {})("the sandbox ended"))
 
     execution = pipeline.run()
 
-    assert (execution["status"], execution["error"], execution["cause"]) == ("FAILED", "Odd", "It is odd.")
+    assert (execution["status"], execution["error"]) == ("FAILED", name)
+    assert len(pipeline.payloads) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        [],
+        "SUCCESS",
+        {"status": None},
+        {"status": "success", "error": "Odd", "message": "It is odd."},
+        {"error": "NotAnImageError", "message": "It is none."},
+    ],
+    ids=str,
+)
+def test_an_answer_without_a_status_is_a_fault_and_no_permanent_error(
+    answer: Any, pipeline: Pipeline, resize: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resize, "handler", lambda _event, _context: answer)
+
+    execution = pipeline.run()
+
+    assert (execution["status"], execution["error"]) == ("FAILED", "InvalidResult")
+    assert "fault of the function" in execution["cause"]

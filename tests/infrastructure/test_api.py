@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # ships no type hints
 
+from local.gateway.vtl import MappingTemplate, Parameters
 from local.openapi import PATH, contract
 from tests.deployed import read_schema, read_template
 
@@ -61,8 +62,90 @@ def test_the_stage_throttles_and_measures() -> None:
             "MetricsEnabled": True,
             "ThrottlingRateLimit": {"Ref": "ApiRateLimit"},
             "ThrottlingBurstLimit": {"Ref": "ApiBurstLimit"},
-        }
+        },
+        {
+            "ResourcePath": "/~1executions~1{executionId}",
+            "HttpMethod": "GET",
+            "MetricsEnabled": True,
+            "ThrottlingRateLimit": 8,
+            "ThrottlingBurstLimit": 200,
+        },
     ]
+
+
+def test_polling_is_throttled_before_step_functions_throttles_it() -> None:
+    """Only the gateway's own 429 has a Retry-After that Step Functions' quota cannot get in front of."""
+    (path,) = [path for path in api()["DefinitionBody"]["paths"] if "executionId" in path]
+    _, polling = api()["MethodSettings"]
+
+    # How a stage's settings name a path:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-apigateway-stage-methodsetting.html
+    assert polling["ResourcePath"] == "/" + path.replace("/", "~1")
+    # DescribeExecution, in the regions where least is allowed: a bucket of 250, filled up by 10 a second.
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    assert polling["ThrottlingRateLimit"] < 10
+    assert polling["ThrottlingBurstLimit"] < 250
+
+
+def test_pages_of_the_allowed_origin_can_read_what_they_need() -> None:
+    exposed = {"Fn::If": ["CorsIsOn", "'Location,Retry-After,x-amzn-RequestId'", {"Ref": "AWS::NoValue"}]}
+    body = api()["DefinitionBody"]
+    answers = [*body["x-amazon-apigateway-gateway-responses"].values()]
+    for item in body["paths"].values():
+        for method, operation in item.items():
+            if method != "options":
+                answers += operation["x-amazon-apigateway-integration"]["responses"].values()
+
+    for answer in answers:
+        headers = {name.partition(".header.")[2]: value for name, value in answer["responseParameters"].items()}
+        assert headers["Access-Control-Expose-Headers"] == exposed
+        assert headers["Access-Control-Allow-Origin"]["Fn::If"][0] == "CorsIsOn"
+
+
+@pytest.mark.parametrize(
+    ("identity", "caller"),
+    [
+        ({"cognitoIdentityId": None, "caller": None}, "anybody"),
+        ({"cognitoIdentityId": "", "caller": ""}, "anybody"),
+        ({"cognitoIdentityId": "", "caller": "AIDACKCEVSQ6C2EXAMPLE"}, "AIDACKCEVSQ6C2EXAMPLE"),
+        ({"cognitoIdentityId": "", "caller": "AROACKCEVSQ6C2EXAMPLE:night shift"}, "AROACKCEVSQ6C2EXAMPLE"),
+        (
+            {
+                "cognitoIdentityId": "eu-north-1:12ab34cd-0000-4444-8888-fedcba987654",
+                "caller": "AROACKCEVSQ6C2EXAMPLE:CognitoIdentityCredentials",
+            },
+            "12ab34cd000044448888fedcb",
+        ),
+        ({"cognitoIdentityId": "", "caller": "x" * 40}, "x" * 25),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_who_calls_is_in_the_name_of_an_execution(identity: dict[str, Any], caller: str) -> None:
+    """Cognito identities share one role, so that the identity counts and not the role."""
+    integration = api()["DefinitionBody"]["paths"]["/resize"]["post"]["x-amazon-apigateway-integration"]
+    context = {"requestId": "r-1", "identity": identity, "requestOverride": {"header": {}}}
+    variables = {"stateMachineArn": "arn:machine"}
+    template = MappingTemplate(
+        integration["requestTemplates"]["application/json"],
+        name="t",
+        context=context,
+        stage_variables=variables,
+        overrides="requestOverride",
+    )
+    header = {"idempotency-key": "k" * 50}
+
+    sent = json.loads(
+        template.render(
+            body="{}",
+            parameters=Parameters(path={}, querystring={}, header=header),
+            context=context,
+            stage_variables=variables,
+        )
+    )
+
+    assert sent["name"] == f"api-{caller}-{'k' * 50}"
+    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", sent["name"])
 
 
 def test_the_access_log_names_request_execution_latency_and_reason() -> None:
@@ -80,7 +163,8 @@ def test_nothing_is_logged_where_the_account_has_no_role_for_it() -> None:
     assert json.dumps(resources["ResizeApiLogs"]["Properties"]["Tags"]).count("ApiLogsAccount") == 1
     for name in ("ApiLogsAccount", "ApiLogsRole"):
         assert resources[name]["Condition"] == "ApiLogsRoleIsNew"
-        assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+        # "RetainExceptOnCreate" would delete the role, which the account logs through by then, if a later step failed.
+        assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
 def test_whatever_the_gateway_refuses_has_one_shape() -> None:
@@ -88,6 +172,8 @@ def test_whatever_the_gateway_refuses_has_one_shape() -> None:
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(responses)
     for kind, response in responses.items():
         body = json.loads(response["responseTemplates"]["application/json"])
+        # A variable ends the sentence: what stands behind one might be read as a part of its name.
+        assert re.search(r"\$[\w.]+[^\w.]", body["message"]) is None, kind
         assert list(body) == ["error", "message"], kind
         # Other variables of $context.error tell of callers, accounts and roles.
         assert set(re.findall(r"\$[\w.]+", json.dumps(body))) <= {"$context.error.validationErrorString"}, kind

@@ -4,8 +4,11 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from functions.resize import errors
-from tests.deployed import ROOT, read_template
+from local.aws.filter_pattern import compile_json
+from tests.deployed import ROOT, read_state_machine, read_template
 
 ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -47,12 +50,6 @@ def test_every_error_of_the_api_is_documented() -> None:
     assert documented == named
 
 
-def test_the_api_tells_the_cause_of_permanent_errors_only() -> None:
-    body = json.dumps(read_template()["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"])
-    (told,) = re.findall(r"#set\(\$returned = \[(.+?)\]\)", body)
-    assert set(re.findall(r"\w+Error", told)) == concrete(errors.PermanentError)
-
-
 def test_the_limits_that_are_named_exist() -> None:
     from functions.resize.limits import Limits  # noqa: PLC0415 - needed by this test only
 
@@ -60,13 +57,31 @@ def test_the_limits_that_are_named_exist() -> None:
     assert set(re.findall(r"LIMIT_\w+", ERRORS)) <= names
 
 
-def test_faults_are_counted_for_every_error_but_the_permanent_ones() -> None:
+@pytest.mark.parametrize(
+    ("event", "counted"),
+    [
+        ({"type": "ExecutionFailed", "details": {"error": "StorageUnavailableError", "cause": "…"}}, True),
+        ({"type": "ExecutionFailed", "details": {"error": "InvalidResult"}}, True),
+        ({"type": "ExecutionFailed", "details": {}}, True),
+        ({"type": "ExecutionFailed"}, True),
+        ({"type": "ExecutionTimedOut"}, True),
+        ({"type": "TaskFailed", "details": {"error": "StorageUnavailableError"}}, False),
+        ({"type": "ExecutionSucceeded", "details": {}}, False),
+        ({"type": "ExecutionAborted", "details": {}}, False),
+    ],
+    ids=str,
+)
+def test_which_ends_of_executions_are_counted_as_faults(event: dict[str, Any], *, counted: bool) -> None:
     (found,) = resources("AWS::Logs::MetricFilter").values()
-    pattern = found["Properties"]["FilterPattern"]
-    assert set(re.findall(r'\$\.details\.error != "(\w+)"', pattern)) == concrete(errors.PermanentError)
-    assert '$.type = "ExecutionTimedOut"' in pattern
-    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutMetricFilter.html
-    assert len(pattern) <= 1024
+    assert compile_json(found["Properties"]["FilterPattern"])(json.dumps(event)) is counted
+
+
+@pytest.mark.parametrize("error", sorted(concrete(errors.PermanentError)))
+def test_a_permanent_error_is_no_fault(error: str) -> None:
+    prefix = read_state_machine({})["States"]["ResizeFailed"]["ErrorPath"].split("'")[1]
+    event = {"type": "ExecutionFailed", "details": {"error": prefix.format(error)}}
+    (found,) = resources("AWS::Logs::MetricFilter").values()
+    assert not compile_json(found["Properties"]["FilterPattern"])(json.dumps(event))
 
 
 def test_every_alarm_has_a_line_in_the_runbook() -> None:

@@ -22,6 +22,7 @@ WITHOUT_RESOURCE_TYPES = {
     "logs:DescribeLogGroups",
 }
 
+EXECUTIONS = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${ImageResizeStateMachine.Name}:*"
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
@@ -36,6 +37,8 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             ("s3:GetObject", "${OriginalsBucket.Arn}/*"),
             ("s3:ListBucket", "OriginalsBucket.Arn"),
             ("s3:PutObject", "${ThumbnailsBucket.Arn}/thumbnails/*"),
+            ("kms:Decrypt", "KmsKeyArn"),
+            ("kms:GenerateDataKey", "KmsKeyArn"),
             *logs_of("ResizeFunction"),
             *TRACES,
         },
@@ -47,6 +50,8 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             ("sqs:DeleteMessage", "UploadsQueue.Arn"),
             ("sqs:GetQueueAttributes", "UploadsQueue.Arn"),
             ("states:StartExecution", "ImageResizeStateMachine"),
+            ("states:DescribeExecution", EXECUTIONS),
+            ("kms:Decrypt", "KmsKeyArn"),
             *logs_of("StartFromS3Function"),
             *TRACES,
         },
@@ -62,10 +67,7 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
         "apigateway.amazonaws.com",
         {
             ("states:StartExecution", "ImageResizeStateMachine"),
-            (
-                "states:DescribeExecution",
-                "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${ImageResizeStateMachine.Name}:*",
-            ),
+            ("states:DescribeExecution", EXECUTIONS),
         },
     ),
     # What it may is in the policy that AWS made for it; see test_nothing_brings_permissions_from_elsewhere.
@@ -87,10 +89,20 @@ def named(resource: Any) -> str:
 
 def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        statement
+        whatever_the_key(statement)
         for policy in role["Properties"].get("Policies", [])
         for statement in as_list(policy["PolicyDocument"]["Statement"])
     ]
+
+
+def whatever_the_key(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return a statement that the role has for ever, or with a key of one's own."""
+    if "Fn::If" not in statement:
+        return statement
+    condition, with_key, without = statement["Fn::If"]
+    assert (condition, without) == ("HasKmsKey", {"Ref": "AWS::NoValue"})
+    assert {action.partition(":")[0] for action in as_list(with_key["Action"])} == {"kms"}
+    return dict(with_key)
 
 
 def test_these_tests_know_every_role(resources: dict[str, Any]) -> None:
@@ -148,6 +160,23 @@ def test_a_role_is_for_one_service(logical_id: str, resources: dict[str, Any]) -
 
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
     assert statement["Principal"] == {"Service": ROLES[logical_id][0]}
+
+
+@pytest.mark.parametrize("logical_id", list(ROLES))
+def test_a_role_is_for_one_account(logical_id: str, resources: dict[str, Any]) -> None:
+    (statement,) = resources[logical_id]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+    if ROLES[logical_id][0] == "states.amazonaws.com":
+        # The one service of the three that documents what it sends:
+        # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
+        assert statement["Condition"]["StringEquals"] == account
+        source = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
+        assert source.endswith(":${AWS::AccountId}:stateMachine:${StateMachineName}")
+    else:
+        # API Gateway sends no account; a plain StringEquals would refuse it:
+        # https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479
+        assert statement["Condition"] == {"StringEqualsIfExists": account}
 
 
 @pytest.mark.parametrize(

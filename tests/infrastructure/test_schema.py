@@ -35,7 +35,6 @@ def test_the_function_reads_the_file_that_the_api_includes() -> None:
 
 
 def test_it_is_valid_draft_04(schema: dict[str, Any]) -> None:
-    assert schema["$schema"] == Draft4Validator.META_SCHEMA["id"].replace("#", "") + "#"
     Draft4Validator.check_schema(schema)
     for part in subschemas(schema):
         assert not LATER_KEYWORDS & part.keys()

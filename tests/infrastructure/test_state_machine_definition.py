@@ -27,6 +27,7 @@ def test_the_states(state_machine: dict[str, Any]) -> None:
         "CheckStatus": "Choice",
         "ResizeSucceeded": "Succeed",
         "ResizeFailed": "Fail",
+        "ResizeAnsweredNothing": "Fail",
     }
 
 
@@ -42,17 +43,25 @@ def test_the_task_invokes_the_function_with_request_and_name(task: dict[str, Any
 
 def test_only_success_is_success(state_machine: dict[str, Any]) -> None:
     choice = state_machine["States"]["CheckStatus"]
+    compared = {rule["And"][1]["StringEquals"]: rule["Next"] for rule in choice["Choices"]}
 
-    assert choice["Choices"] == [{"Variable": "$.status", "StringEquals": "SUCCESS", "Next": "ResizeSucceeded"}]
-    assert choice["Default"] == "ResizeFailed"
+    assert compared == {"SUCCESS": "ResizeSucceeded", "FAILED": "ResizeFailed"}
+    assert choice["Default"] == "ResizeAnsweredNothing"
 
 
-def test_failure_has_the_words_of_the_function(state_machine: dict[str, Any]) -> None:
-    assert state_machine["States"]["ResizeFailed"] == {
-        "Type": "Fail",
-        "ErrorPath": "$.error",
-        "CausePath": "$.message",
-    }
+def test_a_comparison_is_made_only_of_what_is_there(state_machine: dict[str, Any]) -> None:
+    # A path that finds nothing ends the execution with States.Runtime:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html
+    for rule in state_machine["States"]["CheckStatus"]["Choices"]:
+        present, comparison = rule["And"]
+        assert present == {"Variable": comparison["Variable"], "IsPresent": True}
+
+
+def test_failure_has_the_words_of_the_function_and_says_that_it_is_permanent(state_machine: dict[str, Any]) -> None:
+    failed = state_machine["States"]["ResizeFailed"]
+
+    assert failed["ErrorPath"] == "States.Format('Permanent.{}', $.error)"
+    assert failed["CausePath"] == "$.message"
 
 
 def test_nothing_is_caught_and_forgotten(task: dict[str, Any]) -> None:
@@ -72,7 +81,15 @@ def test_the_faults_of_lambda_itself_are_named(task: dict[str, Any]) -> None:
 
 def test_the_open_list_stands_alone_and_last(task: dict[str, Any]) -> None:
     # Amazon States Language wants it so: https://states-language.net/spec.html#retrying-after-error
-    assert [retry["ErrorEquals"] for retry in task["Retry"][2:]] == [["States.ALL"]]
+    assert [retry["ErrorEquals"] for retry in task["Retry"][3:]] == [["States.ALL"]]
+
+
+def test_what_cost_a_whole_minute_is_tried_less_often_than_faults_of_s3(task: dict[str, Any]) -> None:
+    spent, fault = task["Retry"][2:]
+    # Names of a time-out and of exhausted memory: https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
+    # and https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    assert {"States.Timeout", "Sandbox.Timedout", "Lambda.Unknown", "Runtime.ExitError"} <= set(spent["ErrorEquals"])
+    assert spent["MaxAttempts"] == 1 < fault["MaxAttempts"]
 
 
 def test_every_retry_backs_off_with_jitter_and_ends(task: dict[str, Any]) -> None:
@@ -80,7 +97,7 @@ def test_every_retry_backs_off_with_jitter_and_ends(task: dict[str, Any]) -> Non
         assert retry["JitterStrategy"] == "FULL"
         assert retry["BackoffRate"] >= 2
         assert 1 <= retry["IntervalSeconds"] <= retry["MaxDelaySeconds"] <= 60
-    assert [retry["MaxAttempts"] for retry in task["Retry"]] == [200, 8, 4]
+    assert [retry["MaxAttempts"] for retry in task["Retry"]] == [200, 8, 1, 4]
 
 
 def longest_waits(retry: dict[str, Any]) -> int:

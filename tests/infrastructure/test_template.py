@@ -15,6 +15,8 @@ from tests.deployed import ROOT, TEMPLATE_PATH
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
+QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def arn(logical_id: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class TestUploads:
 
     def test_only_the_originals_bucket_of_this_account_may_send(self, resources: dict[str, Any]) -> None:
         policy = properties(resources, "UploadsQueuePolicy")
-        [statement] = policy["PolicyDocument"]["Statement"]
+        (statement,) = [found for found in policy["PolicyDocument"]["Statement"] if found["Effect"] == "Allow"]
 
         assert policy["Queues"] == [{"Ref": "UploadsQueue"}]
         assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
@@ -104,9 +106,29 @@ class TestUploads:
         assert dead_letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == 14 * 24 * 3600
         assert "RedrivePolicy" not in dead_letters
 
-    @pytest.mark.parametrize("queue", ["UploadsQueue", "UploadsDeadLetterQueue"])
+    @pytest.mark.parametrize("queue", QUEUES)
     def test_queues_are_encrypted(self, queue: str, resources: dict[str, Any]) -> None:
-        assert properties(resources, queue)["SqsManagedSseEnabled"] is True
+        settings = properties(resources, queue)
+
+        # SQS takes one of the two, and a key of one's own only with the other off.
+        assert settings["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", NO_VALUE, True]}
+        assert settings["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, NO_VALUE]}
+
+    @pytest.mark.parametrize("queue", QUEUES)
+    def test_queues_refuse_plain_http(self, queue: str, resources: dict[str, Any]) -> None:
+        (policy,) = [
+            found["Properties"]
+            for found in resources.values()
+            if found["Type"] == "AWS::SQS::QueuePolicy" and found["Properties"]["Queues"] == [{"Ref": queue}]
+        ]
+        (statement,) = [found for found in policy["PolicyDocument"]["Statement"] if found["Effect"] == "Deny"]
+
+        assert (statement["Principal"], statement["Action"], statement["Resource"]) == ("*", "sqs:*", arn(queue))
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    @pytest.mark.parametrize("queue", QUEUES)
+    def test_what_waits_in_a_queue_survives_another_name(self, queue: str, resources: dict[str, Any]) -> None:
+        assert resources[queue]["UpdateReplacePolicy"] == "Retain"
 
 
 class TestBuckets:
@@ -125,9 +147,15 @@ class TestBuckets:
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_objects_are_encrypted(self, bucket: str, resources: dict[str, Any]) -> None:
-        [rule] = properties(resources, bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        (rule,) = properties(resources, bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        condition, with_key, without = rule["Fn::If"]
 
-        assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+        assert condition == "HasKmsKey"
+        assert with_key == {
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
+            "BucketKeyEnabled": True,
+        }
+        assert without == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_pictures_are_kept_when_the_stack_goes(self, bucket: str, resources: dict[str, Any]) -> None:
@@ -138,14 +166,30 @@ class TestBuckets:
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_parts_of_uploads_that_never_ended_are_removed(self, bucket: str, resources: dict[str, Any]) -> None:
-        [rule] = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
+        rule, *_ = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
 
         assert rule["Status"] == "Enabled"
         assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
         assert rule.keys() == {"Id", "Status", "AbortIncompleteMultipartUpload"}
 
-    def test_originals_have_versions(self, resources: dict[str, Any]) -> None:
-        assert properties(resources, "OriginalsBucket")["VersioningConfiguration"] == {"Status": "Enabled"}
+    def test_originals_have_versions_that_expire(self, template: dict[str, Any], resources: dict[str, Any]) -> None:
+        bucket = properties(resources, "OriginalsBucket")
+        condition, rule, otherwise = bucket["LifecycleConfiguration"]["Rules"][1]["Fn::If"]
+
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "NoncurrentVersionDays"}, 0]}]}
+        assert otherwise == NO_VALUE
+        assert rule == {
+            "Id": "ExpireNoncurrentVersions",
+            "Status": "Enabled",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": {"Ref": "NoncurrentVersionDays"}},
+            "ExpiredObjectDeleteMarker": True,
+        }
+
+    def test_nothing_that_is_there_ever_expires(self, resources: dict[str, Any]) -> None:
+        for bucket in BUCKETS:
+            rules = json.dumps(properties(resources, bucket)["LifecycleConfiguration"])
+            assert not re.search(r'"(ExpirationInDays|ExpirationDate|Transitions?)"', rules)
 
     @pytest.mark.parametrize("bucket", BUCKETS)
     def test_only_tls(self, bucket: str, resources: dict[str, Any]) -> None:
@@ -209,11 +253,17 @@ class TestFunctions:
         resize = properties(resources, "ResizeFunction")["Environment"]["Variables"]
         start = properties(resources, "StartFromS3Function")["Environment"]["Variables"]
 
-        assert resize["ORIGINALS_BUCKET"] == {"Ref": "OriginalsBucket"}
+        assert resize["ORIGINALS_BUCKET"] == start["ORIGINALS_BUCKET"] == {"Ref": "OriginalsBucket"}
         assert resize["THUMBNAILS_BUCKET"] == start["THUMBNAILS_BUCKET"] == {"Ref": "ThumbnailsBucket"}
         assert resize["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
         assert start["STATE_MACHINE_ARN"] == {"Ref": "ImageResizeStateMachine"}
+        assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
         assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
+
+    def test_the_concurrency_of_the_resize_function_can_be_bounded(self, resources: dict[str, Any]) -> None:
+        assert properties(resources, "ResizeFunction")["ReservedConcurrentExecutions"] == {
+            "Fn::If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, NO_VALUE]
+        }
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_the_build_is_the_makefiles(self, function: str, resources: dict[str, Any]) -> None:
@@ -239,6 +289,10 @@ class TestFunctions:
         for group in groups:
             assert properties(resources, group)["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
+    def test_log_groups_have_the_key_of_the_parameter(self, resources: dict[str, Any]) -> None:
+        for group in of_type(resources, "AWS::Logs::LogGroup"):
+            assert properties(resources, group)["KmsKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, NO_VALUE]}
+
 
 class TestStateMachine:
     def test_it_is_the_file_with_every_substitution(
@@ -250,7 +304,7 @@ class TestStateMachine:
         assert ROOT / machine["DefinitionUri"] == ROOT / "statemachine" / "image_resize.asl.json"
         assert machine["DefinitionSubstitutions"].keys() == wanted
         assert machine["DefinitionSubstitutions"]["ResizeFunctionArn"] == arn("ResizeFunction")
-        assert (machine["Name"], machine["Type"]) == ("ImageResizeStateMachine", "STANDARD")
+        assert (machine["Name"], machine["Type"]) == ({"Ref": "StateMachineName"}, "STANDARD")
 
     def test_executions_are_logged_and_traced(self, resources: dict[str, Any]) -> None:
         machine = properties(resources, "ImageResizeStateMachine")
@@ -352,6 +406,14 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
+    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+    "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 80], ["", "x" * 81, "a.b", "a b", "a:b", "é"]),
+    "ReservedConcurrency": ("", ["1", "900", "99999"], ["0", "-1", "01", "1.5", " ", "all", "100000"]),
+    "KmsKeyArn": (
+        "",
+        ["arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"],
+        ["alias/aws/s3", "arn:aws:kms:eu-central-1:123456789012:alias/mine", "1234abcd-12ab", " "],
+    ),
     "AllowedOrigin": (
         "",
         ["*", "https://example.org", "http://localhost:8080"],
@@ -375,6 +437,10 @@ class TestParameters:
             "ApiBurstLimit": 100,
             "ApiAccessLogs": "NEW_ROLE",
             "AllowedOrigin": "",
+            "StateMachineName": "ImageResizeStateMachine",
+            "ReservedConcurrency": "",
+            "NoncurrentVersionDays": 90,
+            "KmsKeyArn": "",
         }
 
     @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))
@@ -414,7 +480,7 @@ class TestParameters:
         parameter = template["Parameters"]["Architecture"]
 
         assert re.findall(r"^ARCHITECTURE \?= (\S+)$", makefile, re.MULTILINE) == [parameter["Default"]]
-        assert set(re.findall(r"^PLATFORM_(\w+) :=", makefile, re.MULTILINE)) == {*parameter["AllowedValues"], "host"}
+        assert set(re.findall(r"^PLATFORM_(\w+) :?=", makefile, re.MULTILINE)) == {*parameter["AllowedValues"], "host"}
 
     def test_every_allowed_retention_is_one_that_cloudwatch_knows(self, template: dict[str, Any]) -> None:
         # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

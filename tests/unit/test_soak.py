@@ -20,7 +20,7 @@ def succeeded(version: int, made: str = "bytes") -> Execution:
     return Execution("a.jpg", "SUCCEEDED", "", "", f"etag {version}", thumbnails, retried_for=(), ended=102.5)
 
 
-def failed(error: str = "NotAnImageError") -> Execution:
+def failed(error: str = "Permanent.NotAnImageError") -> Execution:
     return Execution("a.jpg", "FAILED", error, "Because.", "", {}, retried_for=(), ended=102.5)
 
 
@@ -54,7 +54,7 @@ def test_what_failed_with_a_reason_is_not_lost() -> None:
     result = judge([upload(1, Kind.NO_IMAGE)], [failed()])
 
     assert result.is_kept()
-    assert result.failed_by_reason == {"NotAnImageError": 1}
+    assert result.failed_by_reason == {"Permanent.NotAnImageError": 1}
     assert result.thumbnails_expected == 0
 
 
@@ -115,7 +115,7 @@ def test_the_same_original_made_into_different_bytes_is_doubled() -> None:
 
 
 def test_a_picture_that_is_refused_breaks_the_promise_and_one_that_failed_by_faults_is_shown() -> None:
-    refused = judge([upload(1)], [failed("TruncatedImageError")])
+    refused = judge([upload(1)], [failed("Permanent.TruncatedImageError")])
     by_faults = judge([upload(1)], [failed("Runtime.HandlerError")])
 
     assert (refused.is_kept(), len(refused.refused)) == (False, 1)

@@ -19,6 +19,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from functions.resize.errors import (
     OriginalArchivedError,
     OriginalEmptyError,
+    OriginalEncryptedError,
     OriginalNotFoundError,
     OriginalTooLargeError,
     StorageUnavailableError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 OWNER = "123456789012"
+KMS_KEY = f"arn:aws:kms:eu-central-1:{OWNER}:key/ours"
 PLACE = {"Bucket": "originals", "Key": "trip/é.jpg", "ExpectedBucketOwner": OWNER}
 THUMBNAIL = Thumbnail(Box(64, 64), b"thumbnail", "WEBP", "image/webp", ".webp", 64, 48)
 LIMITS = Limits(max_bytes=1000)
@@ -68,7 +70,7 @@ def s3(client: "S3Client") -> Iterator[Stubber]:
 
 @pytest.fixture
 def storage(client: "S3Client") -> Storage:
-    return Storage(client, OWNER)
+    return Storage(client, OWNER, KMS_KEY)
 
 
 def read(storage: Storage) -> StoredOriginal:
@@ -222,7 +224,6 @@ def test_an_archived_original_is_named(s3: Stubber, storage: Storage) -> None:
 @pytest.mark.parametrize(
     ("method", "code", "status"),
     [
-        ("get_object", "AccessDenied", 403),
         ("get_object", "NoSuchBucket", 404),
         ("head_object", "403", 403),
         ("put_object", "AccessDenied", 403),
@@ -260,7 +261,65 @@ def test_connections_that_fail_may_succeed_another_time(
     monkeypatch.setattr(client, method, fail)
 
     with pytest.raises(StorageUnavailableError) as caught:
-        CALLS[method](Storage(client, OWNER))
+        CALLS[method](Storage(client, OWNER, KMS_KEY))
 
     assert (caught.value.operation, caught.value.code) == (OPERATIONS[method], type(error).__name__)
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException", "KMS.NotFoundException"])
+@pytest.mark.parametrize("algorithm", ["aws:kms", "aws:kms:dsse"])
+def test_an_original_under_a_kms_key_that_is_not_ours_is_refused_by_name(
+    algorithm: str, code: str, s3: Stubber, storage: Storage
+) -> None:
+    s3.add_client_error("get_object", code, http_status_code=400 if "." in code else 403, expected_params=PLACE)
+    foreign = {"ETag": '"abc"', "ServerSideEncryption": algorithm, "SSEKMSKeyId": KMS_KEY.replace("ours", "theirs")}
+    s3.add_response("head_object", foreign, PLACE)
+
+    with pytest.raises(OriginalEncryptedError, match=r"^The original 'trip/é\.jpg' is encrypted") as caught:
+        read(storage)
+
+    assert caught.value.key == "trip/é.jpg"
+    assert "kms" not in str(caught.value)
+
+
+def test_an_original_under_a_key_of_its_uploader_is_refused_by_name(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("get_object", "InvalidRequest", http_status_code=400, expected_params=PLACE)
+    s3.add_client_error("head_object", "400", http_status_code=400, expected_params=PLACE)
+
+    with pytest.raises(OriginalEncryptedError):
+        read(storage)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])
+@pytest.mark.parametrize(
+    "encryption",
+    [{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY}, {"ServerSideEncryption": "AES256"}],
+    ids=["our key", "no key"],
+)
+def test_a_refusal_that_the_key_does_not_explain_stays_a_fault(
+    encryption: dict[str, str], code: str, s3: Stubber, storage: Storage
+) -> None:
+    s3.add_client_error("get_object", code, http_status_code=403)
+    s3.add_response("head_object", {"ETag": '"abc"', **encryption}, PLACE)
+
+    with pytest.raises(ClientError, match=code):
+        read(storage)
+
+
+@pytest.mark.parametrize(("code", "status"), [("403", 403), ("404", 404), ("503", 503)])
+def test_a_refusal_that_nothing_more_is_known_of_stays_a_fault(
+    code: str, status: int, s3: Stubber, storage: Storage
+) -> None:
+    s3.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    s3.add_client_error("head_object", code, http_status_code=status)
+
+    with pytest.raises(ClientError, match=r"AccessDenied.*GetObject"):
+        read(storage)
+
+
+def test_a_key_service_that_is_busy_is_waited_for(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("get_object", "KMS.ThrottlingException", http_status_code=400)
+
+    with pytest.raises(StorageUnavailableError):
+        read(storage)
