@@ -1,0 +1,263 @@
+"""One visit to a deployment: files are uploaded, requests posted, executions awaited, and all is deleted again."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from smoke.api import Answer, Api
+from smoke.deployment import Deployment
+from smoke.originals import Original, originals
+
+_WORKERS = 8
+_WAIT_SECONDS = 90.0
+_POLL_SECONDS = 1.0
+# Clocks of this machine and of AWS may differ by as much.
+_CLOCK_SECONDS = 300.0
+# DeleteObjects takes a thousand keys.
+_DELETED_AT_ONCE = 1000
+
+MORE_SIZES_THAN_ALLOWED = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How one execution stands; ``input`` and ``output`` are decoded."""
+
+    arn: str
+    status: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    error: str
+    cause: str
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def failed_with(self) -> str:
+        """Return how it ended, in a few words."""
+        return f"{self.status} {self.error}: {self.cause}" if self.error else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One original in the originals bucket, and the execution that it started, if there was one in time."""
+
+    original: Original
+    key: str
+    etag: str
+    execution: Execution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request, the answer, and the execution that it started, if it did."""
+
+    body: Any
+    answer: Answer
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What was sent and what came of it.
+
+    Attributes
+    ----------
+    id : str
+        In every key and every name of this visit, and in nobody else's.
+    started : float
+        Seconds since 1970.
+    uploads : list of Upload
+    posts : dict of str to Post
+        By the names that ``_POSTS`` has.
+    described : Answer
+        What ``GET`` of the good request's ``Location`` answered in the end.
+    seconds : float
+        From the first upload to the last execution's end.
+    """
+
+    id: str
+    started: float
+    uploads: list[Upload]
+    posts: dict[str, Post]
+    described: Answer
+    seconds: float
+
+
+@dataclass
+class Visitor:
+    """Makes one visit, and cleans up behind it.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    say : callable
+        Gets one line of progress at a time.
+    """
+
+    deployment: Deployment
+    say: Callable[[str], None]
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    _started: float = field(default_factory=time.time)
+
+    @property
+    def prefix(self) -> str:
+        """Return what every key of this visit begins with."""
+        return f"smoke/{self.id}/"
+
+    def visit(self) -> Visit:
+        """Upload, post and wait."""
+        began = time.monotonic()
+        files = list(originals())
+        self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            etags = list(pool.map(self._upload, files))
+        keys = [self._key(original) for original in files]
+        self.say(f"Posting requests to {self.deployment.api_url} …")
+        posts = self._post(keys[0])
+        arns = {arn for post in posts.values() if (arn := _started_by(post.answer))}
+        ended = self._wait(len(files), arns)
+        by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
+        return Visit(
+            self.id,
+            self._started,
+            [
+                Upload(original, key, etag, by_key.get(key))
+                for original, key, etag in zip(files, keys, etags, strict=True)
+            ],
+            {name: Post(post.body, post.answer, ended.get(_started_by(post.answer))) for name, post in posts.items()},
+            self._api().get(posts["good"].answer.headers.get("location", "/")),
+            time.monotonic() - began,
+        )
+
+    def clean_up(self) -> list[str]:
+        """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
+        self.say("Deleting what was uploaded and made …")
+        left = []
+        for bucket, prefix in (
+            (self.deployment.originals, self.prefix),
+            (self.deployment.thumbnails, f"thumbnails/{self.prefix}"),
+        ):
+            try:
+                left += [f"s3://{bucket}/{prefix}: {why}" for why in self._delete(bucket, prefix)]
+            except (BotoCoreError, ClientError) as error:
+                left.append(f"s3://{bucket}/{prefix}: {error}")
+        return left
+
+    def wait_for_stragglers(self) -> None:
+        """Wait until no execution of this visit runs any more, so that none writes behind the clean-up."""
+        deadline = time.monotonic() + _WAIT_SECONDS / 3
+        while "RUNNING" in self._listed().values() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _key(self, original: Original) -> str:
+        return f"{self.prefix}{self.id}-{original.name}"
+
+    def _upload(self, original: Original) -> str:
+        stored = self.deployment.client("s3").put_object(
+            Bucket=self.deployment.originals, Key=self._key(original), Body=original.data
+        )
+        return str(stored["ETag"]).strip('"')
+
+    def _api(self, *, signed: bool = True) -> Api:
+        return Api(self.deployment.api_url, self.deployment.signer() if signed and self.deployment.is_signed else None)
+
+    def _post(self, key: str) -> dict[str, Post]:
+        good = {
+            "source_bucket": self.deployment.originals,
+            "destination_bucket": self.deployment.thumbnails,
+            "object_key": key,
+            "width": 40,
+            "height": 30,
+        }
+        unsized = {name: value for name, value in good.items() if name not in {"width", "height"}}
+        sizes = [{"width": side, "height": side} for side in range(10, 10 + MORE_SIZES_THAN_ALLOWED)]
+        signed = self._api()
+        repeated = {**good, "fit": "cover"}
+        name = {"Idempotency_Key": f"smoke-{self.id}"}
+        bodies: dict[str, Any] = {
+            "good": good,
+            "width 0": {**good, "width": 0},
+            "17 sizes": {**unsized, "sizes": sizes},
+            "an unknown field": {**good, "colour": "sepia"},
+            "broken JSON": '{"source_bucket": ',
+            "missing key": {**good, "object_key": f"{self.prefix}{self.id}-never-uploaded.jpg"},
+            "another bucket": {**good, "source_bucket": f"{self.deployment.originals}-of-somebody-else"},
+        }
+        posts = {what: Post(body, signed.post(body)) for what, body in bodies.items()}
+        posts["text/plain"] = Post(good, signed.post(good, Content_Type="text/plain"))
+        if self.deployment.is_signed:
+            posts["unsigned"] = Post(good, self._api(signed=False).post(good))
+        posts["first"] = Post(repeated, signed.post(repeated, **name))
+        posts["repeated"] = Post(repeated, signed.post(repeated, **name))
+        other = {**repeated, "fit": "fill"}
+        posts["repeated with another body"] = Post(other, signed.post(other, **name))
+        return posts
+
+    def _wait(self, uploads: int, arns: set[str]) -> dict[str | None, Execution]:
+        """Wait for as many executions of uploads, and for those that were posted; describe all that there are."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        told = -1
+        while True:
+            listed = self._listed()
+            named = {arn for arn in listed if self.id in arn}
+            ended = {arn for arn in named | arns if listed.get(arn, "RUNNING") != "RUNNING"}
+            if len(ended) != told:
+                told = len(ended)
+                self.say(f"Waiting for executions: {told} of {len(arns | named)} ended …")
+            if (len(named - arns) >= uploads and named | arns <= ended) or time.monotonic() > deadline:
+                return {arn: self._describe(arn) for arn in sorted(named | arns)}
+            time.sleep(_POLL_SECONDS)
+
+    def _listed(self) -> dict[str, str]:
+        """Return the status of every execution since this visit began, anybody's, by ARN."""
+        pages = self.deployment.client("stepfunctions").get_paginator("list_executions")
+        found: dict[str, str] = {}
+        for page in pages.paginate(stateMachineArn=self.deployment.machine):
+            for execution in page["executions"]:
+                # The newest come first.
+                if execution["startDate"].timestamp() < self._started - _CLOCK_SECONDS:
+                    return found
+                found[execution["executionArn"]] = execution["status"]
+        return found
+
+    def _describe(self, arn: str) -> Execution:
+        described = self.deployment.client("stepfunctions").describe_execution(executionArn=arn)
+        return Execution(
+            arn,
+            described["status"],
+            json.loads(described.get("input", "{}")),
+            json.loads(described.get("output", "{}")),
+            described.get("error", ""),
+            described.get("cause", ""),
+        )
+
+    def _delete(self, bucket: str, prefix: str) -> Iterator[str]:
+        s3 = self.deployment.client("s3")
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+        versions = [
+            {"Key": each["Key"], "VersionId": each["VersionId"]}
+            for page in pages
+            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
+        for first in range(0, len(versions), _DELETED_AT_ONCE):
+            batch = {"Objects": versions[first : first + _DELETED_AT_ONCE], "Quiet": True}
+            for error in s3.delete_objects(Bucket=bucket, Delete=batch).get("Errors", ()):
+                yield f"{error['Key']} ({error['Code']})"
+
+
+def _started_by(answer: Answer) -> str | None:
+    """Return the ARN of the execution that an answer says was started."""
+    if answer.status != 200 or not isinstance(answer.body, dict):  # noqa: PLR2004 - HTTP OK
+        return None
+    arn = answer.body.get("executionArn")
+    return arn if isinstance(arn, str) else None
