@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from botocore.exceptions import BotoCoreError, ClientError
 
 from smoke.checks import CHECKS, Check
+from smoke.checks.logs import interrupted
 from smoke.cost import dollars
 from smoke.deployment import CannotRunError, Deployment, read_deployment, why_not
 from smoke.report import Mark, Row, table
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--api-url", help="where to post, instead of the stack's output ApiUrl: such as a custom domain"
     )
+    parser.add_argument(
+        "--wait", type=float, default=90.0, help="seconds for executions and logs (default %(default)s)"
+    )
     options = parser.parse_args()
     _ask_no_proxy_for_loopback()
     # As Ctrl-C does: what was uploaded is deleted on the way out.
@@ -38,9 +42,9 @@ def main() -> int:
         deployment = read_deployment(options.stack, options.api_url or None)
         _say(
             f"Asking {options.stack} in {deployment.session.region_name}: about a minute, "
-            f"{dollars(deployment) * 100:.1f} US cents at most (list prices: smoke/cost.py)."
+            f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."
         )
-        sections = _ask(deployment)
+        sections = _ask(deployment, options.wait)
     except CannotRunError as error:
         return _refuse(str(error))
     except (BotoCoreError, ClientError) as error:
@@ -52,20 +56,19 @@ def main() -> int:
     return _verdict([row for _, rows in sections for row in rows], deployment, time.monotonic() - began)
 
 
-def _ask(deployment: Deployment) -> list[tuple[str, list[Row]]]:
-    visitor = Visitor(deployment, _say)
-    complete = False
+def _ask(deployment: Deployment, patience: float) -> list[tuple[str, list[Row]]]:
+    visitor = Visitor(deployment, _say, patience)
     try:
         visit = visitor.visit()
         _say("Reading settings, logs and metrics …")
-        sections = _check(deployment, visit)
-        complete = True
+        return _check(deployment, visit)
     finally:
-        if not complete:
+        # A second Ctrl-C ends the waiting, not the clean-up.
+        try:
             visitor.wait_for_stragglers()
-        for left in visitor.clean_up():
-            print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
-    return sections
+        finally:
+            for left in visitor.clean_up():
+                print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
 
 
 def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:
@@ -75,7 +78,8 @@ def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:
     try:
         rows = iter(list(pool.map(lambda check: list(_rows(check, deployment, visit)), checks)))
     finally:
-        # Not waited for when interrupted: they only read.
+        # Checks only read: after an interruption nobody waits for them.
+        interrupted.set()
         pool.shutdown(wait=False, cancel_futures=True)
     return [(title, [row for _ in section for row in next(rows)]) for title, section in CHECKS.items()]
 
@@ -100,12 +104,11 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
             f"deploy again, then make smoke STACK={deployment.stack}"
         )
         return _BROKEN
-    again = (
-        f"; in a quarter of an hour, make smoke STACK={deployment.stack} again for the lines with …" if waiting else ""
-    )
-    print(
-        f"This deployment keeps its word ({counted}). Next: aws s3 cp picture.jpg s3://{deployment.originals}/{again}"
-    )
+    if waiting:
+        following = f"make smoke STACK={deployment.stack} again in a quarter of an hour, for the lines with …"
+    else:
+        following = f"aws s3 cp picture.jpg s3://{deployment.originals}/"
+    print(f"This deployment keeps its word ({counted}). Next: {following}")
     return _KEPT
 
 

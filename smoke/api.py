@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,7 +27,8 @@ class Answer:
         if not isinstance(self.body, dict):
             return f"{self.status} {str(self.body)[:80]}".strip()
         if "error" in self.body:
-            return f"{self.status} {self.body['error']}: {str(self.body.get('message', ''))[:90]}"
+            message = shorten(str(self.body.get("message", "")), 90, placeholder=" …")
+            return f"{self.status} {self.body['error']}: {message}"
         return f"{self.status} {self.body.get('executionId') or self.body.get('status') or self.body}"
 
 

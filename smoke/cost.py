@@ -1,11 +1,12 @@
-"""What one run costs at most, from counts of requests and AWS's list prices (N. Virginia, without free tiers)."""
+"""What one run costs, from counts of requests and AWS's list prices (N. Virginia, without free tiers)."""
 
 from collections.abc import Mapping
 
+from smoke.checks.alarms import DATA_ASKED
 from smoke.deployment import Deployment
 
 # Dollars for one. Sources: https://aws.amazon.com/<service>/pricing/ of s3, lambda, step-functions, api-gateway, sqs,
-# cloudwatch and xray. Prices of most other regions are within a fifth of these.
+# cloudwatch, kms and xray. Prices of most other regions are within a fifth of these.
 PRICES = {
     "S3 PUT or LIST": 5e-6,
     "S3 GET or HEAD": 0.4e-6,
@@ -17,11 +18,12 @@ PRICES = {
     "metric asked for": 10e-6,
     "GB of logs": 0.50,
     "trace": 5e-6,
+    "KMS request": 3e-6,
     # A custom metric costs $0.30 a month and counts by the hour in which it has data.
     "metric for an hour": 0.30 / 730,
 }
 
-_UPLOADS, _EXECUTIONS, _POSTS = 9, 20, 13
+_UPLOADS, _PICTURES, _EXECUTIONS, _POSTS = 9, 8, 16, 13
 _TRANSITIONS_EACH = 4
 _SECONDS_EACH, _GIGABYTES = 1.0, 1.73
 _METRICS = 11
@@ -29,8 +31,9 @@ _LOGGED_GB_EACH = 30e-6
 
 
 def counts(deployment: Deployment) -> Mapping[str, float]:
-    """Return how many of each there are at most."""
-    thumbnails = _EXECUTIONS * len(deployment.sizes)
+    """Return how many of each there are, with every bad request started and all data asked for."""
+    thumbnails = _PICTURES * len(deployment.sizes) + 2
+    keys = thumbnails + _UPLOADS if deployment.parameters.get("KmsKeyArn") else 0
     return {
         "S3 PUT or LIST": _UPLOADS + thumbnails + 4,
         "S3 GET or HEAD": thumbnails + 2 * _EXECUTIONS,
@@ -39,8 +42,9 @@ def counts(deployment: Deployment) -> Mapping[str, float]:
         "state transition": _EXECUTIONS * _TRANSITIONS_EACH,
         "API request": _POSTS,
         "SQS request": 4 * _UPLOADS,
-        "metric asked for": _METRICS,
+        "metric asked for": _METRICS * (1 + DATA_ASKED),
         "GB of logs": _EXECUTIONS * _LOGGED_GB_EACH,
+        "KMS request": 2 * keys,
         "trace": 2 * _EXECUTIONS + _UPLOADS,
         "metric for an hour": _METRICS,
     }

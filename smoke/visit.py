@@ -15,7 +15,6 @@ from smoke.deployment import Deployment
 from smoke.originals import Original, originals
 
 _WORKERS = 8
-_WAIT_SECONDS = 90.0
 _POLL_SECONDS = 1.0
 # Clocks of this machine and of AWS may differ by as much.
 _CLOCK_SECONDS = 300.0
@@ -78,11 +77,11 @@ class Visit:
         Seconds since 1970.
     uploads : list of Upload
     posts : dict of str to Post
-        By the names that ``_POSTS`` has.
+        By what is tried with them.
     described : Answer
         What ``GET`` of the good request's ``Location`` answered in the end.
-    seconds : float
-        From the first upload to the last execution's end.
+    patience : float
+        Seconds that anything is waited for.
     """
 
     id: str
@@ -90,7 +89,7 @@ class Visit:
     uploads: list[Upload]
     posts: dict[str, Post]
     described: Answer
-    seconds: float
+    patience: float
 
 
 @dataclass
@@ -102,12 +101,16 @@ class Visitor:
     deployment : Deployment
     say : callable
         Gets one line of progress at a time.
+    patience : float
+        Seconds that anything is waited for.
     """
 
     deployment: Deployment
     say: Callable[[str], None]
+    patience: float
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     _started: float = field(default_factory=time.time)
+    _posted: set[str] = field(default_factory=set)
 
     @property
     def prefix(self) -> str:
@@ -116,7 +119,6 @@ class Visitor:
 
     def visit(self) -> Visit:
         """Upload, post and wait."""
-        began = time.monotonic()
         files = list(originals())
         self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -124,7 +126,7 @@ class Visitor:
         keys = [self._key(original) for original in files]
         self.say(f"Posting requests to {self.deployment.api_url} …")
         posts = self._post(keys[0])
-        arns = {arn for post in posts.values() if (arn := _started_by(post.answer))}
+        arns = self._posted
         ended = self._wait(len(files), arns)
         by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
         return Visit(
@@ -136,7 +138,7 @@ class Visitor:
             ],
             {name: Post(post.body, post.answer, ended.get(_started_by(post.answer))) for name, post in posts.items()},
             self._api().get(posts["good"].answer.headers.get("location", "/")),
-            time.monotonic() - began,
+            self.patience,
         )
 
     def clean_up(self) -> list[str]:
@@ -155,8 +157,11 @@ class Visitor:
 
     def wait_for_stragglers(self) -> None:
         """Wait until no execution of this visit runs any more, so that none writes behind the clean-up."""
-        deadline = time.monotonic() + _WAIT_SECONDS / 3
-        while "RUNNING" in self._listed().values() and time.monotonic() < deadline:
+        deadline = time.monotonic() + self.patience / 3
+        while time.monotonic() < deadline:
+            listed = self._listed()
+            if not any(listed[arn] == "RUNNING" for arn in listed if arn in self._posted or self.id in arn):
+                return
             time.sleep(_POLL_SECONDS)
 
     def _key(self, original: Original) -> str:
@@ -181,7 +186,6 @@ class Visitor:
         }
         unsized = {name: value for name, value in good.items() if name not in {"width", "height"}}
         sizes = [{"width": side, "height": side} for side in range(10, 10 + MORE_SIZES_THAN_ALLOWED)]
-        signed = self._api()
         repeated = {**good, "fit": "cover"}
         name = {"Idempotency_Key": f"smoke-{self.id}"}
         bodies: dict[str, Any] = {
@@ -193,19 +197,24 @@ class Visitor:
             "missing key": {**good, "object_key": f"{self.prefix}{self.id}-never-uploaded.jpg"},
             "another bucket": {**good, "source_bucket": f"{self.deployment.originals}-of-somebody-else"},
         }
-        posts = {what: Post(body, signed.post(body)) for what, body in bodies.items()}
-        posts["text/plain"] = Post(good, signed.post(good, Content_Type="text/plain"))
+        posts = {what: self._request(body) for what, body in bodies.items()}
+        posts["text/plain"] = self._request(good, Content_Type="text/plain")
         if self.deployment.is_signed:
-            posts["unsigned"] = Post(good, self._api(signed=False).post(good))
-        posts["first"] = Post(repeated, signed.post(repeated, **name))
-        posts["repeated"] = Post(repeated, signed.post(repeated, **name))
-        other = {**repeated, "fit": "fill"}
-        posts["repeated with another body"] = Post(other, signed.post(other, **name))
+            posts["unsigned"] = self._request(good, signed=False)
+        posts["first"] = self._request(repeated, **name)
+        posts["repeated"] = self._request(repeated, **name)
+        posts["repeated with another body"] = self._request({**repeated, "fit": "fill"}, **name)
         return posts
+
+    def _request(self, body: Any, *, signed: bool = True, **headers: str) -> Post:
+        answer = self._api(signed=signed).post(body, **headers)
+        if arn := _started_by(answer):
+            self._posted.add(arn)
+        return Post(body, answer)
 
     def _wait(self, uploads: int, arns: set[str]) -> dict[str | None, Execution]:
         """Wait for as many executions of uploads, and for those that were posted; describe all that there are."""
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + self.patience
         told = -1
         while True:
             listed = self._listed()

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from smoke.checks.logs import read, until
@@ -18,7 +19,9 @@ COUNTED = {
     ),
     "start_from_s3": ("UploadsNotStarted",),
 }
-_DATA_SECONDS = 30.0
+
+# How often CloudWatch is asked for data, after the first time.
+DATA_ASKED = 3
 
 # The metrics that AWS documents, those that an alarm may be set on without asking for more:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
@@ -62,13 +65,14 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
         for service, names in COUNTED.items()
         for name in names
     }
-    sent = until(lambda: set(_logged(deployment, visit)), lambda sent: wanted <= sent)
+    sent = until(lambda: set(_logged(deployment, visit)), lambda sent: wanted <= sent, visit.patience)
     yield counted(wanted, sent)
     filtered = set(_filtered(deployment))
     own = sorted(wanted | {metric for metric in filtered if metric.namespace == namespace}, key=str)
-    yield with_data(
-        own, until(lambda: _with_data(deployment, visit, own), lambda found: len(found) == len(own), _DATA_SECONDS)
-    )
+    # GetMetricData is billed by the metric, so it is asked a few times only.
+    patience = visit.patience / 3
+    ask = partial(_with_data, deployment, visit, own)
+    yield with_data(own, until(ask, lambda found: len(found) == len(own), patience, patience / DATA_ASKED))
     names = deployment.of_type("AWS::CloudWatch::Alarm")
     alarms = _alarms(deployment, list(names.values()))
     yield from watched(names, alarms, sent | filtered, resources(deployment))
