@@ -47,11 +47,10 @@ class Api:
     url: str
     signer: SigV4Auth | None
 
-    def post(self, body: Any, **headers: str) -> Answer:
+    def post(self, body: Any, headers: dict[str, str]) -> Answer:
         """Post JSON, or text as it is."""
         data = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._send("POST", self.url, data.encode(), {"Content-Type": "application/json", **names})
+        return self._send("POST", self.url, data.encode(), {"Content-Type": "application/json", **headers})
 
     def get(self, path: str) -> Answer:
         """Get a path of the API's host, such as that of a ``Location``."""

@@ -187,7 +187,7 @@ class Visitor:
         unsized = {name: value for name, value in good.items() if name not in {"width", "height"}}
         sizes = [{"width": side, "height": side} for side in range(10, 10 + MORE_SIZES_THAN_ALLOWED)]
         repeated = {**good, "fit": "cover"}
-        name = {"Idempotency_Key": f"smoke-{self.id}"}
+        name = {"Idempotency-Key": f"smoke-{self.id}"}
         bodies: dict[str, Any] = {
             "good": good,
             "width 0": {**good, "width": 0},
@@ -197,17 +197,17 @@ class Visitor:
             "missing key": {**good, "object_key": f"{self.prefix}{self.id}-never-uploaded.jpg"},
             "another bucket": {**good, "source_bucket": f"{self.deployment.originals}-of-somebody-else"},
         }
-        posts = {what: self._request(body) for what, body in bodies.items()}
-        posts["text/plain"] = self._request(good, Content_Type="text/plain")
+        posts = {what: self._request(body, {}) for what, body in bodies.items()}
+        posts["text/plain"] = self._request(good, {"Content-Type": "text/plain"})
         if self.deployment.is_signed:
-            posts["unsigned"] = self._request(good, signed=False)
-        posts["first"] = self._request(repeated, **name)
-        posts["repeated"] = self._request(repeated, **name)
-        posts["repeated with another body"] = self._request({**repeated, "fit": "fill"}, **name)
+            posts["unsigned"] = self._request(good, {}, signed=False)
+        posts["first"] = self._request(repeated, name)
+        posts["repeated"] = self._request(repeated, name)
+        posts["repeated with another body"] = self._request({**repeated, "fit": "fill"}, name)
         return posts
 
-    def _request(self, body: Any, *, signed: bool = True, **headers: str) -> Post:
-        answer = self._api(signed=signed).post(body, **headers)
+    def _request(self, body: Any, headers: dict[str, str], *, signed: bool = True) -> Post:
+        answer = self._api(signed=signed).post(body, headers)
         if arn := _started_by(answer):
             self._posted.add(arn)
         return Post(body, answer)

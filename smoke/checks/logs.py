@@ -72,12 +72,15 @@ def _unlogged(names: set[str], events: list[dict[str, Any]]) -> list[str]:
         name = str(event.get("execution_arn", "")).rpartition(":")[2]
         if name in types:
             types[name].add(event.get("type", ""))
-    return [
-        f"{'an end' if 'ExecutionStarted' in seen else 'nothing' if not seen else 'ExecutionStarted'}"
-        f"{' is missing' if seen else ' is logged'} of {name}"
-        for name, seen in sorted(types.items())
-        if "ExecutionStarted" not in seen or not seen & _ENDS
-    ]
+    faults = []
+    for name, seen in sorted(types.items()):
+        if not seen:
+            faults.append(f"{name} is not logged")
+        elif "ExecutionStarted" not in seen:
+            faults.append(f"{name} has no ExecutionStarted")
+        elif not seen & _ENDS:
+            faults.append(f"{name} has no end")
+    return faults
 
 
 def api_requests_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Row]:
