@@ -63,12 +63,8 @@ def _ask(deployment: Deployment, patience: float) -> list[tuple[str, list[Row]]]
         _say("Reading settings, logs and metrics …")
         return _check(deployment, visit)
     finally:
-        # A second Ctrl-C ends the waiting, not the clean-up.
-        try:
-            visitor.wait_for_stragglers()
-        finally:
-            for left in visitor.clean_up():
-                print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
+        for left in visitor.clean_up():
+            print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
 
 
 def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,19 +144,15 @@ class Visitor:
     def clean_up(self) -> list[str]:
         """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
         self.say("Deleting what was uploaded and made …")
-        left = []
-        for bucket, prefix in (
-            (self.deployment.originals, self.prefix),
-            (self.deployment.thumbnails, f"thumbnails/{self.prefix}"),
-        ):
-            try:
-                left += [f"s3://{bucket}/{prefix}: {why}" for why in self._delete(bucket, prefix)]
-            except (BotoCoreError, ClientError) as error:
-                left.append(f"s3://{bucket}/{prefix}: {error}")
+        left = self._delete(self.deployment.originals, self.prefix)
+        # An execution that starts from here on finds no original. One that runs may write a thumbnail yet.
+        try:
+            self._wait_for_stragglers()
+        finally:
+            left += self._delete(self.deployment.thumbnails, f"thumbnails/{self.prefix}")
         return left
 
-    def wait_for_stragglers(self) -> None:
-        """Wait until no execution of this visit runs any more, so that none writes behind the clean-up."""
+    def _wait_for_stragglers(self) -> None:
         deadline = time.monotonic() + self.patience / 3
         while time.monotonic() < deadline:
             listed = self._listed()
@@ -250,18 +246,23 @@ class Visitor:
             described.get("cause", ""),
         )
 
-    def _delete(self, bucket: str, prefix: str) -> Iterator[str]:
+    def _delete(self, bucket: str, prefix: str) -> list[str]:
+        """Delete all versions under a prefix; return why some could not be deleted."""
         s3 = self.deployment.client("s3")
-        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        versions = [
-            {"Key": each["Key"], "VersionId": each["VersionId"]}
-            for page in pages
-            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-        ]
-        for first in range(0, len(versions), _DELETED_AT_ONCE):
-            batch = {"Objects": versions[first : first + _DELETED_AT_ONCE], "Quiet": True}
-            for error in s3.delete_objects(Bucket=bucket, Delete=batch).get("Errors", ()):
-                yield f"{error['Key']} ({error['Code']})"
+        try:
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+            versions = [
+                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                for page in pages
+                for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+            ]
+            errors = []
+            for first in range(0, len(versions), _DELETED_AT_ONCE):
+                batch = {"Objects": versions[first : first + _DELETED_AT_ONCE], "Quiet": True}
+                errors += s3.delete_objects(Bucket=bucket, Delete=batch).get("Errors", ())
+        except (BotoCoreError, ClientError) as error:
+            return [f"s3://{bucket}/{prefix}: {error}"]
+        return [f"s3://{bucket}/{error['Key']}: {error['Code']}" for error in errors]
 
 
 def _started_by(answer: Answer) -> str | None:
