@@ -74,12 +74,14 @@ def test_the_deployment_keeps_its_word(pipeline: Pipeline) -> None:
 def no_notification(pipeline: Pipeline) -> Iterator[None]:
     before = pipeline.s3.get_bucket_notification_configuration(Bucket=pipeline.originals)
     pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration={})
-    yield
-    (queue,) = before["QueueConfigurations"]
-    again: NotificationConfigurationTypeDef = {
-        "QueueConfigurations": [{"QueueArn": queue["QueueArn"], "Events": queue["Events"]}]
-    }
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=again)
+    try:
+        yield
+    finally:
+        (queue,) = before["QueueConfigurations"]
+        again: NotificationConfigurationTypeDef = {
+            "QueueConfigurations": [{"QueueArn": queue["QueueArn"], "Events": queue["Events"]}]
+        }
+        pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=again)
 
 
 @contextmanager
@@ -92,8 +94,10 @@ def an_alarm_on_nothing(pipeline: Pipeline) -> Iterator[None]:
     )
     settings = {name: value for name, value in alarm.items() if not name.startswith(("AlarmArn", "AlarmConf", "State"))}
     cloudwatch.put_metric_alarm(**settings | {"MetricName": "ResizesFailing"})
-    yield
-    cloudwatch.put_metric_alarm(**settings)
+    try:
+        yield
+    finally:
+        cloudwatch.put_metric_alarm(**settings)
 
 
 @contextmanager
@@ -102,9 +106,11 @@ def an_open_bucket(pipeline: Pipeline) -> Iterator[None]:
     policy = pipeline.s3.get_bucket_policy(Bucket=pipeline.thumbnails)["Policy"]
     pipeline.s3.delete_public_access_block(Bucket=pipeline.thumbnails)
     pipeline.s3.delete_bucket_policy(Bucket=pipeline.thumbnails)
-    yield
-    pipeline.s3.put_public_access_block(Bucket=pipeline.thumbnails, PublicAccessBlockConfiguration=access)
-    pipeline.s3.put_bucket_policy(Bucket=pipeline.thumbnails, Policy=policy)
+    try:
+        yield
+    finally:
+        pipeline.s3.put_public_access_block(Bucket=pipeline.thumbnails, PublicAccessBlockConfiguration=access)
+        pipeline.s3.put_bucket_policy(Bucket=pipeline.thumbnails, Policy=policy)
 
 
 @contextmanager
@@ -113,8 +119,10 @@ def another_box(pipeline: Pipeline) -> Iterator[None]:
     name = "alison-image-start-from-s3"
     before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     _configure(functions, name, before | {"THUMBNAIL_SIZES": "64x64"})
-    yield
-    _configure(functions, name, before)
+    try:
+        yield
+    finally:
+        _configure(functions, name, before)
 
 
 def _configure(functions: Any, name: str, variables: dict[str, str]) -> None:
