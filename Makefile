@@ -86,6 +86,11 @@ SECONDS ?= 60
 fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
 	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
 
+.PHONY: smoke
+STACK ?= alison-image
+smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=alison-image, API_URL=)
+	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)")
+
 .PHONY: bench
 bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one)
 	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)

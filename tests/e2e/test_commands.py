@@ -79,6 +79,11 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert curl(url, "--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:wrong") == 403
     assert curl(url, "--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "test:test") == 404
 
+    aws = Settings(int(ports["LOCAL_AWS_PORT"]), int(ports["LOCAL_API_PORT"]), ROOT / ports["LOCAL_STATE"], {})
+    smoke = make("smoke", aws.environment() | {"API_URL": aws.api})
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    assert "✓ an unsigned request is refused: 403" in smoke.stdout
+
     assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") != []
     down = make("down", ports)
     assert down.returncode == 0

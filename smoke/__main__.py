@@ -1,0 +1,126 @@
+"""``python -m smoke --stack NAME``: ask one deployment whether it keeps its word; the exit status is the verdict."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from smoke.checks import CHECKS, Check
+from smoke.checks.logs import interrupted
+from smoke.cost import dollars
+from smoke.deployment import CannotRunError, Deployment, read_deployment, why_not
+from smoke.report import Mark, Row, table
+from smoke.visit import Visit, Visitor
+
+_KEPT, _BROKEN, _COULD_NOT_RUN = 0, 1, 2
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def main() -> int:
+    """Run every check; return 0 when every promise is kept, 1 when one is not, 2 when it could not run."""
+    parser = argparse.ArgumentParser(prog="python -m smoke", description="Does this deployment keep its word?")
+    parser.add_argument(
+        "--stack", default="alison-image", help="name of the CloudFormation stack (default %(default)s)"
+    )
+    parser.add_argument(
+        "--api-url", help="where to post, instead of the stack's output ApiUrl: such as a custom domain"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=90.0, help="seconds for executions and logs (default %(default)s)"
+    )
+    options = parser.parse_args()
+    _ask_no_proxy_for_loopback()
+    # As Ctrl-C does: what was uploaded is deleted on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    began = time.monotonic()
+    try:
+        deployment = read_deployment(options.stack, options.api_url or None)
+        _say(
+            f"Asking {options.stack} in {deployment.session.region_name}: about a minute, "
+            f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."
+        )
+        sections = _ask(deployment, options.wait)
+    except CannotRunError as error:
+        return _refuse(str(error))
+    except (BotoCoreError, ClientError) as error:
+        return _refuse(why_not(error) or f"AWS refused: {error}. Next: read docs/runbook.md, or try again.")
+    except KeyboardInterrupt:
+        print("\nInterrupted. Next: make smoke", file=sys.stderr)
+        return 128 + signal.SIGINT
+    print(f"\n{table(sections)}\n")
+    return _verdict([row for _, rows in sections for row in rows], deployment, time.monotonic() - began)
+
+
+def _ask(deployment: Deployment, patience: float) -> list[tuple[str, list[Row]]]:
+    visitor = Visitor(deployment, _say, patience)
+    try:
+        visit = visitor.visit()
+        _say("Reading settings, logs and metrics …")
+        return _check(deployment, visit)
+    finally:
+        for left in visitor.clean_up():
+            print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
+
+
+def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:
+    checks = [check for section in CHECKS.values() for check in section]
+    # All at once: some of them wait for logs.
+    pool = ThreadPoolExecutor(len(checks))
+    try:
+        rows = iter(list(pool.map(lambda check: list(_rows(check, deployment, visit)), checks)))
+    finally:
+        # Checks only read: after an interruption nobody waits for them.
+        interrupted.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [(title, [row for _ in section for row in next(rows)]) for title, section in CHECKS.items()]
+
+
+def _rows(check: Check, deployment: Deployment, visit: Visit) -> Iterator[Row]:
+    """Yield the rows of a check; what AWS refuses is a row as well, unless these credentials may not ask."""
+    try:
+        yield from check(deployment, visit)
+    except ClientError as error:
+        if why_not(error):
+            raise
+        yield Row(Mark.BROKEN, check.__name__.replace("_", " "), str(error))
+
+
+def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
+    broken = sum(row.mark is Mark.BROKEN for row in rows)
+    waiting = sum(row.mark is Mark.OPEN for row in rows)
+    counted = f"{sum(row.mark is Mark.KEPT for row in rows)} kept, {broken} broken, {waiting} open, {seconds:.0f} s"
+    if broken:
+        print(
+            f"This deployment does not keep its word ({counted}). Next: read the lines with ✗, mend what they name, "
+            f"deploy again, then make smoke STACK={deployment.stack}"
+        )
+        return _BROKEN
+    if waiting:
+        following = f"make smoke STACK={deployment.stack} again in a quarter of an hour, for the lines with …"
+    else:
+        following = f"aws s3 cp picture.jpg s3://{deployment.originals}/"
+    print(f"This deployment keeps its word ({counted}). Next: {following}")
+    return _KEPT
+
+
+def _refuse(sentence: str) -> int:
+    print(f"Error: {sentence}", file=sys.stderr)
+    return _COULD_NOT_RUN
+
+
+def _ask_no_proxy_for_loopback() -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *_LOOPBACK)))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What is asked of a deployment. Each check returns rows of what was promised and what AWS did."""
+
+from collections.abc import Callable, Iterator
+
+from smoke.checks.alarms import metrics_and_alarms
+from smoke.checks.api import (
+    bad_requests_are_refused,
+    good_requests_are_done,
+    only_signed_requests_are_taken,
+    repeated_requests_start_once,
+)
+from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
+from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
+from smoke.checks.storage import buckets_are_closed, nothing_is_left_in_queues, uploads_are_notified
+from smoke.checks.uploads import names_can_be_logged, no_picture_fails_by_name, thumbnails_are_made
+from smoke.deployment import Deployment
+from smoke.report import Row
+from smoke.visit import Visit
+
+Check = Callable[[Deployment, Visit], Iterator[Row]]
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "Buckets and queues": (uploads_are_notified, buckets_are_closed, nothing_is_left_in_queues),
+    "Uploads": (thumbnails_are_made, no_picture_fails_by_name, names_can_be_logged),
+    "API": (
+        only_signed_requests_are_taken,
+        good_requests_are_done,
+        bad_requests_are_refused,
+        repeated_requests_start_once,
+    ),
+    "What API Gateway made of the template": (the_model_is_the_schema, stage_is_set),
+    "Logs": (functions_log, executions_are_logged, api_requests_are_logged),
+    "Metrics and alarms": (metrics_and_alarms,),
+}

@@ -1,0 +1,123 @@
+"""The two buckets and the queues: who may in, what is kept, and who hears of it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from smoke.deployment import Deployment
+from smoke.report import Row, judged, judged_all
+from smoke.visit import Visit
+
+_PEEK_SECONDS = 5
+
+
+def uploads_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
+    """Check that S3 sends every upload to the uploads queue."""
+    configured = deployment.client("s3").get_bucket_notification_configuration(Bucket=deployment.originals)
+    queue = _attributes(deployment, "UploadsQueue")["QueueArn"]
+    yield notification(configured, queue)
+
+
+def notification(configured: dict[str, Any], queue: str) -> Row:
+    """Judge a bucket's notification configuration."""
+    found = [
+        each
+        for each in configured.get("QueueConfigurations", ())
+        if each["QueueArn"] == queue and "s3:ObjectCreated:*" in each["Events"] and not each.get("Filter")
+    ]
+    queues = sorted(each["QueueArn"].rpartition(":")[2] for each in configured.get("QueueConfigurations", ()))
+    told = (
+        f"ObjectCreated goes to {queue.rpartition(':')[2]}"
+        if found
+        else f"it goes to {', '.join(queues) or 'no queue'}"
+    )
+    return judged("every upload is sent to the uploads queue", told, kept=bool(found))
+
+
+def buckets_are_closed(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
+    """Check versions, encryption, public access and TLS of both buckets."""
+    s3 = deployment.client("s3")
+    versioning = s3.get_bucket_versioning(Bucket=deployment.originals).get("Status", "never enabled")
+    yield judged("originals are versioned", str(versioning), kept=versioning == "Enabled")
+    key = deployment.parameters.get("KmsKeyArn", "")
+    for bucket in (deployment.originals, deployment.thumbnails):
+        yield encryption(bucket, s3.get_bucket_encryption(Bucket=bucket), key)
+        yield public_access(bucket, _or_none(s3.get_public_access_block, bucket))
+        yield tls_only(bucket, _or_none(s3.get_bucket_policy, bucket))
+
+
+def encryption(bucket: str, configured: dict[str, Any], key: str) -> Row:
+    """Judge a bucket's encryption: with the stack's own KMS key, or with S3's."""
+    (rule,) = configured["ServerSideEncryptionConfiguration"]["Rules"]
+    default = rule["ApplyServerSideEncryptionByDefault"]
+    found = (default["SSEAlgorithm"], default.get("KMSMasterKeyID", ""))
+    wanted = ("aws:kms", key) if key else ("AES256", "")
+    return judged(f"{bucket} is encrypted", " ".join(found).strip(), kept=found == wanted)
+
+
+def public_access(bucket: str, answer: dict[str, Any] | None) -> Row:
+    """Judge a bucket's public access block."""
+    settings = answer["PublicAccessBlockConfiguration"] if answer else {}
+    names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    missing = [f"{name} is off" for name in names if settings.get(name) is not True]
+    return judged_all(f"{bucket} has no public access", "all four blocks are on", missing)
+
+
+def tls_only(bucket: str, answer: dict[str, Any] | None) -> Row:
+    """Judge a bucket's policy: it denies everything to everybody who comes without TLS."""
+    statements = json.loads(answer["Policy"])["Statement"] if answer else []
+    kept = any(
+        statement["Effect"] == "Deny"
+        and statement["Principal"] in ("*", {"AWS": "*"})
+        and statement["Action"] == "s3:*"
+        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
+        and {resource.rpartition(":")[2] for resource in statement["Resource"]} == {bucket, f"{bucket}/*"}
+        for statement in statements
+    )
+    return judged(f"{bucket} refuses plain HTTP", "its policy says so" if kept else "its policy does not", kept=kept)
+
+
+def nothing_is_left_in_queues(deployment: Deployment, visit: Visit) -> Iterator[Row]:
+    """Check that none of this visit's uploads is a dead letter."""
+    attributes = _attributes(deployment, "UploadsDeadLetterQueue")
+    waiting = int(attributes["ApproximateNumberOfMessages"])
+    seen: dict[str, str] = {}
+    if waiting:
+        # A look takes messages for some seconds; they come back by themselves.
+        for _ in range(5):
+            answer = deployment.client("sqs").receive_message(
+                QueueUrl=deployment.id_of("UploadsDeadLetterQueue"),
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=_PEEK_SECONDS,
+            )
+            seen |= {message["MessageId"]: message["Body"] for message in answer.get("Messages", ())}
+    yield dead_letters(waiting, list(seen.values()), visit.id)
+
+
+def dead_letters(waiting: int, bodies: list[str], visit_id: str) -> Row:
+    """Judge what the dead-letter queue holds: none of it may be ours."""
+    ours = sum(visit_id in body for body in bodies)
+    others = max(waiting, len(bodies)) - ours
+    found = f"{ours} of ours are there" if ours else "none of ours is there"
+    if others:
+        found += f"; {others} of other uploads are: docs/runbook.md says how to read and return them"
+    return judged("no upload became a dead letter", found, kept=not ours)
+
+
+def _attributes(deployment: Deployment, queue: str) -> dict[str, str]:
+    answer = deployment.client("sqs").get_queue_attributes(QueueUrl=deployment.id_of(queue), AttributeNames=["All"])
+    attributes: dict[str, str] = answer["Attributes"]
+    return attributes
+
+
+def _or_none(read: Any, bucket: str) -> dict[str, Any] | None:
+    """Return what a bucket is set to, or nothing where S3 answers that it is not set at all."""
+    try:
+        answer: dict[str, Any] = read(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"].startswith("NoSuch"):
+            return None
+        raise
+    return answer

@@ -1,0 +1,55 @@
+"""What one run costs, from counts of requests and AWS's list prices (N. Virginia, without free tiers)."""
+
+from collections.abc import Mapping
+
+from smoke.checks.alarms import DATA_ASKED
+from smoke.deployment import Deployment
+
+# Dollars for one. Sources: https://aws.amazon.com/<service>/pricing/ of s3, lambda, step-functions, api-gateway, sqs,
+# cloudwatch, kms and xray. Prices of most other regions are within a fifth of these.
+PRICES = {
+    "S3 PUT or LIST": 5e-6,
+    "S3 GET or HEAD": 0.4e-6,
+    "Lambda request": 0.2e-6,
+    "Lambda GB-second": 16.67e-6,  # x86; arm64 is a fifth cheaper
+    "state transition": 25e-6,
+    "API request": 3.5e-6,
+    "SQS request": 0.4e-6,
+    "metric asked for": 10e-6,
+    "GB of logs": 0.50,
+    "trace": 5e-6,
+    "KMS request": 3e-6,
+    # A custom metric costs $0.30 a month and counts by the hour in which it has data.
+    "metric for an hour": 0.30 / 730,
+}
+
+_UPLOADS, _PICTURES, _EXECUTIONS, _POSTS = 9, 8, 16, 13
+_TRANSITIONS_EACH = 4
+_SECONDS_EACH, _GIGABYTES = 1.0, 1.73
+_METRICS = 11
+_LOGGED_GB_EACH = 30e-6
+
+
+def counts(deployment: Deployment) -> Mapping[str, float]:
+    """Return how many of each there are, with every bad request started and all data asked for."""
+    thumbnails = _PICTURES * len(deployment.sizes) + 2
+    keys = thumbnails + _UPLOADS if deployment.parameters.get("KmsKeyArn") else 0
+    return {
+        "S3 PUT or LIST": _UPLOADS + thumbnails + 4,
+        "S3 GET or HEAD": thumbnails + 2 * _EXECUTIONS,
+        "Lambda request": _EXECUTIONS + _UPLOADS,
+        "Lambda GB-second": _EXECUTIONS * _SECONDS_EACH * _GIGABYTES,
+        "state transition": _EXECUTIONS * _TRANSITIONS_EACH,
+        "API request": _POSTS,
+        "SQS request": 4 * _UPLOADS,
+        "metric asked for": _METRICS * (1 + DATA_ASKED),
+        "GB of logs": _EXECUTIONS * _LOGGED_GB_EACH,
+        "KMS request": 2 * keys,
+        "trace": 2 * _EXECUTIONS + _UPLOADS,
+        "metric for an hour": _METRICS,
+    }
+
+
+def dollars(deployment: Deployment) -> float:
+    """Return the cost of one run."""
+    return sum(PRICES[what] * count for what, count in counts(deployment).items())

@@ -1,0 +1,201 @@
+"""The deployed stack as CloudFormation describes it, and the clients to ask it with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+# Names under which services refuse a caller; a check that meets one has found nothing out.
+_NO_PERMISSION = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "Forbidden",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+}
+_SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
+
+
+class CannotRunError(Exception):
+    """The deployment cannot be asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of the stack: its type and its physical id, such as a bucket's name."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What CloudFormation knows of the stack; no name is made up.
+
+    Attributes
+    ----------
+    session
+        Credentials and region.
+    stack : str
+    parameters, outputs : Mapping of str to str
+    resources : Mapping of str to Resource
+        By logical id.
+    api_url : str
+        Where resizes are posted: the output ``ApiUrl``, or what the caller chose instead.
+    """
+
+    session: boto3.Session
+    stack: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    resources: Mapping[str, Resource]
+    api_url: str
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """Return the one client of a service; make it before threads share it."""
+        if service not in self._clients:
+            self._clients[service] = self.session.client(
+                service,  # type: ignore[call-overload]  # the overloads want a literal
+                config=Config(
+                    connect_timeout=5,
+                    read_timeout=20,
+                    retries={"mode": "standard", "total_max_attempts": 5},
+                    max_pool_connections=32,
+                ),
+            )
+        return self._clients[service]
+
+    @property
+    def originals(self) -> str:
+        """Return the name of the originals bucket."""
+        return self.outputs["OriginalsBucketName"]
+
+    @property
+    def thumbnails(self) -> str:
+        """Return the name of the thumbnails bucket."""
+        return self.outputs["ThumbnailsBucketName"]
+
+    @property
+    def machine(self) -> str:
+        """Return the ARN of the state machine."""
+        return self.outputs["StateMachineArn"]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return the boxes that are made of every upload, each once."""
+        boxes = [part.strip().split("x") for part in self.parameters["ThumbnailSizes"].split(",")]
+        return list(dict.fromkeys((int(width), int(height)) for width, height in boxes))
+
+    @property
+    def is_signed(self) -> bool:
+        """Return whether the API wants signatures."""
+        return self.parameters["ApiAuthorization"] == "AWS_IAM"
+
+    def signer(self) -> SigV4Auth:
+        """Return what signs requests to the API.
+
+        Raises
+        ------
+        NoCredentialsError
+        """
+        credentials = self.session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        return SigV4Auth(credentials, "execute-api", self.session.region_name)
+
+    def id_of(self, logical_id: str) -> str:
+        """Return the physical id of a resource.
+
+        Raises
+        ------
+        CannotRunError
+            The stack has no such resource.
+        """
+        if logical_id not in self.resources:
+            raise CannotRunError(
+                f"The stack '{self.stack}' has no {logical_id}: it was deployed from another template than this "
+                "folder's. Next: check out the version that is deployed, or deploy this one."
+            )
+        return self.resources[logical_id].id
+
+    def of_type(self, *types: str) -> dict[str, str]:
+        """Return the physical ids of all resources of some types, by logical id."""
+        return {name: resource.id for name, resource in self.resources.items() if resource.type in types}
+
+
+SERVICES = ("apigateway", "cloudformation", "cloudwatch", "logs", "s3", "sqs", "stepfunctions", "sts")
+
+
+def read_deployment(stack: str, api_url: str | None) -> Deployment:
+    """Read a stack with the credentials, the region and the endpoint of the environment.
+
+    Raises
+    ------
+    CannotRunError
+        There are no credentials, no region, no permission or no such stack, or the stack is being changed.
+    """
+    session = boto3.Session()
+    deployment = Deployment(session, stack, {}, {}, {}, "")
+    if session.region_name is None:
+        raise CannotRunError("No AWS region is chosen. Next: export AWS_REGION=us-east-1, or whichever it is.")
+    cloudformation = deployment.client("cloudformation")
+    try:
+        (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        listed = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":
+            raise CannotRunError(
+                f"There is no stack '{stack}' in {session.region_name} for these credentials. "
+                "Next: make smoke STACK=<its name>, or choose another AWS_REGION or AWS_PROFILE."
+            ) from error
+        raise
+    if described["StackStatus"] not in _SETTLED:
+        raise CannotRunError(
+            f"The stack '{stack}' is {described['StackStatus']}. Next: wait until it is deployed, or deploy it again."
+        )
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
+    missing = {"ApiUrl", "OriginalsBucketName", "ThumbnailsBucketName", "StateMachineArn"} - outputs.keys()
+    if missing:
+        raise CannotRunError(
+            f"The stack '{stack}' has no output {min(missing)}: it is no deployment of this template. "
+            "Next: make smoke STACK=<the name given to sam deploy>."
+        )
+    found = Deployment(
+        session,
+        stack,
+        {each["ParameterKey"]: each["ParameterValue"] for each in described.get("Parameters", ())},
+        outputs,
+        {
+            each["LogicalResourceId"]: Resource(each["ResourceType"], each["PhysicalResourceId"])
+            for each in listed
+            if "PhysicalResourceId" in each
+        },
+        api_url or outputs["ApiUrl"],
+    )
+    # Clients may be shared by threads; making them may not.
+    for service in SERVICES:
+        found.client(service)
+    return found
+
+
+def why_not(error: BotoCoreError | ClientError) -> str | None:
+    """Return why an error keeps AWS from being asked at all; nothing if it is an answer to be judged."""
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        if code not in _NO_PERMISSION:
+            return None
+        return (
+            f"These credentials may not call {error.operation_name} ({code}). "
+            "Next: use credentials that may read everything in the stack and write to its two buckets."
+        )
+    reason = str(error).rstrip(".")
+    return f"AWS could not be asked: {reason}. Next: look at the credentials, the region and the network."

@@ -1,0 +1,70 @@
+"""The files that are uploaded: a tiny picture of each format and one file that is none, under awkward names."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+# Pillow alone writes no HEIC.
+_HEIC = Path(__file__).parents[1] / "soak" / "mandelbrot.heic"
+
+_WIDTH, _HEIGHT = 240, 160
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """One file.
+
+    Attributes
+    ----------
+    format : str
+        Its name in the table.
+    name : str
+        What its file name ends with; it begins with the id of the run.
+    data : bytes
+    size : (int, int)
+        Pixels.
+    content_type : str
+        Of its thumbnails; empty for what is no picture.
+    extension : str
+        Appended to the names of its thumbnails, when these are of another type.
+    frames : int
+    """
+
+    format: str
+    name: str
+    data: bytes
+    content_type: str
+    extension: str = ""
+    frames: int = 1
+    size: tuple[int, int] = (_WIDTH, _HEIGHT)
+
+
+def originals() -> Iterator[Original]:
+    """Make one original of each format, and what is no picture."""
+    scene = _scene(0)
+    yield Original("JPEG", "dotted.name.v1.2.jpg", _encoded(scene, "JPEG"), "image/jpeg")
+    yield Original("PNG", "odd name + it's résumé 🏔 100%.png", _encoded(scene, "PNG"), "image/png")
+    yield Original("WebP", f"long-{'name-' * 50}.webp", _encoded(scene, "WEBP"), "image/webp")
+    moving = {"save_all": True, "append_images": [_scene(1), _scene(2)], "duration": 100}
+    yield Original("GIF, animated", "moving.gif", _encoded(scene, "GIF", **moving), "image/gif", frames=3)
+    yield Original("TIFF", "scan.tiff", _encoded(scene, "TIFF"), "image/jpeg", ".jpg")
+    yield Original("BMP", "bitmap.bmp", _encoded(scene, "BMP"), "image/jpeg", ".jpg")
+    yield Original("AVIF", "small.avif", _encoded(scene, "AVIF"), "image/avif")
+    yield Original("HEIC", "phone.heic", _HEIC.read_bytes(), "image/jpeg", ".jpg")
+    yield Original("no picture", "letter.jpg", b"This is a letter, whatever its name says.\n", "")
+
+
+def _scene(moment: int) -> Image.Image:
+    return Image.effect_mandelbrot((_WIDTH, _HEIGHT), (-2.0 + moment / 4, -1.0, 1.0 + moment / 4, 1.0), 40).convert(
+        "RGB"
+    )
+
+
+def _encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()

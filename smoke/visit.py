@@ -1,0 +1,273 @@
+"""One visit to a deployment: files are uploaded, requests posted, executions awaited, and all is deleted again."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from smoke.api import Answer, Api
+from smoke.deployment import Deployment
+from smoke.originals import Original, originals
+
+_WORKERS = 8
+_POLL_SECONDS = 1.0
+# Clocks of this machine and of AWS may differ by as much.
+_CLOCK_SECONDS = 300.0
+# DeleteObjects takes a thousand keys.
+_DELETED_AT_ONCE = 1000
+
+MORE_SIZES_THAN_ALLOWED = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How one execution stands; ``input`` and ``output`` are decoded."""
+
+    arn: str
+    status: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    error: str
+    cause: str
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def failed_with(self) -> str:
+        """Return how it ended, in a few words."""
+        return f"{self.status} {self.error}: {self.cause}" if self.error else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One original in the originals bucket, and the execution that it started, if there was one in time."""
+
+    original: Original
+    key: str
+    etag: str
+    execution: Execution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request, the answer, and the execution that it started, if it did."""
+
+    body: Any
+    answer: Answer
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What was sent and what came of it.
+
+    Attributes
+    ----------
+    id : str
+        In every key and every name of this visit, and in nobody else's.
+    started : float
+        Seconds since 1970.
+    uploads : list of Upload
+    posts : dict of str to Post
+        By what is tried with them.
+    described : Answer
+        What ``GET`` of the good request's ``Location`` answered in the end.
+    patience : float
+        Seconds that anything is waited for.
+    """
+
+    id: str
+    started: float
+    uploads: list[Upload]
+    posts: dict[str, Post]
+    described: Answer
+    patience: float
+
+
+@dataclass
+class Visitor:
+    """Makes one visit, and cleans up behind it.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    say : callable
+        Gets one line of progress at a time.
+    patience : float
+        Seconds that anything is waited for.
+    """
+
+    deployment: Deployment
+    say: Callable[[str], None]
+    patience: float
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    _started: float = field(default_factory=time.time)
+    _posted: set[str] = field(default_factory=set)
+
+    @property
+    def prefix(self) -> str:
+        """Return what every key of this visit begins with."""
+        return f"smoke/{self.id}/"
+
+    def visit(self) -> Visit:
+        """Upload, post and wait."""
+        files = list(originals())
+        self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            etags = list(pool.map(self._upload, files))
+        keys = [self._key(original) for original in files]
+        self.say(f"Posting requests to {self.deployment.api_url} …")
+        posts = self._post(keys[0])
+        arns = self._posted
+        ended = self._wait(len(files), arns)
+        by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
+        return Visit(
+            self.id,
+            self._started,
+            [
+                Upload(original, key, etag, by_key.get(key))
+                for original, key, etag in zip(files, keys, etags, strict=True)
+            ],
+            {name: Post(post.body, post.answer, ended.get(_started_by(post.answer))) for name, post in posts.items()},
+            self._api().get(posts["good"].answer.headers.get("location", "/")),
+            self.patience,
+        )
+
+    def clean_up(self) -> list[str]:
+        """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
+        self.say("Deleting what was uploaded and made …")
+        left = self._delete(self.deployment.originals, self.prefix)
+        # An execution that starts from here on finds no original. One that runs may write a thumbnail yet.
+        try:
+            self._wait_for_stragglers()
+        finally:
+            left += self._delete(self.deployment.thumbnails, f"thumbnails/{self.prefix}")
+        return left
+
+    def _wait_for_stragglers(self) -> None:
+        deadline = time.monotonic() + self.patience / 3
+        while time.monotonic() < deadline:
+            listed = self._listed()
+            if not any(listed[arn] == "RUNNING" for arn in listed if arn in self._posted or self.id in arn):
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _key(self, original: Original) -> str:
+        return f"{self.prefix}{self.id}-{original.name}"
+
+    def _upload(self, original: Original) -> str:
+        stored = self.deployment.client("s3").put_object(
+            Bucket=self.deployment.originals, Key=self._key(original), Body=original.data
+        )
+        return str(stored["ETag"]).strip('"')
+
+    def _api(self, *, signed: bool = True) -> Api:
+        return Api(self.deployment.api_url, self.deployment.signer() if signed and self.deployment.is_signed else None)
+
+    def _post(self, key: str) -> dict[str, Post]:
+        good = {
+            "source_bucket": self.deployment.originals,
+            "destination_bucket": self.deployment.thumbnails,
+            "object_key": key,
+            "width": 40,
+            "height": 30,
+        }
+        unsized = {name: value for name, value in good.items() if name not in {"width", "height"}}
+        sizes = [{"width": side, "height": side} for side in range(10, 10 + MORE_SIZES_THAN_ALLOWED)]
+        repeated = {**good, "fit": "cover"}
+        name = {"Idempotency-Key": f"smoke-{self.id}"}
+        bodies: dict[str, Any] = {
+            "good": good,
+            "width 0": {**good, "width": 0},
+            "17 sizes": {**unsized, "sizes": sizes},
+            "an unknown field": {**good, "colour": "sepia"},
+            "broken JSON": '{"source_bucket": ',
+            "missing key": {**good, "object_key": f"{self.prefix}{self.id}-never-uploaded.jpg"},
+            "another bucket": {**good, "source_bucket": f"{self.deployment.originals}-of-somebody-else"},
+        }
+        posts = {what: self._request(body, {}) for what, body in bodies.items()}
+        posts["text/plain"] = self._request(good, {"Content-Type": "text/plain"})
+        if self.deployment.is_signed:
+            posts["unsigned"] = self._request(good, {}, signed=False)
+        posts["first"] = self._request(repeated, name)
+        posts["repeated"] = self._request(repeated, name)
+        posts["repeated with another body"] = self._request({**repeated, "fit": "fill"}, name)
+        return posts
+
+    def _request(self, body: Any, headers: dict[str, str], *, signed: bool = True) -> Post:
+        answer = self._api(signed=signed).post(body, headers)
+        if arn := _started_by(answer):
+            self._posted.add(arn)
+        return Post(body, answer)
+
+    def _wait(self, uploads: int, arns: set[str]) -> dict[str | None, Execution]:
+        """Wait for as many executions of uploads, and for those that were posted; describe all that there are."""
+        deadline = time.monotonic() + self.patience
+        told = -1
+        while True:
+            listed = self._listed()
+            named = {arn for arn in listed if self.id in arn}
+            ended = {arn for arn in named | arns if listed.get(arn, "RUNNING") != "RUNNING"}
+            if len(ended) != told:
+                told = len(ended)
+                self.say(f"Waiting for executions: {told} of {len(arns | named)} ended …")
+            if (len(named - arns) >= uploads and named | arns <= ended) or time.monotonic() > deadline:
+                return {arn: self._describe(arn) for arn in sorted(named | arns)}
+            time.sleep(_POLL_SECONDS)
+
+    def _listed(self) -> dict[str, str]:
+        """Return the status of every execution since this visit began, anybody's, by ARN."""
+        pages = self.deployment.client("stepfunctions").get_paginator("list_executions")
+        found: dict[str, str] = {}
+        for page in pages.paginate(stateMachineArn=self.deployment.machine):
+            for execution in page["executions"]:
+                # The newest come first.
+                if execution["startDate"].timestamp() < self._started - _CLOCK_SECONDS:
+                    return found
+                found[execution["executionArn"]] = execution["status"]
+        return found
+
+    def _describe(self, arn: str) -> Execution:
+        described = self.deployment.client("stepfunctions").describe_execution(executionArn=arn)
+        return Execution(
+            arn,
+            described["status"],
+            json.loads(described.get("input", "{}")),
+            json.loads(described.get("output", "{}")),
+            described.get("error", ""),
+            described.get("cause", ""),
+        )
+
+    def _delete(self, bucket: str, prefix: str) -> list[str]:
+        """Delete all versions under a prefix; return why some could not be deleted."""
+        s3 = self.deployment.client("s3")
+        try:
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+            versions = [
+                {"Key": each["Key"], "VersionId": each["VersionId"]}
+                for page in pages
+                for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+            ]
+            errors = []
+            for first in range(0, len(versions), _DELETED_AT_ONCE):
+                batch = {"Objects": versions[first : first + _DELETED_AT_ONCE], "Quiet": True}
+                errors += s3.delete_objects(Bucket=bucket, Delete=batch).get("Errors", ())
+        except (BotoCoreError, ClientError) as error:
+            return [f"s3://{bucket}/{prefix}: {error}"]
+        return [f"s3://{bucket}/{error['Key']}: {error['Code']}" for error in errors]
+
+
+def _started_by(answer: Answer) -> str | None:
+    """Return the ARN of the execution that an answer says was started."""
+    if answer.status != 200 or not isinstance(answer.body, dict):  # noqa: PLR2004 - HTTP OK
+        return None
+    arn = answer.body.get("executionArn")
+    return arn if isinstance(arn, str) else None

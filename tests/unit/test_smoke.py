@@ -1,0 +1,552 @@
+"""What the smoke test says of answers shaped as AWS's: it finds what is right, and what is not."""
+
+import io
+import json
+import urllib.request
+from typing import Any
+
+import boto3
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError, NoCredentialsError
+from PIL import Image
+
+from smoke.api import Answer, Api
+from smoke.checks import alarms, gateway, logs, storage, uploads
+from smoke.checks import api as requests
+from smoke.checks.alarms import Metric
+from smoke.checks.uploads import Stored
+from smoke.cost import dollars
+from smoke.deployment import CannotRunError, Deployment, Resource, read_deployment, why_not
+from smoke.originals import Original, originals
+from smoke.report import Mark, Row, table
+from smoke.visit import Execution, Post, Upload, Visit
+from tests.deployed import read_schema
+
+MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:ImageResizeStateMachine"
+EXECUTIONS = MACHINE.replace(":stateMachine:", ":execution:")
+QUEUE = "arn:aws:sqs:eu-central-1:123456789012:p-uploads-01"
+MADE = {"thumbnails": [{"key": "thumbnails/smoke/1/40x30_1-a.jpg"}]}
+
+
+def picture(size: tuple[int, int] = (128, 85), format: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, "red").save(out, format)
+    return out.getvalue()
+
+
+def execution(name: str, status: str = "SUCCEEDED", error: str = "", output: dict[str, Any] | None = None) -> Execution:
+    return Execution(f"{EXECUTIONS}:{name}", status, {}, output or {}, error, "why" if error else "")
+
+
+def upload(**more: Any) -> Upload:
+    original = Original("JPEG", "a.jpg", b"", "image/jpeg", **more)
+    return Upload(original, "smoke/1/1-a.jpg", "etag", execution("upload-1-a-jpg"))
+
+
+def stored(**more: Any) -> Stored:
+    usual: dict[str, Any] = {
+        "content_type": "image/jpeg",
+        "cache_control": "public, max-age=86400",
+        "metadata": {"original-etag": "etag"},
+        "data": picture(),
+    }
+    return Stored(**usual | more)
+
+
+def deployment(**parameters: str) -> Deployment:
+    usual = {"ApiAuthorization": "NONE", "ThumbnailSizes": "128x128", "BucketPrefix": "p"}
+    resources = {"Uploads": Resource("AWS::SQS::Queue", "https://sqs/1/p-uploads-01")}
+    return Deployment(boto3.Session(), "p", usual | parameters, {}, resources, "https://a.example/prod/resize")
+
+
+class TestThumbnails:
+    def test_those_that_are_as_promised_are_kept(self) -> None:
+        row = uploads.thumbnails(upload(), [(128, 128)], [stored()])
+
+        assert (row.mark, row.promise) == (Mark.KEPT, "JPEG becomes thumbnails")
+
+    @pytest.mark.parametrize(
+        ("change", "fault"),
+        [
+            ({"content_type": "binary/octet-stream"}, "is binary/octet-stream, not image/jpeg"),
+            ({"cache_control": ""}, "has Cache-Control '', not 'public, max-age=86400'"),
+            ({"metadata": {}}, "has original-etag '', the original has 'etag'"),
+            ({"metadata": {"original-etag": "older"}}, "has original-etag 'older'"),
+            ({"data": b"text"}, "cannot be decoded"),
+            ({"data": picture()[:400]}, "cannot be decoded"),
+            ({"data": picture(format="PNG")}, "says it is image/jpeg and is image/png"),
+            ({"data": picture((129, 86))}, "has 129x86 pixels, not 128x85"),
+            ({"data": picture((64, 43))}, "has 64x43 pixels, not 128x85"),
+        ],
+    )
+    def test_each_fault_is_found(self, change: dict[str, Any], fault: str) -> None:
+        row = uploads.thumbnails(upload(), [(128, 128)], [stored(**change)])
+
+        assert row.mark is Mark.BROKEN
+        assert fault in row.found
+
+    def test_one_that_is_missing_is_named(self) -> None:
+        row = uploads.thumbnails(upload(extension=".jpg"), [(128, 128), (64, 64)], [stored(), None])
+
+        assert (row.mark, row.found) == (Mark.BROKEN, "there is no thumbnails/smoke/1/64x64_1-a.jpg.jpg")
+
+    def test_an_animation_that_stands_still_is_found(self) -> None:
+        row = uploads.thumbnails(upload(frames=3), [(128, 128)], [stored()])
+
+        assert "has 1 frames, not 3" in row.found
+
+    def test_pictures_are_never_enlarged(self) -> None:
+        row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture((20, 10)))])
+
+        assert row.mark is Mark.KEPT
+
+
+def test_there_is_an_original_of_each_format_and_each_awkward_name() -> None:
+    files = list(originals())
+
+    kinds = {Image.open(io.BytesIO(file.data)).format for file in files if file.content_type and file.format != "HEIC"}
+    assert kinds == {"JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"}
+    assert next(file for file in files if file.format == "HEIC").data[8:12] == b"heic"
+    assert [file.name for file in files if not file.content_type] == ["letter.jpg"]
+    assert max(len(file.name) for file in files) > 200
+    assert any({" ", "+", "'", "é"} <= set(file.name) for file in files)
+
+
+class TestNames:
+    def test_of_both_doors_are_kept(self) -> None:
+        row = uploads.names(["upload-a-jpg-0f"], ["api-anybody-key_1"])
+
+        assert row.mark is Mark.KEPT
+
+    @pytest.mark.parametrize(
+        ("uploaded", "posted", "fault"),
+        [
+            (["a-jpg-0f"], [], "a-jpg-0f does not begin with upload-"),
+            ([], ["upload-squatted"], "upload-squatted does not begin with api-"),
+            (["upload-a.jpg-0f"], [], "upload-a.jpg-0f has other characters"),
+            ([], [], "there was no execution"),
+        ],
+    )
+    def test_others_are_found(self, uploaded: list[str], posted: list[str], fault: str) -> None:
+        row = uploads.names(uploaded, posted)
+
+        assert (row.mark, row.found) == (Mark.BROKEN, fault)
+
+
+class TestBuckets:
+    def test_a_notification_of_everything_is_kept(self) -> None:
+        configured = {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"]}]}
+
+        assert storage.notification(configured, QUEUE).mark is Mark.KEPT
+
+    @pytest.mark.parametrize(
+        "configured",
+        [
+            {},
+            {"QueueConfigurations": [{"QueueArn": QUEUE + "-old", "Events": ["s3:ObjectCreated:*"]}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:Put"]}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {}}}]},
+        ],
+    )
+    def test_a_notification_of_less_is_found(self, configured: dict[str, Any]) -> None:
+        assert storage.notification(configured, QUEUE).mark is Mark.BROKEN
+
+    @pytest.mark.parametrize(
+        ("default", "key", "mark"),
+        [
+            ({"SSEAlgorithm": "AES256"}, "", Mark.KEPT),
+            ({"SSEAlgorithm": "AES256"}, "arn:key", Mark.BROKEN),
+            ({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:key"}, "arn:key", Mark.KEPT),
+            ({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:other"}, "arn:key", Mark.BROKEN),
+        ],
+    )
+    def test_encryption_is_with_the_key_of_the_stack(self, default: dict[str, str], key: str, mark: Mark) -> None:
+        rules = {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}}
+
+        assert storage.encryption("b", rules, key).mark is mark
+
+    def test_an_open_bucket_is_found(self) -> None:
+        closed = dict.fromkeys(
+            ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+        )
+
+        assert storage.public_access("b", {"PublicAccessBlockConfiguration": closed}).mark is Mark.KEPT
+        half = {"PublicAccessBlockConfiguration": closed | {"BlockPublicPolicy": False}}
+        assert storage.public_access("b", half).found == "BlockPublicPolicy is off"
+        assert storage.public_access("b", None).mark is Mark.BROKEN
+
+    def test_a_policy_that_lets_plain_http_in_is_found(self) -> None:
+        def policy(**change: Any) -> dict[str, Any]:
+            statement = {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::b/*", "arn:aws:s3:::b"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+            return {"Policy": json.dumps({"Statement": [statement | change]})}
+
+        assert storage.tls_only("b", policy()).mark is Mark.KEPT
+        for change in (
+            {"Effect": "Allow"},
+            {"Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
+            {"Action": "s3:GetObject"},
+            {"Resource": ["arn:aws:s3:::b/*"]},
+            {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        ):
+            assert storage.tls_only("b", policy(**change)).mark is Mark.BROKEN, change
+        assert storage.tls_only("b", None).mark is Mark.BROKEN
+
+    def test_only_dead_letters_of_ours_break_a_promise(self) -> None:
+        assert storage.dead_letters(0, [], "0f1e").mark is Mark.KEPT
+        others = storage.dead_letters(2, ["of somebody"], "0f1e")
+        assert (others.mark, "2 of other uploads" in others.found) == (Mark.KEPT, True)
+        assert storage.dead_letters(1, ["smoke/0f1e/a.jpg"], "0f1e").mark is Mark.BROKEN
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Answer:
+    return Answer(status, headers, body)
+
+
+class TestRequests:
+    def test_a_bad_request_may_be_refused_by_the_gateway_or_by_the_function(self) -> None:
+        by_gateway = Post({}, answer(400, {"error": "InvalidRequest", "message": "too long"}))
+        failed = execution("api-1", "FAILED", "Permanent.InvalidRequestError")
+        by_function = Post({}, answer(200, {"executionId": "api-1"}), failed)
+
+        assert requests.refused("it", by_gateway, "InvalidRequestError").mark is Mark.KEPT
+        row = requests.refused("it", by_function, "InvalidRequestError")
+        assert row.mark is Mark.KEPT
+        assert row.found.startswith("not by the gateway, but by the function: FAILED Permanent.InvalidRequestError")
+
+    @pytest.mark.parametrize(
+        "post",
+        [
+            Post({}, answer(500, {"error": "InternalError"})),
+            Post({}, answer(400, {"message": "Bad Request"})),
+            Post({}, answer(200, {"executionId": "api-1"}), execution("api-1")),
+            Post({}, answer(200, {"executionId": "api-1"}), execution("api-1", "FAILED", "InvalidRequestError")),
+            Post({}, answer(200, {"executionId": "api-1"}), execution("api-1", "RUNNING")),
+            Post({}, answer(0, "no answer")),
+        ],
+    )
+    def test_a_bad_request_that_is_not_refused_is_found(self, post: Post) -> None:
+        assert requests.refused("it", post, "InvalidRequestError").mark is Mark.BROKEN
+
+    @pytest.mark.parametrize(
+        ("first", "again", "mark"),
+        [
+            (answer(200, {"executionId": "a"}), answer(200, {"executionId": "a"}), Mark.KEPT),
+            (answer(200, {"executionId": "a"}), answer(409, {"error": "E", "executionId": "a"}), Mark.KEPT),
+            (answer(200, {"executionId": "a"}), answer(200, {"executionId": "b"}), Mark.BROKEN),
+            (answer(200, {"executionId": "a"}), answer(409, {"error": "E"}), Mark.BROKEN),
+            (answer(502, {"error": "StartFailed"}), answer(502, {"error": "StartFailed"}), Mark.BROKEN),
+        ],
+    )
+    def test_a_repetition_names_the_same_execution(self, first: Answer, again: Answer, mark: Mark) -> None:
+        assert requests.repeated(Post({}, first), Post({}, again)).mark is mark
+
+    @pytest.mark.parametrize(
+        ("status", "body", "mark"),
+        [
+            (
+                200,
+                {"status": "SUCCEEDED", "output": {"thumbnails": [{"key": "thumbnails/smoke/1/40x30_1-a.jpg"}]}},
+                "KEPT",
+            ),
+            (200, {"status": "SUCCEEDED", "output": {"thumbnails": []}}, "BROKEN"),
+            (200, {"status": "RUNNING"}, "BROKEN"),
+            (404, {"error": "ExecutionNotFound"}, "BROKEN"),
+        ],
+    )
+    def test_what_a_client_sees_is_what_happened(self, status: int, body: dict[str, Any], mark: str) -> None:
+        posts = {"good": Post({}, answer(200), execution("api-1", output=MADE))}
+
+        row = requests.followed(Visit("1", 0.0, [upload()], posts, answer(status, body), 1.0))
+
+        assert row.mark is Mark[mark]
+
+    @pytest.mark.parametrize(("status", "mark"), [(403, Mark.KEPT), (200, Mark.BROKEN), (500, Mark.BROKEN)])
+    def test_an_unsigned_request_must_be_refused(self, status: int, mark: Mark) -> None:
+        posts = {"good": Post({}, answer(200, {})), "unsigned": Post({}, answer(status, {"error": "E"}))}
+        visit = Visit("1", 0.0, [], posts, answer(200), 1.0)
+
+        (row,) = requests.only_signed_requests_are_taken(deployment(ApiAuthorization="AWS_IAM"), visit)
+
+        assert row.mark is mark
+
+    def test_an_open_api_is_called_open(self) -> None:
+        visit = Visit("1", 0.0, [], {"good": Post({}, answer(200, {}))}, answer(200), 1.0)
+
+        (row,) = requests.only_signed_requests_are_taken(deployment(), visit)
+
+        assert row == Row(Mark.KEPT, "the API is open: ApiAuthorization=NONE", "anybody who knows the URL can post")
+
+
+class TestModel:
+    def test_the_schema_itself_is_kept(self) -> None:
+        assert {row.mark for row in gateway.model_rows(read_schema(), read_schema())} == {Mark.KEPT}
+
+    def test_numbers_that_became_text_are_found(self) -> None:
+        imported = read_schema()
+        imported["properties"]["width"] |= {"minimum": "1", "maximum": "10000"}
+
+        numbers, _, keywords = gateway.model_rows(read_schema(), imported)
+
+        assert numbers.found == 'properties.width.minimum is "1"; properties.width.maximum is "10000"'
+        assert (numbers.mark, keywords.mark) == (Mark.BROKEN, Mark.BROKEN)
+
+    def test_keywords_that_were_dropped_are_shown_and_break_nothing(self) -> None:
+        imported = read_schema()
+        del imported["properties"]["sizes"]["maxItems"]
+
+        numbers, fields, keywords = gateway.model_rows(read_schema(), imported)
+
+        assert (numbers.mark, fields.mark, keywords.mark) == (Mark.KEPT, Mark.KEPT, Mark.OPEN)
+        assert keywords.found.endswith(": properties.sizes.maxItems")
+
+    def test_a_model_that_takes_unknown_fields_is_found(self) -> None:
+        imported = read_schema()
+        del imported["additionalProperties"]
+
+        _, fields, _ = gateway.model_rows(read_schema(), imported)
+
+        assert (fields.mark, fields.found) == (Mark.BROKEN, "additionalProperties is not false")
+
+
+class TestStage:
+    PARAMETERS = {"ApiRateLimit": "50", "ApiBurstLimit": "100"}  # noqa: RUF012 - never changed
+
+    @staticmethod
+    def setting(rate: float, burst: int) -> dict[str, Any]:
+        return {"throttlingRateLimit": rate, "throttlingBurstLimit": burst}
+
+    @pytest.mark.parametrize("path", ["~1executions~1{executionId}/GET", "/~1executions~1{executionId}/GET"])
+    def test_both_throttles_are_kept(self, path: str) -> None:
+        settings = {"*/*": self.setting(50.0, 100), path: self.setting(8.0, 200)}
+
+        assert [row.mark for row in gateway.throttling(settings, self.PARAMETERS)] == [Mark.KEPT, Mark.KEPT]
+
+    def test_a_throttle_that_is_missing_or_higher_is_found(self) -> None:
+        path = "~1executions~1{executionId}/GET"
+
+        for settings in ({}, {"*/*": self.setting(10000, 5000), path: self.setting(50, 100)}):
+            assert [row.mark for row in gateway.throttling(settings, self.PARAMETERS)] == [Mark.BROKEN, Mark.BROKEN]
+
+    def test_the_access_log_is_where_the_parameter_says(self) -> None:
+        group = "/aws/apigateway/p-resize-api"
+        log = {"destinationArn": f"arn:aws:logs:eu-central-1:123456789012:log-group:{group}"}
+
+        assert gateway.access_log(log, group).mark is Mark.KEPT
+        assert gateway.access_log({}, group).mark is Mark.BROKEN
+        assert gateway.access_log(log, "/another").mark is Mark.BROKEN
+        assert gateway.access_log({}, "").mark is Mark.KEPT
+        assert gateway.access_log(log, "").mark is Mark.BROKEN
+
+
+class TestLogs:
+    @staticmethod
+    def event(name: str, kind: str) -> dict[str, str]:
+        return {"execution_arn": f"{EXECUTIONS}:{name}", "type": kind}
+
+    def test_starts_and_ends_are_kept(self) -> None:
+        events = [self.event("upload-a", kind) for kind in ("ExecutionStarted", "TaskScheduled", "ExecutionFailed")]
+
+        assert logs.execution_events({"upload-a"}, events).mark is Mark.KEPT
+
+    @pytest.mark.parametrize(
+        ("types", "fault"),
+        [
+            ((), "upload-a is not logged"),
+            (("ExecutionStarted", "TaskSucceeded"), "upload-a has no end"),
+            (("ExecutionSucceeded",), "upload-a has no ExecutionStarted"),
+        ],
+    )
+    def test_what_is_missing_is_named(self, types: tuple[str, ...], fault: str) -> None:
+        events = [self.event("upload-a", kind) for kind in types] + [self.event("upload-b", "ExecutionSucceeded")]
+
+        row = logs.execution_events({"upload-a"}, events)
+
+        assert (row.mark, row.found) == (Mark.BROKEN, fault)
+
+    def test_a_function_that_logs_nothing_of_an_upload_is_found(self) -> None:
+        lines = [{"object_key": "a"}, {"message": "of nothing"}]
+
+        assert logs.function_lines("resize", {"a"}, lines).mark is Mark.KEPT
+        assert logs.function_lines("resize", {"a", "b"}, lines).found == "no line for b"
+
+    def test_uploads_that_start_nothing_break_the_promises_of_logs(self) -> None:
+        assert logs.function_lines("resize", set(), []).mark is Mark.BROKEN
+        assert logs.execution_events(set(), []).mark is Mark.BROKEN
+
+    def test_a_line_of_the_api_may_come_later(self) -> None:
+        assert logs.access_log_lines([{"executionName": "api-1"}], "api-1").mark is Mark.KEPT
+        assert logs.access_log_lines([{"executionName": "api-2"}], "api-1").mark is Mark.OPEN
+
+    def test_waiting_ends(self) -> None:
+        asked = iter(range(1000))
+
+        assert logs.until(lambda: next(asked), lambda number: number >= 3, 10.0, 0.001) == 3
+        assert logs.until(lambda: "never", lambda _: False, 0.01, 0.001) == "never"
+
+
+RESIZES = Metric("p", "ResizesFailed", frozenset({("service", "resize")}))
+QUEUE_AGE = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage"}
+
+
+def alarm(dimensions: dict[str, str], **more: Any) -> dict[str, Any]:
+    listed = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    return {"AlarmName": "p-Alarm-1", "AlarmActions": [], "ActionsEnabled": True, "Dimensions": listed} | more
+
+
+class TestAlarms:
+    RESOURCES = {"QueueName": {"p-uploads-01"}, "ApiName": {"p-resize-api"}, "Stage": {"prod"}}  # noqa: RUF012 - never changed
+
+    def rows(self, *found: dict[str, Any]) -> list[Row]:
+        return list(alarms.watched({"Alarm": "p-Alarm-1"}, list(found), {RESIZES}, self.RESOURCES))
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            alarm({"service": "resize"}, Namespace="p", MetricName="ResizesFailed"),
+            alarm({"QueueName": "p-uploads-01"}, **QUEUE_AGE),
+            alarm({"ApiName": "p-resize-api", "Stage": "prod"}, Namespace="AWS/ApiGateway", MetricName="5XXError"),
+        ],
+    )
+    def test_those_of_metrics_that_are_sent_are_kept(self, found: dict[str, Any]) -> None:
+        assert self.rows(found) == [Row(Mark.KEPT, "1 of 1 alarms watch metrics that are sent", "Alarm")]
+
+    @pytest.mark.parametrize(
+        ("found", "fault"),
+        [
+            (alarm({"service": "resize"}, Namespace="p", MetricName="ResizesFaled"), "nothing sends p ResizesFaled"),
+            (alarm({}, Namespace="p", MetricName="ResizesFailed"), "nothing sends p ResizesFailed"),
+            (alarm({"QueueName": "p-gone"}, **QUEUE_AGE), "of QueueName=p-gone, which is not in the stack"),
+            (alarm({}, **QUEUE_AGE), "is that of the whole account"),
+            (
+                alarm({"QueueName": "p-uploads-01"}, Namespace="AWS/SQS", MetricName="OldestMessage"),
+                "is no metric that AWS documents",
+            ),
+            (alarm({}), "it watches none"),
+        ],
+    )
+    def test_those_of_others_are_found(self, found: dict[str, Any], fault: str) -> None:
+        (row,) = self.rows(found)
+
+        assert row.mark is Mark.BROKEN
+        assert fault in row.found
+
+    def test_one_of_several_metrics_is_looked_through(self) -> None:
+        metric = {"Namespace": "p", "MetricName": "Gone", "Dimensions": []}
+        queries = [{"Id": "a", "MetricStat": {"Metric": metric}}, {"Id": "e", "Expression": "a * 2"}]
+
+        (row,) = self.rows(alarm({}, Metrics=queries))
+
+        assert (row.mark, row.found) == (Mark.BROKEN, "nothing sends p Gone")
+
+    def test_one_that_was_deleted_is_found(self) -> None:
+        (row,) = self.rows()
+
+        assert row.mark is Mark.BROKEN
+
+    def test_one_that_tells_nobody_is_found(self) -> None:
+        topic = "arn:aws:sns:eu-central-1:123456789012:alarms"
+        silent, off = alarm({}), alarm({}, AlarmActions=[topic], ActionsEnabled=False)
+
+        assert alarms.actions([alarm({}, AlarmActions=[topic])], topic).mark is Mark.KEPT
+        assert alarms.actions([silent], topic).mark is Mark.BROKEN
+        assert alarms.actions([off], topic).mark is Mark.BROKEN
+        assert alarms.actions([silent], "").mark is Mark.KEPT
+
+    def test_metrics_are_read_out_of_logs_as_cloudwatch_reads_them(self) -> None:
+        directive = {
+            "Namespace": "p",
+            "Dimensions": [["service"]],
+            "Metrics": [{"Name": "ResizesFailed", "Unit": "Count"}],
+        }
+        line = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": [directive]}, "service": "resize", "ResizesFailed": [0.0]}
+
+        sent = set(alarms.emitted([{"message": "resized"}, line]))
+
+        assert sent == {RESIZES}
+        assert alarms.counted({RESIZES}, sent).mark is Mark.KEPT
+        assert alarms.counted({RESIZES}, set()).found == "nothing sends p ResizesFailed (service=resize)"
+
+    def test_data_that_is_not_there_yet_is_shown_and_breaks_nothing(self) -> None:
+        assert alarms.with_data([RESIZES], {RESIZES}).mark is Mark.KEPT
+        row = alarms.with_data([RESIZES], set())
+        assert (row.mark, "ResizesFailed" in row.found, "15 minutes" in row.found) == (Mark.OPEN, True, True)
+
+
+class TestApi:
+    @pytest.fixture
+    def sent(self, monkeypatch: pytest.MonkeyPatch) -> list[urllib.request.Request]:
+        requests: list[urllib.request.Request] = []
+
+        def refuse(request: urllib.request.Request, timeout: float) -> None:  # noqa: ARG001 - urlopen has it
+            requests.append(request)
+            raise ConnectionRefusedError("refused")
+
+        monkeypatch.setattr(urllib.request, "urlopen", refuse)
+        return requests
+
+    def test_requests_are_signed_for_the_region_and_the_service(self, sent: list[urllib.request.Request]) -> None:
+        signer = SigV4Auth(Credentials("key", "secret"), "execute-api", "eu-central-1")
+
+        Api("https://a.example/prod/resize", signer).post({"object_key": "é"}, {"Idempotency-Key": "k"})
+
+        (request,) = sent
+        assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
+        assert "/eu-central-1/execute-api/aws4_request" in request.headers["Authorization"]
+        assert request.headers["Idempotency-key"] == "k"
+        assert request.data == '{"object_key": "é"}'.encode()
+
+    def test_a_location_is_asked_for_at_the_same_host(self, sent: list[urllib.request.Request]) -> None:
+        seen = Api("http://127.0.0.1:3000/prod/resize", None).get("/prod/executions/a")
+
+        (request,) = sent
+        assert (request.full_url, request.get_method()) == ("http://127.0.0.1:3000/prod/executions/a", "GET")
+        assert "Authorization" not in request.headers
+        assert (seen.status, str(seen)) == (0, "0 no answer from http://127.0.0.1:3000/prod/executions/a: refused")
+
+
+def refusal(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "m"}}, "GetModel")
+
+
+def test_no_permission_is_no_verdict() -> None:
+    assert "may not call GetModel (AccessDenied)" in str(why_not(refusal("AccessDenied")))
+    assert why_not(refusal("NotFoundException")) is None
+    assert "credentials" in str(why_not(NoCredentialsError()))
+
+
+def test_without_a_region_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    with pytest.raises(CannotRunError, match="No AWS region is chosen"):
+        read_deployment("p", None)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"ThumbnailSizes": ",".join(f"{side}x{side}" for side in range(1, 17)), "KmsKeyArn": "arn:key"}],
+)
+def test_a_run_costs_less_than_a_cent(parameters: dict[str, str]) -> None:
+    assert 0.001 < dollars(deployment(**parameters)) < 0.01
+
+
+def test_boxes_are_read_as_the_parameter_is_written() -> None:
+    assert deployment(ThumbnailSizes=" 128x128 , 64x48,128x128").sizes == [(128, 128), (64, 48)]
+
+
+def test_the_table_has_every_row_with_its_mark() -> None:
+    rows = [Row(Mark.KEPT, "one", "two"), Row(Mark.BROKEN, "a promise " * 8, "found " * 30), Row(Mark.OPEN, "🏔", "x")]
+
+    lines = table([("Title", rows)]).splitlines()
+
+    assert lines[0] == "  Title"
+    assert [line[2] for line in lines[1:] if line[2] != " "] == ["✓", "✗", "…"]
+    assert " ".join(lines).count("found") == 30
+    assert max(map(len, lines)) <= 125
