@@ -29,17 +29,8 @@ _SERVER = {
 
 
 def contract() -> dict[str, Any]:
-    """Give the OpenAPI document of the API as the template's default parameters make it."""
-    template = read_template()
-    intrinsics = Intrinsics(
-        template=template,
-        parameters={},
-        physical_ids={name: name for name in template["Resources"]},
-        stack_name="stack",
-        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/stack/1",
-        attribute=lambda _kind, physical_id, attribute: f"{physical_id}.{attribute}",
-    )
-    body = intrinsics.resolve(_included(template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]))
+    """Return the OpenAPI document of the API as the template's default parameters make it."""
+    body = imported_body({})
     paths = {path: _operations(item) for path, item in body["paths"].items()}
     return {
         "openapi": "3.0.3",
@@ -48,6 +39,33 @@ def contract() -> dict[str, Any]:
         "paths": {path: operations for path, operations in paths.items() if operations},
         "components": {**body["components"], "securitySchemes": {"sigv4": _SIGNATURE}},
     }
+
+
+def imported_body(parameters: dict[str, str]) -> dict[str, Any]:
+    """Return the body that API Gateway imports when the template is deployed with these parameters."""
+    stack = example_stack(parameters)
+    definition = stack.template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]
+    body: dict[str, Any] = stack.resolve(_included(definition))
+    return body
+
+
+def example_stack(parameters: dict[str, str]) -> Intrinsics:
+    """Return the template as a stack that nothing was deployed for: its resources have made-up ids.
+
+    Parameters
+    ----------
+    parameters : dict of str to str
+        Values of template parameters; the others have their defaults.
+    """
+    template = read_template()
+    return Intrinsics(
+        template=template,
+        parameters=parameters,
+        physical_ids={name: name for name in template["Resources"]},
+        stack_name="stack",
+        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/stack/1",
+        attribute=lambda _kind, physical_id, attribute: f"{physical_id}.{attribute}",
+    )
 
 
 def main() -> int:
@@ -64,9 +82,7 @@ def _included(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "Fn::Transform" in value:
-        schema = json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text(encoding="utf-8"))
-        # OpenAPI 3.0 has a dialect of its own and does not know this word.
-        return {key: item for key, item in schema.items() if key != "$schema"}
+        return json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text(encoding="utf-8"))
     return {key: _included(item) for key, item in value.items()}
 
 
