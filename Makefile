@@ -55,15 +55,18 @@ define check
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
+	@# It prints a summary when there is nothing to say.
+	@said=$$(.tools/lint/bin/checkov --framework cloudformation --file template.yaml --skip-download --compact --quiet 2>&1) || \
+		{ echo "$$said"; exit 1; }
 endef
 
 .PHONY: test lint unit
-test: setup .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
+test: setup .tools/lint/.installed .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
 	$(check)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
 	@$(PYTEST) tests/e2e
 	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
-lint: setup ## Check style, types and template only
+lint: setup .tools/lint/.installed ## Check style, types and template only
 	$(check)
 	@echo "Style, types and template are fine. Next: make unit"
 unit: setup ## Run the tests that need no stack (a few minutes)
@@ -92,7 +95,7 @@ smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=ali
 	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)")
 
 .PHONY: bench
-bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one)
+bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one, BENCH=--startup for the start)
 	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
 
 .PHONY: build
@@ -106,8 +109,7 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements \
 			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
-			requirements/load requirements/soak \
-			requirements/dev; do \
+			requirements/lint requirements/load requirements/soak requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			$$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -143,6 +145,8 @@ endef
 	$(call install,the AWS CLI,.tools/awscli,$<)
 .tools/ministack/.installed: requirements/ministack.txt $(UV)
 	$(call install,MiniStack,.tools/ministack,$<)
+.tools/lint/.installed: requirements/lint.txt $(UV)
+	$(call install,checkov,.tools/lint,$<)
 .tools/load/.installed: requirements/load.txt $(UV)
 	$(call install,Locust,.tools/load,$<)
 
