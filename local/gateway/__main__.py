@@ -43,7 +43,10 @@ def _server(endpoint: str, stack: str, host: str, port: int) -> GatewayServer:
         raise GatewayError("There are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
     deployed = read_deployed_api(session, endpoint, stack)
     definition = compile_api(deployed, AwsServices(session, endpoint))
-    return GatewayServer(host, port, Api(deployed, definition, Signers(endpoint, deployed.region)))
+    server = GatewayServer(host, port, Api(deployed, definition, Signers(endpoint, deployed.region)))
+    if deployed.access_log_group:
+        server.deliver_access_log(session.create_client("logs", endpoint_url=endpoint), deployed.access_log_group)
+    return server
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from local.gateway import GatewayError
 from local.gateway.api import Api
+from local.gateway.delivery import LogDelivery
 from local.gateway.request import Request, Response
 
 HEALTH_PATH = "/_gateway/health"
@@ -52,6 +53,7 @@ class GatewayServer(ThreadingHTTPServer):
         if not _is_loopback(host):
             raise GatewayError(f"{host} is not a loopback address, and the local gateway listens nowhere else.")
         self.api = api
+        self.delivery: LogDelivery | None = None
         self._log_to = log_to or sys.stdout
         self._log_lock = threading.Lock()
         try:
@@ -77,6 +79,13 @@ class GatewayServer(ThreadingHTTPServer):
         with self:
             self.log({"listening": self.url, "routes": self.api.routes})
             self.serve_forever(poll_interval=0.1)
+            if self.delivery is not None:
+                self.delivery.close()
+
+    def deliver_access_log(self, logs: Any, group: str) -> None:
+        """Deliver the stage's access log to a log group as well, with a client of CloudWatch Logs."""
+        self.delivery = LogDelivery(logs, group, self.log)
+        self.delivery.start()
 
     def log(self, entry: dict[str, Any]) -> None:
         """Write one line of JSON."""
@@ -128,6 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         response = self.server.api.answer(request)
         self._send(response)
+        if response.access and self.server.delivery is not None:
+            self.server.delivery.put(response.access)
         entry = response.access or {
             "requestId": request.request_id,
             "httpMethod": request.method,

@@ -35,6 +35,8 @@ class DeployedApi:
         What ``$context`` tells about them.
     access_log_format
         Format of the stage's access log; empty when it has none.
+    access_log_group
+        Name of the log group that it goes to; empty when it has none.
     """
 
     body: dict[str, Any]
@@ -44,6 +46,7 @@ class DeployedApi:
     account_id: str
     region: str
     access_log_format: str = ""
+    access_log_group: str = ""
 
 
 def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> DeployedApi:
@@ -79,6 +82,7 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
         parameters={"extensions": "apigateway"},
         accepts="application/json",
     )
+    access_log = stage.get("accessLogSettings", {})
     return DeployedApi(
         body=json.loads(exported["body"].read()),
         stage=stage["stageName"],
@@ -86,7 +90,8 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
         api_id=api_id,
         account_id=account_id,
         region=region,
-        access_log_format=stage.get("accessLogSettings", {}).get("format", ""),
+        access_log_format=access_log.get("format") or "",
+        access_log_group=(access_log.get("destinationArn") or "").partition(":log-group:")[2].removesuffix(":*"),
     )
 
 

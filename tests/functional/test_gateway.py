@@ -180,6 +180,9 @@ class Behaviour:
     assumed: list[str] = field(default_factory=list)
     expired: bool = False
     calls: list[Call] = field(default_factory=list)
+    log_group: str = ""
+    logs_answer: int = 200
+    delivered: list[dict[str, Any]] = field(default_factory=list)
 
     def resolve(self, value: Any) -> Any:
         """Do what CloudFormation does before it brings something in."""
@@ -219,13 +222,18 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
         stage = behaviour.resolve(stage_of(behaviour.template))
+        access_log = stage.get("AccessLogSetting", {})
         content = {
             "/restapis/resizeapi/stages": {
                 "item": [
                     {
                         "stageName": stage["StageName"],
                         "variables": stage["Variables"],
-                        "accessLogSettings": {"format": stage.get("AccessLogSetting", {}).get("Format")},
+                        "accessLogSettings": {
+                            "format": access_log.get("Format"),
+                            "destinationArn": behaviour.log_group
+                            and f"arn:aws:logs:r:1:log-group:{behaviour.log_group}:*",
+                        },
                     }
                 ]
             },
@@ -239,6 +247,8 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
         payload = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/_local/signers":
             self._signers(json.loads(payload))
+        elif self.headers.get("X-Amz-Target", "").startswith("Logs_"):
+            self._logs(json.loads(payload))
         elif "X-Amz-Target" in self.headers:
             self._step_functions(payload)
         else:
@@ -256,6 +266,13 @@ class FakeAwsHandler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._send(behaviour.answer.status, "application/x-amz-json-1.0", behaviour.answer.body)
+
+    def _logs(self, question: dict[str, Any]) -> None:
+        behaviour = self.server.behaviour
+        assert question["logGroupName"] == behaviour.log_group
+        if behaviour.logs_answer == 200:
+            behaviour.delivered += [json.loads(event["message"]) for event in question.get("logEvents", [])]
+        self._send(behaviour.logs_answer, "application/x-amz-json-1.1", "{}")
 
     def _signers(self, question: dict[str, str]) -> None:
         given = (question["accessKey"], question["sessionToken"])
@@ -1257,7 +1274,8 @@ def test_an_endpoint_that_does_not_answer_is_one_sentence(capsys: pytest.Capture
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, number: signal.Signals) -> None:
+def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, aws: Behaviour, number: signal.Signals) -> None:
+    aws.log_group = "/aws/apigateway/api"
     command = [
         sys.executable,
         "-m",
@@ -1297,6 +1315,30 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, number: signal.Sig
     assert lines[1]["error"] == "BAD_REQUEST_BODY"
     assert "missing required properties" in lines[1]["errorReason"]
     assert "missing required properties" in lines[1]["reason"]
+    # The log group has the same lines, without what only the local gateway knows.
+    del lines[1]["reason"]
+    assert sorted(aws.delivered, key=lambda line: line["status"]) == lines
+
+
+def test_an_access_log_that_cannot_be_delivered_is_reported_once_and_refuses_nothing(
+    session: Session, fake_aws: FakeAws, aws: Behaviour
+) -> None:
+    aws.log_group, aws.logs_answer = "/aws/apigateway/api", 400
+    log = io.StringIO()
+    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws), log)
+    server.deliver_access_log(session.create_client("logs", endpoint_url=fake_aws.url), aws.log_group)
+    assert server.delivery is not None
+
+    with running(server):
+        client = Client("127.0.0.1", int(server.server_address[1]))
+        statuses = [client.post(BODY).status for _ in range(2)]
+        server.delivery.close()
+
+    assert statuses == [200, 200]
+    (error,) = [
+        entry for line in log.getvalue().splitlines() if "error" in (entry := json.loads(line)) and len(entry) == 1
+    ]
+    assert error["error"].startswith("The access log is not delivered to /aws/apigateway/api: ")
 
 
 def test_without_an_access_log_setting_the_gateway_logs_in_its_own_words(
