@@ -27,7 +27,9 @@ class Answer:
         if not isinstance(self.body, dict):
             return f"{self.status} {str(self.body)[:80]}".strip()
         if "error" in self.body:
-            message = shorten(str(self.body.get("message", "")), 90, placeholder=" …")
+            # What the validator found stands behind a sentence that is always the same.
+            found = str(self.body.get("message", "")).rpartition("The validator says: ")[2]
+            message = shorten(found, 90, placeholder=" …")
             return f"{self.status} {self.body['error']}: {message}"
         return f"{self.status} {self.body.get('executionId') or self.body.get('status') or self.body}"
 

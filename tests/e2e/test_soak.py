@@ -45,7 +45,7 @@ def test_under_faults_nothing_is_lost_stale_or_doubled() -> None:
     assert report["executions"] + report["dead_letters"] >= 40
     assert report["duplicates_suppressed"] == report["delivered_again"] == 4
     assert sum(report["faults"].values()) > 10
-    assert set(report["failed_by_reason"]) >= {"TooManyPixelsError"}
+    assert set(report["failed_by_reason"]) >= {"Permanent.TooManyPixelsError"}
     with Image.open(state / "latency.png") as picture:
         assert picture.size == (1000, 460)
     assert done.stdout.splitlines()[-1].startswith("Nothing lost, stale or doubled. Next: make soak ")
