@@ -141,5 +141,7 @@ class Storage:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
         except ClientError as error:
-            return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == _HTTP_BAD_REQUEST)
+            return (
+                code == "InvalidRequest" and error.response["ResponseMetadata"]["HTTPStatusCode"] == _HTTP_BAD_REQUEST
+            )
         return "SSEKMSKeyId" in answer and answer["SSEKMSKeyId"] != self._kms_key

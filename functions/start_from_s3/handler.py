@@ -42,6 +42,13 @@ class ExecutionNameTakenError(Exception):
         self.name = name
 
 
+class NoTimeLeftError(Exception):
+    """The function would end before Step Functions has answered, so the upload was not started."""
+
+    def __init__(self) -> None:
+        super().__init__("There was no time left to start this upload.")
+
+
 class UploadsNotStartedError(ExceptionGroup):
     """Uploads of one message that were not started; the others were."""
 
@@ -56,12 +63,14 @@ class _Processor(BatchProcessor):
 
 # A batch in which every message failed is still answered message by message, not with an exception.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-# Two attempts of three seconds and a pause of one at most, four times over, stay within the function's 30 seconds.
+# A call takes at most seven seconds: two attempts of three, and a pause of one.
 _CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
+# An upload takes at most a StartExecution that is answered at the second attempt, and a DescribeExecution that is not.
+_MILLISECONDS_FOR_ONE = 11_000
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
 _SIZES = parse_sizes(os.environ["THUMBNAIL_SIZES"])
@@ -79,18 +88,25 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         a message goes to the dead-letter queue.
     """
     answer = process_partial_response(event=event, record_handler=_start_all, processor=_processor, context=context)
+    returned = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     # A batch that fails in part is no error to Lambda, and SQS leaves messages received three times out of the age of
-    # its oldest message, so neither of their metrics shows an upload that cannot be started.
-    metrics.add_metric("UploadsNotStarted", MetricUnit.Count, len(answer["batchItemFailures"]))
+    # its oldest message, so neither of their metrics shows an upload that cannot be started. The first try does not
+    # count: it may have met a throttled call.
+    again = [message for message in event["Records"] if message["attributes"]["ApproximateReceiveCount"] != "1"]
+    metrics.add_metric(
+        "UploadsNotStarted", MetricUnit.Count, sum(message["messageId"] in returned for message in again)
+    )
     return answer
 
 
-def _start_all(record: SQSRecord) -> None:
+def _start_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Start every upload of a message, then raise what went wrong with any."""
     uploads, refused = read_uploads(record.body, _ORIGINALS_BUCKET)
     errors: list[Exception] = [*refused]
     for upload in uploads:
         try:
+            if lambda_context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_ONE:
+                raise NoTimeLeftError  # noqa: TRY301 - it is noted and logged as the errors of _start are
             started = _start(execution := execution_for(upload, _THUMBNAILS_BUCKET, _SIZES))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's other uploads
             error.add_note(f"object_key: {upload.key}")

@@ -77,7 +77,7 @@ def test_make_all_thumbnails_again(pipeline: Pipeline) -> None:
     first = pipeline.end_of_upload(key)
     pipeline.s3.delete_object(Bucket=pipeline.thumbnails, Key="thumbnails/runbook/64x64_again.jpg")
 
-    again = run(pipeline, "Make all thumbnails again")
+    again = run(pipeline, "Make thumbnails again")
 
     assert again.returncode == 0, again.stderr
     pipeline.wait_until_queue_is_empty()

@@ -44,6 +44,10 @@ class Context:
     memory_limit_in_mb: int = 1769
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:000000000000:function:alison-image-resizer"
     aws_request_id: str = "6f2c1d8e-0b7a-4c53-9d21-5a1f3b9e7c44"
+    remaining_time: int = 30_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_time
 
 
 @dataclass
@@ -54,8 +58,8 @@ class Function:
     handler: Callable[[Any, Any], Any]
     _log: io.StringIO = field(default_factory=io.StringIO)
 
-    def __call__(self, event: Any) -> Any:
-        return self.handler(event, Context())
+    def __call__(self, event: Any, context: Context | None = None) -> Any:
+        return self.handler(event, context or Context())
 
     def log_text(self) -> str:
         return self._log.getvalue()

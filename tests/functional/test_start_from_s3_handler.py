@@ -9,7 +9,8 @@ import pytest
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.uploads import read_uploads
 from tests.conftest import ACCOUNT, REGION
-from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Function
+from tests.deployed import read_template
+from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function
 from tests.functional.faults import answering
 from tests.s3_events import event_text
 
@@ -33,15 +34,15 @@ def executions(aws: boto3.Session) -> "SFNClient":
     return client
 
 
-def batch(*bodies: str) -> dict[str, Any]:
-    """Give the event of an SQS event source mapping with one message for each body."""
+def batch(*bodies: str, receives: int = 1) -> dict[str, Any]:
+    """Return the event of an SQS event source mapping with one message for each body."""
     return {
         "Records": [
             {
                 "messageId": f"message-{number}",
                 "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a",
                 "body": body,
-                "attributes": {"ApproximateReceiveCount": "1"},
+                "attributes": {"ApproximateReceiveCount": str(receives)},
                 "messageAttributes": {},
                 "md5OfBody": "7b270e59b47ff90a553787216d55d91d",
                 "eventSource": "aws:sqs",
@@ -200,12 +201,37 @@ def not_started(text: str) -> list[float]:
 def test_how_many_messages_were_not_started_is_a_metric(
     start_from_s3: Function, executions: "SFNClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start_from_s3(batch(event_text("put")))
-    start_from_s3(batch("not an event", event_text("copy"), "{}"))
+    start_from_s3(batch(event_text("put"), receives=2))
+    start_from_s3(batch("not an event", event_text("copy"), "{}", receives=2))
+    start_from_s3(batch("not an event", receives=20))
+    # The first try may have met a throttled call.
     start_from_s3(batch("not an event"))
 
     assert sorted(started(executions)) == sorted([name_for("put"), name_for("copy")])
-    assert not_started(capsys.readouterr().out) == [0, 2, 1]
+    assert not_started(capsys.readouterr().out) == [0, 2, 1, 0]
+
+
+def test_uploads_that_there_is_no_time_for_return_to_the_queue(
+    start_from_s3: Function, executions: "SFNClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = start_from_s3(batch(event_text("put"), event_text("copy"), receives=2), Context(remaining_time=5_000))
+
+    assert returned(result) == ["message-0", "message-1"]
+    assert started(executions) == []
+    assert not_started(capsys.readouterr().out) == [2]
+    assert "There was no time left to start this upload." in start_from_s3.log_text()
+
+
+def test_the_time_left_is_enough_for_the_slowest_answers(start_from_s3: Function) -> None:
+    """One call at the second attempt and one in vain, with the pauses of botocore's standard mode, 1 s at first."""
+    config = start_from_s3.module._CLIENT_CONFIG
+    attempt, pause = config.connect_timeout + config.read_timeout, 1
+    assert config.retries["total_max_attempts"] == 2
+
+    slowest = 2 * (2 * attempt + pause) - attempt
+    assert slowest * 1000 <= start_from_s3.module._MILLISECONDS_FOR_ONE
+    timeout = read_template()["Resources"]["StartFromS3Function"]["Properties"]["Timeout"]
+    assert timeout > 2 * slowest
 
 
 @pytest.mark.usefixtures("executions")

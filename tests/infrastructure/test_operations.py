@@ -96,6 +96,35 @@ def test_every_alarm_tells_somebody_and_is_quiet_without_data() -> None:
         assert properties["TreatMissingData"] == "notBreaching", name
 
 
+@pytest.mark.parametrize("second", range(60))
+@pytest.mark.parametrize(
+    ("alarm", "first_that_counts"),
+    [
+        # A message that was received twice and not started.
+        ("UploadsNotStartedAlarm", 2),
+        # An invocation that failed: it could not start, crashed or timed out.
+        ("StartFromS3ErrorsAlarm", 1),
+    ],
+)
+def test_one_upload_that_cannot_be_started_is_known_within_five_minutes(
+    alarm: str, first_that_counts: int, second: int
+) -> None:
+    """The queue delivers a message again after each visibility timeout; an alarm looks at whole minutes.
+
+    A minute of the five is left for CloudWatch to take the metric in and evaluate the alarm.
+    """
+    settings = resources("AWS::CloudWatch::Alarm")[alarm]["Properties"]
+    pause = read_template()["Resources"]["UploadsQueue"]["Properties"]["VisibilityTimeout"]
+    assert (settings["Statistic"], settings["Period"], settings["Threshold"]) == ("Sum", 60, 0)
+    failed = {(second + receive * pause) // 60 for receive in range(20) if receive + 1 >= first_that_counts}
+    minutes = range(settings["EvaluationPeriods"])
+    needed = settings.get("DatapointsToAlarm", settings["EvaluationPeriods"])
+
+    fires = next(minute for minute in range(60) if sum(minute - earlier in failed for earlier in minutes) >= needed)
+
+    assert 60 * (fires + 1) - second <= 240
+
+
 def test_the_fault_alarm_watches_the_metric_of_the_filter() -> None:
     (found,) = resources("AWS::Logs::MetricFilter").values()
     (transformation,) = found["Properties"]["MetricTransformations"]

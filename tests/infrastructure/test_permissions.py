@@ -172,7 +172,7 @@ def test_a_role_is_for_one_account(logical_id: str, resources: dict[str, Any]) -
         # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
         assert statement["Condition"]["StringEquals"] == account
         source = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
-        assert source.endswith(":${AWS::AccountId}:stateMachine:${StateMachineName}")
+        assert source.endswith(":${AWS::Region}:${AWS::AccountId}:stateMachine:*")
     else:
         # API Gateway sends no account; a plain StringEquals would refuse it:
         # https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479

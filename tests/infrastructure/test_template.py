@@ -111,7 +111,7 @@ class TestUploads:
         settings = properties(resources, queue)
 
         # SQS takes one of the two, and a key of one's own only with the other off.
-        assert settings["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", NO_VALUE, True]}
+        assert settings["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", False, True]}
         assert settings["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, NO_VALUE]}
 
     @pytest.mark.parametrize("queue", QUEUES)
@@ -305,6 +305,9 @@ class TestStateMachine:
         assert machine["DefinitionSubstitutions"].keys() == wanted
         assert machine["DefinitionSubstitutions"]["ResizeFunctionArn"] == arn("ResizeFunction")
         assert (machine["Name"], machine["Type"]) == ({"Ref": "StateMachineName"}, "STANDARD")
+
+    def test_executions_of_a_renamed_state_machine_go_on(self, resources: dict[str, Any]) -> None:
+        assert resources["ImageResizeStateMachine"]["UpdateReplacePolicy"] == "Retain"
 
     def test_executions_are_logged_and_traced(self, resources: dict[str, Any]) -> None:
         machine = properties(resources, "ImageResizeStateMachine")

@@ -307,7 +307,7 @@ def test_a_refusal_that_the_key_does_not_explain_stays_a_fault(
         read(storage)
 
 
-@pytest.mark.parametrize(("code", "status"), [("403", 403), ("404", 404), ("503", 503)])
+@pytest.mark.parametrize(("code", "status"), [("400", 400), ("403", 403), ("404", 404), ("503", 503)])
 def test_a_refusal_that_nothing_more_is_known_of_stays_a_fault(
     code: str, status: int, s3: Stubber, storage: Storage
 ) -> None:
