@@ -201,7 +201,7 @@ def _draw(originals: dict[str, Path], thumbnails: list[tuple[str, str, bytes]], 
         with Image.open(path) as original:
             # As it is stored: that the thumbnail stands upright is for the pipeline to show.
             stored = original.convert("RGB")
-        cells = [(f"{name}  {stored.width}x{stored.height}", ImageOps.contain(stored, (400, height)))]
+        cells = [(f"{name}  {stored.width}x{stored.height} as stored", ImageOps.contain(stored, (400, height)))]
         for of, key, data in sorted(thumbnails, key=lambda made: made[1]):
             if of == name:
                 with Image.open(io.BytesIO(data)) as thumbnail:
