@@ -14,7 +14,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-from tests.unit import profiles
+from samples import profiles
 
 # As in bench/README.md: what the class stands for is in its name.
 LANDSCAPE = "picosdeeuropa_by_Aitzol_Berasategi.jpg"
@@ -50,7 +50,7 @@ def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
 
 def _scene(photographs: Path, name: str, width: int, height: int, grain: float = 4.0) -> Image.Image:
     """Return a photograph at a size, cropped to its shape, with a sensor's grain."""
-    image = Image.open(next(photographs.rglob(name)))
+    image: Image.Image = Image.open(next(photographs.rglob(name)))
     scale = max(width / image.width, height / image.height)
     cut_x, cut_y = (image.width - width / scale) / 2, (image.height - height / scale) / 2
     region = (cut_x, cut_y, image.width - cut_x, image.height - cut_y)
