@@ -41,7 +41,7 @@ def main() -> int:
     try:
         deployment = read_deployment(options.stack, options.api_url or None)
         _say(
-            f"Asking {options.stack} in {deployment.session.region_name}: about a minute, "
+            f"Checking {options.stack} in {deployment.session.region_name}: about a minute, "
             f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."
         )
         sections = _ask(deployment, options.wait)
@@ -96,7 +96,7 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
     counted = f"{sum(row.mark is Mark.KEPT for row in rows)} kept, {broken} broken, {waiting} open, {seconds:.0f} s"
     if broken:
         print(
-            f"This deployment does not keep its word ({counted}). Next: read the lines with ✗, mend what they name, "
+            f"This deployment does not keep its word ({counted}). Next: read the lines with ✗, fix what they name, "
             f"deploy again, then make smoke STACK={deployment.stack}"
         )
         return _BROKEN

@@ -188,7 +188,7 @@ def read_deployment(stack: str, api_url: str | None) -> Deployment:
 
 
 def why_not(error: BotoCoreError | ClientError) -> str | None:
-    """Return why an error keeps AWS from being asked at all; nothing if it is an answer to be judged."""
+    """Return why AWS could not be called, or None if the error is an answer to be judged."""
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         if code not in _NO_PERMISSION:

@@ -1,4 +1,4 @@
-"""The files that are uploaded: a tiny picture of each format and one file that is none, under awkward names."""
+"""The files that are uploaded: a tiny picture of each format and one that is not an image, under awkward names."""
 
 import io
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Original:
     size : (int, int)
         Pixels.
     content_type : str
-        Of its thumbnails; empty for what is no picture.
+        Of its thumbnails; empty if the file is not an image.
     extension : str
         Appended to the names of its thumbnails, when these are of another type.
     frames : int
@@ -44,7 +44,7 @@ class Original:
 
 
 def originals() -> Iterator[Original]:
-    """Make one original of each format, and what is no picture."""
+    """Yield one original of each format and one file that is not an image."""
     scene = _scene(0)
     yield Original("JPEG", "dotted.name.v1.2.jpg", _encoded(scene, "JPEG"), "image/jpeg")
     yield Original("PNG", "odd name + it's résumé 🏔 100%.png", _encoded(scene, "PNG"), "image/png")

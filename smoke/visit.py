@@ -72,7 +72,7 @@ class Visit:
     Attributes
     ----------
     id : str
-        In every key and every name of this visit, and in nobody else's.
+        In every key and every upload's execution name of this visit, and in no others.
     started : float
         Seconds since 1970.
     uploads : list of Upload
@@ -209,7 +209,7 @@ class Visitor:
         return Post(body, answer)
 
     def _wait(self, uploads: int, arns: set[str]) -> dict[str | None, Execution]:
-        """Wait for as many executions of uploads, and for those that were posted; describe all that there are."""
+        """Wait for one execution per upload and for those of the posts; then describe them all."""
         deadline = time.monotonic() + self.patience
         told = -1
         while True:

@@ -1,7 +1,7 @@
 """Recognise requests that plainly meet the schema, so that only the others pay for importing jsonschema.
 
-The schema is read, not repeated: every name and number comes from its file. It may only use keywords that are known
-here; with another one no request is plain any more, and jsonschema judges them all.
+The schema file is read, not duplicated. A request that meets a keyword not listed here does not pass this check,
+and jsonschema validates it.
 """
 
 import re
@@ -53,7 +53,7 @@ def _properties_meet(value: dict[str, Any], schemas: dict[str, Any]) -> bool:
     return all(_meets(value[name], schema) for name, schema in schemas.items() if name in value)
 
 
-# Keyword -> the values that it is about, and whether such a value obeys it.
+# Keyword -> the type of value it applies to, and a check of such a value.
 _KEYWORDS: dict[str, tuple[type | UnionType, Callable[[Any, Any], bool]]] = {
     "$schema": (object, lambda *_: True),
     "title": (object, lambda *_: True),

@@ -1,7 +1,7 @@
 """S3 as the job sees it: get the original, put a thumbnail, ask whether the original is still the same.
 
 Every S3 answer becomes a value, an error of the tree in ``errors.py``, or, for what neither the client nor
-a repetition can mend (no permission, no bucket), the unchanged botocore error, which fails the execution.
+a retry can fix (no permission, no bucket), the unchanged botocore error, which fails the execution.
 """
 
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ class Storage:
                 return StoredOriginal(body.read(), answer["ETag"].strip('"'))
 
     def original_etag(self, bucket: str, key: str) -> str:
-        """Give the ETag that the original has now.
+        """Return the original's current ETag.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Storage:
             return answer["ETag"].strip('"')
 
     def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
-        """Write one thumbnail and give its ETag.
+        """Write one thumbnail and return its ETag.
 
         Raises
         ------

@@ -32,7 +32,7 @@ def parse_sizes(text: str) -> list[dict[str, int]]:
     Raises
     ------
     ValueError
-        Naming the part that is no box.
+        A part is not a box; the message names it.
     """
     sizes: list[dict[str, int]] = []
     for part in text.split(","):

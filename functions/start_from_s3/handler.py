@@ -29,7 +29,7 @@ metrics = Metrics()
 
 
 class ExecutionNameTakenError(Exception):
-    """An execution has the name of this upload and another input: somebody else started it.
+    """An execution with this upload's name has another input: somebody else started it.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class UploadsNotStartedError(ExceptionGroup):
 
 
 class _Processor(BatchProcessor):
-    """Says why a message returns to the queue; Powertools alone would not."""
+    """A batch processor that logs why a message returns to the queue; Powertools' does not."""
 
     def failure_handler(self, record: Any, exception: ExceptionInfo) -> FailureResponse:
         logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
@@ -69,8 +69,8 @@ _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
-# An upload takes at most a StartExecution that is answered at the second attempt, and a DescribeExecution that is not.
-_MILLISECONDS_FOR_ONE = 11_000
+# An upload takes at most two calls: StartExecution, and DescribeExecution where the name exists.
+_MILLISECONDS_FOR_ONE = 14_000
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
 _SIZES = parse_sizes(os.environ["THUMBNAIL_SIZES"])

@@ -39,7 +39,7 @@ class ForeignBucketError(EventError):
     """
 
     def __init__(self, bucket: str, key: str) -> None:
-        super().__init__(f"The event for '{key}' is of the bucket '{bucket}', which is not served here.")
+        super().__init__(f"The event for '{key}' is for the bucket '{bucket}', which is not served here.")
         self.bucket = bucket
         self.key = key
 

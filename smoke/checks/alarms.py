@@ -87,7 +87,7 @@ def counted(wanted: set[Metric], sent: set[Metric]) -> Row:
 
 
 def with_data(wanted: list[Metric], found: set[Metric]) -> Row:
-    """Show which metrics CloudWatch returns data of; that it does not yet breaks no promise."""
+    """Report which metrics CloudWatch has data for; a metric without data yet is open, not broken."""
     promise = "CloudWatch has data of the pipeline's metrics"
     missing = [str(metric) for metric in wanted if metric not in found]
     if not missing:
@@ -146,13 +146,13 @@ def watched(
 
 
 def actions(alarms: list[dict[str, Any]], topic: str) -> Row:
-    """Judge whom the alarms tell."""
+    """Judge whether every alarm notifies the topic."""
     if not topic:
-        return Row(Mark.KEPT, "alarms only show in CloudWatch: no AlarmTopicArn", "nobody is told")
+        return Row(Mark.KEPT, "alarms only show in CloudWatch: no AlarmTopicArn", "nobody is notified")
     silent = [
         alarm["AlarmName"] for alarm in alarms if topic not in alarm["AlarmActions"] or not alarm["ActionsEnabled"]
     ]
-    return judged_all("alarms tell the AlarmTopicArn", topic, [f"{name} does not" for name in silent])
+    return judged_all("alarms notify the AlarmTopicArn", topic, [f"{name} does not" for name in silent])
 
 
 def _watched_by(alarm: dict[str, Any]) -> Iterator[Metric]:

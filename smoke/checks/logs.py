@@ -99,7 +99,7 @@ def api_requests_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Ro
 
 
 def access_log_lines(lines: list[dict[str, Any]], execution: str) -> Row:
-    """Show whether a line names an execution; API Gateway promises no time, so that a missing line breaks nothing."""
+    """Report whether a line names an execution; delivery has no deadline, so a missing line is open, not broken."""
     promise = "the API logs requests with their executions"
     if any(line.get("executionName") == execution for line in lines):
         return Row(Mark.KEPT, promise, f"a line names {execution}")

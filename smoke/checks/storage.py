@@ -113,7 +113,7 @@ def _attributes(deployment: Deployment, queue: str) -> dict[str, str]:
 
 
 def _or_none(read: Any, bucket: str) -> dict[str, Any] | None:
-    """Return what a bucket is set to, or nothing where S3 answers that it is not set at all."""
+    """Return a bucket's setting, or None if S3 answers that there is none."""
     try:
         answer: dict[str, Any] = read(Bucket=bucket)
     except ClientError as error:

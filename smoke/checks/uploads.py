@@ -107,14 +107,14 @@ def _fitted(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
 
 
 def no_picture_fails_by_name(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that what is no picture ends as FAILED with the name of the reason."""
+    """Check that a file that is not an image ends as FAILED with a named error."""
     (upload,) = (upload for upload in visit.uploads if not upload.original.content_type)
     found = "no execution was started" if upload.execution is None else upload.execution.failed_with
     kept = upload.execution is not None and (upload.execution.status, upload.execution.error) == (
         "FAILED",
         "Permanent.NotAnImageError",
     )
-    yield judged("what is no picture ends as FAILED, with a name", found, kept=kept)
+    yield judged("a non-image ends as FAILED, with an error name", found, kept=kept)
 
 
 def names_can_be_logged(_deployment: Deployment, visit: Visit) -> Iterator[Row]:

@@ -223,12 +223,12 @@ def test_uploads_that_there_is_no_time_for_return_to_the_queue(
 
 
 def test_the_time_left_is_enough_for_the_slowest_answers(start_from_s3: Function) -> None:
-    """One call at the second attempt and one in vain, with the pauses of botocore's standard mode, 1 s at first."""
+    """Two calls of two attempts each, with the pause of botocore's standard mode, a second at most at first."""
     config = start_from_s3.module._CLIENT_CONFIG
     attempt, pause = config.connect_timeout + config.read_timeout, 1
     assert config.retries["total_max_attempts"] == 2
 
-    slowest = 2 * (2 * attempt + pause) - attempt
+    slowest = 2 * (2 * attempt + pause)
     assert slowest * 1000 <= start_from_s3.module._MILLISECONDS_FOR_ONE
     timeout = read_template()["Resources"]["StartFromS3Function"]["Properties"]["Timeout"]
     assert timeout > 2 * slowest

@@ -262,4 +262,4 @@ def test_an_answer_without_a_status_is_a_fault_and_no_permanent_error(
     execution = pipeline.run()
 
     assert (execution["status"], execution["error"]) == ("FAILED", "InvalidResult")
-    assert "fault of the function" in execution["cause"]
+    assert "bug in the function" in execution["cause"]

@@ -48,7 +48,7 @@ def test_every_transient_error_is_documented_as_retried() -> None:
 def test_every_error_of_the_api_is_documented() -> None:
     body = read_template()["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]
     named = set(re.findall(r'"error": "(\w+)"', json.dumps(body).replace('\\"', '"')))
-    rows = re.findall(r"^\| [0-9x]{3} \| (.+?) \|", section("Of the API"), re.MULTILINE)
+    rows = re.findall(r"^\| [0-9x]{3} \| (.+?) \|", section("API errors"), re.MULTILINE)
     documented = {name.strip("`") for row in rows for name in row.split(", ")}
     assert documented == named
 
