@@ -6,6 +6,7 @@ from contextlib import suppress
 from PIL import Image, ImageFile
 
 from functions.resize.formats import FORMATS
+from functions.resize.formats.iso_media import show_stored_thumbnail
 from functions.resize.formats.jpeg_scans import drop_scans
 from functions.resize.geometry import Crop
 from functions.resize.opening import Picture, decoder_errors, open_image
@@ -18,6 +19,8 @@ _NOT_STREAMED = {TWO_TONE, "CMYK"}
 _STREAMED_FROM = 1_000_000
 # What streaming leaves for each pixel wanted where not everything can be made from the largest thumbnail.
 _STREAMED_HEADROOM = 2.0
+# What is stored was shrunk and encoded once already: this much larger, it does not show.
+_STORED_HEADROOM = 2.0
 # A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
 _DCT_HEADROOM = 1.2
 
@@ -32,10 +35,36 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
     with decoder_errors(picture.format, picture.data):
         if picture.format == "JPEG":
             yield _decode_jpeg(picture, crops)
-        elif raster := _decode_streamed(picture, crops):
+        elif raster := _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops):
             yield raster
         else:
             yield from _decode_frames(picture, frames)
+
+
+def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | None:
+    """Decode the thumbnail that phones store in a HEIC file, where it is large enough for all crops.
+
+    ``None`` where there is none, where it shows anything but the whole picture in the same colours, and where the
+    decoder does not take it: then the picture itself is decoded. So is a file without its end, which must be refused
+    whatever the box.
+    """
+    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.data):
+        return None
+    if (data := show_stored_thumbnail(picture.data)) is None:
+        return None
+    with suppress(OSError, SyntaxError, ValueError, EOFError, RuntimeError):
+        stored = open_image("HEIF", data)
+        whole = Crop(0, 0, picture.width, picture.height, *stored.size)
+        if (
+            abs(stored.width * picture.height - stored.height * picture.width) <= max(picture.width, picture.height)
+            and all(whole.scale_x >= _STORED_HEADROOM * crop.scale_x for crop in crops)
+            and all(whole.scale_y >= _STORED_HEADROOM * crop.scale_y for crop in crops)
+            and stored.info.get("icc_profile") in {None, picture.profile}
+            and stored.mode == picture.image.mode
+        ):
+            stored.load()
+            return Raster(stored, whole)
+    return None
 
 
 def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:

@@ -68,6 +68,43 @@ def is_cut_short(original: bytes) -> bool:
     return at != len(original)
 
 
+def show_stored_thumbnail(original: bytes) -> bytes | None:
+    """Return the file with the thumbnail that it stores in place of its first picture.
+
+    Phones store one of 320 to 512 pixels beside the picture, which decodes in a hundredth of the time. It is an item
+    like the picture, so it is enough to name it as the first one (``pitm``), and to hide that it is a thumbnail
+    (``thmb``; 23008-12, section 6.4.4).
+
+    Returns
+    -------
+    bytes or None
+        ``None`` where none is stored, or where the boxes are not as they should be.
+    """
+    try:
+        meta = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
+        children = _only_boxes(original, meta[0] + 4, meta[1], {b"iprp", b"iref", b"pitm"})
+        first = _read_number(original, children[b"pitm"][0])
+        sizes: dict[int, int] = {}
+        for item, _, area in _item_properties(original, *children[b"iprp"]):
+            sizes[item] = sizes.get(item, 0) + area
+        stored = [
+            item
+            for type_, item, other in _item_references(original, *children[b"iref"])
+            if type_ == b"thmb" and other == first
+        ]
+        shown = bytearray(original)
+        at = children[b"pitm"][0]
+        struct.pack_into(
+            ">I" if original[at] else ">H", shown, at + 4, max(stored, key=lambda item: sizes.get(item, 0))
+        )
+    except (struct.error, IndexError, KeyError, ValueError, CorruptImageError):
+        return None
+    for type_, start, _ in _boxes(original, children[b"iref"][0] + 4, children[b"iref"][1]):
+        if type_ == b"thmb":
+            shown[start - 4 : start] = b"skip"
+    return bytes(shown)
+
+
 def _count_items(original: bytes, max_parts: int) -> tuple[int, int]:
     """Add up what the first picture is made of, if the boxes are as they should be.
 
