@@ -28,7 +28,7 @@ from bench.originals import make_originals
 from functions.resize.colour import to_srgb
 from samples.reference import lanczos, ssim
 
-# As the function has it, for reasons given in docs/decisions/0012.
+# As the function has it, for reasons given in docs/engine.md.
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 DEPLOYED = dict(re.findall(r'(PILLOW_BLOCKS_MAX): "(\d+)"', TEMPLATE.read_text(encoding="utf-8")))
 # A class is measured at least this often, and no more once it took this long.

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from functions.resize.recipe import OutputFormat
 
 # Median cut, then k-means until fewer pixels than a share change their colour: as good as sharp's palettes to
-# 0.003 of SSIM, at 1.1 times its bytes (docs/decisions/0013). The last 31 colours would cost a small picture
+# 0.003 of SSIM, at 1.1 times its bytes (docs/engine.md). The last 31 colours would cost a small picture
 # 3 % more of them.
 _GIF_COLOURS = 224
 _GIF_SETTLED = 0.3

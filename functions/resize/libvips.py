@@ -177,7 +177,7 @@ def _shrink(picture: Any, factor_x: int, factor_y: int) -> Any:
     shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor_y)
     if left_over:
         shrunk = shrunk.join(picture.crop(0, whole, picture.width, left_over).shrinkv(left_over), "vertical")
-    # Joining columns in the same way overwrites pixels (docs/field-notes.md), so Pillow shrinks the width.
+    # Joining columns in the same way overwrites pixels (docs/engine.md), so Pillow shrinks the width.
     return _from_pillow(_to_pillow(shrunk, _PREMULTIPLIED[shrunk.bands]).reduce((factor_x, 1)))
 
 
