@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pi_heif
+import pi_heif  # type: ignore[import-untyped]  # ships no type hints
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bench.machine import processor
 from bench.originals import make_originals
 from functions.resize.colour import to_srgb
-from tests.unit.reference import lanczos, ssim
+from samples.reference import lanczos, ssim
 
-# As the function has it, for reasons given in docs/decisions/0012.
+# As the function has it, for reasons given in docs/engine.md.
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 DEPLOYED = dict(re.findall(r'(PILLOW_BLOCKS_MAX): "(\d+)"', TEMPLATE.read_text(encoding="utf-8")))
 # A class is measured at least this often, and no more once it took this long.
@@ -57,6 +58,8 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.process.stdin and self.process.stdout  # noqa: S101, PT018 - both are pipes, for the type checker
+        self._requests, self._answers = self.process.stdin, self.process.stdout
         os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
 
     def __enter__(self) -> Self:
@@ -67,14 +70,15 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        self.process.stdin.close()
+        self._requests.close()
         self.process.wait(timeout=60)
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request of the protocol and return the answer."""
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self._requests.write(json.dumps(request) + "\n")
+        self._requests.flush()
+        answer: dict[str, Any] = json.loads(self._answers.readline())
+        return answer
 
     def memory(self, key: str) -> int:
         """Return a line of the kernel's status of the process, such as ``VmHWM``, in bytes."""
@@ -196,18 +200,18 @@ def _frames(path: Path) -> Iterable[Image.Image]:
             yield ImageOps.exif_transpose(to_srgb(frame, profile)[0])
 
 
-def _reference(frame: Image.Image, side: int) -> np.ndarray:
+def _reference(frame: Image.Image, side: int) -> NDArray[Any]:
     """Shrink a full decode in floating point, premultiplied where it has alpha, and put it on white."""
     scale = min(side / frame.width, side / frame.height, 1)
     size = (max(1, int(frame.width * scale + 0.5)), max(1, int(frame.height * scale + 0.5)))
-    pixels = np.asarray(frame, dtype=np.float32)
+    pixels: NDArray[Any] = np.asarray(frame, dtype=np.float32)
     if frame.mode == "RGBA":
         alpha = pixels[..., 3:] / 255
         pixels = pixels[..., :3] * alpha + 255 * (1 - alpha)
     return np.clip(lanczos(pixels, size, (0, 0, *frame.size)), 0, 255)
 
 
-def _on_white(frame: Image.Image, reference: np.ndarray) -> np.ndarray:
+def _on_white(frame: Image.Image, reference: NDArray[Any]) -> NDArray[Any]:
     if frame.mode == "RGBA":
         white = Image.new("RGBA", frame.size, "white")
         frame = Image.alpha_composite(white, frame).convert("RGB")
@@ -223,7 +227,7 @@ def _table(rows: list[Row]) -> str:
         "|---|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        if row.seconds is None:
+        if row.seconds is None or row.cpu_seconds is None or row.peak_mb is None:
             lines.append(f"| {row.name} | {row.size} | {row.engine} | - | - | - | - | - | - |")
             continue
         cells = [
@@ -249,7 +253,7 @@ def _means(rows: list[Row]) -> dict[str, float]:
 
 def _chart(rows: list[Row], path: Path) -> None:
     """Draw the ratio to sharp of every class, one panel for each size."""
-    import matplotlib as mpl
+    import matplotlib as mpl  # type: ignore[import-not-found]  # in the bench's own environment only
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt

@@ -14,7 +14,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-from tests.unit import profiles
+from samples import profiles
 
 # As in bench/README.md: what the class stands for is in its name.
 LANDSCAPE = "picosdeeuropa_by_Aitzol_Berasategi.jpg"
@@ -50,7 +50,7 @@ def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
 
 def _scene(photographs: Path, name: str, width: int, height: int, grain: float = 4.0) -> Image.Image:
     """Return a photograph at a size, cropped to its shape, with a sensor's grain."""
-    image = Image.open(next(photographs.rglob(name)))
+    image: Image.Image = Image.open(next(photographs.rglob(name)))
     scale = max(width / image.width, height / image.height)
     cut_x, cut_y = (image.width - width / scale) / 2, (image.height - height / scale) / 2
     region = (cut_x, cut_y, image.width - cut_x, image.height - cut_y)
@@ -124,10 +124,17 @@ def _avif(photographs: Path) -> bytes:
     return _save(_scene(photographs, STILL_LIFE, 4000, 3000), "AVIF", quality=65, speed=8)
 
 
-def _heic(photographs: Path) -> bytes:
-    output = io.BytesIO()
-    pillow_heif.from_pillow(_scene(photographs, ANIMAL, 4032, 3024)).save(output, quality=60)
-    return output.getvalue()
+def _heic(*, stored_thumbnails: list[int]) -> Callable[[Path], bytes]:
+    """Make a HEIC file, with thumbnails of some longest sides beside the picture, as phones store one of 320 to 512."""
+
+    def make(photographs: Path) -> bytes:
+        file = pillow_heif.from_pillow(_scene(photographs, ANIMAL, 4032, 3024))
+        file[0].info["thumbnails"] = stored_thumbnails  # type: ignore[assignment]  # its own way to ask for some
+        output = io.BytesIO()
+        file.save(output, quality=60)
+        return output.getvalue()
+
+    return make
 
 
 def _gif(photographs: Path) -> bytes:
@@ -154,6 +161,7 @@ _CLASSES: dict[str, Callable[[Path], bytes]] = {
     "png-16-bit-12mp.png": _png_16_bit,
     "webp-12mp.webp": _webp,
     "avif-12mp.avif": _avif,
-    "heic-12mp.heic": _heic,
+    "heic-12mp.heic": _heic(stored_thumbnails=[]),
+    "heic-12mp-phone.heic": _heic(stored_thumbnails=[320]),
     "gif-480p-50.gif": _gif,
 }

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--startup", action="store_true", help="only the start of the function; a minute")
     arguments, passed = parser.parse_known_args()
     output = WORK / "quick" if arguments.quick else ROOT / "docs"
-    startup = [sys.executable, "-m", "bench.startup", "--work", WORK, "--output", output]
+    startup: list[str | Path] = [sys.executable, "-m", "bench.startup", "--work", WORK, "--output", output]
     startup += ["--repetitions", "3"] if arguments.quick else []
     for tool in ("uv",) if arguments.startup else ("uv", "npm", "node", "apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -36,7 +36,7 @@ def main() -> int:
     python = _set_up_python()
     _set_up_sharp()
     _set_up_photographs()
-    command = [python, "-m", "bench.measure", "--work", WORK, "--output", output]
+    command: list[str | Path] = [python, "-m", "bench.measure", "--work", WORK, "--output", output]
     code = subprocess.call([*command, *(QUICK if arguments.quick else []), *passed], cwd=ROOT)
     return code or subprocess.call(startup, cwd=ROOT)
 

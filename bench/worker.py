@@ -23,7 +23,8 @@ Engine = Callable[[bytes, Sequence[int]], list[bytes]]
 def ours() -> Engine:
     """Return the engine of this repository."""
     from functions.resize.limits import Limits
-    from functions.resize.thumbnails import Box, Recipe, make_thumbnails
+    from functions.resize.recipe import Box, Recipe
+    from functions.resize.thumbnails import make_thumbnails
 
     # sharp and pyvips run without limits too.
     limits = Limits(max_bytes=10**9, max_total_pixels=10**9)
@@ -37,7 +38,7 @@ def ours() -> Engine:
 
 def tutorial() -> Engine:
     """Return Pillow as tutorials use it: open, thumbnail, save."""
-    import pi_heif
+    import pi_heif  # type: ignore[import-untyped]  # ships no type hints
     from PIL import Image
 
     pi_heif.register_heif_opener()
@@ -58,7 +59,7 @@ def tutorial() -> Engine:
 
 def vips() -> Engine:
     """Return pyvips by its thumbnail operation, with the save options that sharp uses."""
-    import pyvips
+    import pyvips  # type: ignore[import-untyped]  # ships no type hints
 
     pyvips.cache_set_max(0)
     savers = {

@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from functions.resize.errors import PermanentError
-from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 
 
 def main(engine: str, memory: int) -> None:

@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from tests.unit.pictures import cut_out, encoded, moving, photograph, stored_as
-from tests.unit.profiles import adobe_rgb
+from samples.pictures import cut_out, encoded, moving, photograph, stored_as
+from samples.profiles import adobe_rgb
 
 
 def seeds() -> dict[str, bytes]:

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 from PIL import Image, ImageChops
 
+from functions.resize.recipe import OutputFormat
+
 # Median cut, then k-means until fewer pixels than a share change their colour: as good as sharp's palettes to
-# 0.003 of SSIM, at 1.1 times its bytes (docs/decisions/0013). The last 31 colours would cost a small picture
+# 0.003 of SSIM, at 1.1 times its bytes (docs/engine.md). The last 31 colours would cost a small picture
 # 3 % more of them.
 _GIF_COLOURS = 224
 _GIF_SETTLED = 0.3
@@ -188,3 +190,17 @@ ENCODERS = {
         ),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """What opaque and what transparent thumbnails are written with; the decoder tells which they are."""
+
+    opaque: Encoder
+    transparent: Encoder
+
+
+def choose_encoders(format: str, wanted: OutputFormat) -> Encoders:
+    """Choose the format asked for, or the original's, or the one that people can display."""
+    chosen = ENCODERS.get(format if wanted is OutputFormat.SOURCE else wanted.name)
+    return Encoders(chosen or ENCODERS["JPEG"], chosen or ENCODERS["PNG"])

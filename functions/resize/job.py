@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from functions.resize.errors import BucketNotAllowedError, OriginalChangedError
 from functions.resize.keys import check_key, thumbnail_key
-from functions.resize.limits import Limits
+from functions.resize.limits import Limits, check_recipe
+from functions.resize.recipe import Result, Thumbnail
 from functions.resize.request import ResizeRequest
 from functions.resize.storage import StoredOriginal
-from functions.resize.thumbnails import Result, Thumbnail, check_recipe, make_thumbnails
+from functions.resize.thumbnails import make_thumbnails
 
 # An original that is replaced more often than this within one run is left to a retry by Step Functions.
 MAX_ATTEMPTS = 3

@@ -1,7 +1,7 @@
 """Where a thumbnail is written: one rule for every key that S3 allows."""
 
 from functions.resize.errors import InvalidKeyError
-from functions.resize.thumbnails import Box, Fit
+from functions.resize.recipe import Box, Fit
 
 THUMBNAILS_PREFIX = "thumbnails/"
 

@@ -39,10 +39,10 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _PREMULTIPLIED = {1: "L", 2: "La", 3: "RGB", 4: "RGBa"}
 
 Size = tuple[int, int]
-Box = tuple[float, float, float, float]
+Region = tuple[float, float, float, float]
 
 
-def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
+def resample(image: Image.Image, size: Size, region: Region) -> Image.Image | None:
     """Shrink a region of a picture with the Lanczos kernel.
 
     Parameters
@@ -51,7 +51,7 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
         Of 3 or 4 bands of 8 bits; alpha premultiplied (``RGBa``).
     size : (width, height)
         Pixels of the result.
-    box : (left, top, right, bottom)
+    region : (left, top, right, bottom)
         The region, pixels of the picture, as in Pillow's ``resize``.
 
     Returns
@@ -60,17 +60,19 @@ def resample(image: Image.Image, size: Size, box: Box) -> Image.Image | None:
         ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel, or where libvips
         has no kernel for it: steps of some 700 pixels are too large.
     """
-    place = _align(size, box)
+    place = _align(size, region)
     if place is None:
         return None
-    steps = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
+    steps = (region[2] - region[0]) / size[0], (region[3] - region[1]) / size[1]
     try:
         return _to_pillow(_reduce(_from_pillow(image), place, steps), image.mode)
     except pyvips.Error:
         return None
 
 
-def decode(original: bytes, format: str, size: Size, box: Box, denominator: int = 1) -> tuple[Image.Image, Box] | None:
+def decode(
+    original: bytes, format: str, size: Size, region: Region, denominator: int = 1
+) -> tuple[Image.Image, Region] | None:
     """Decode a still picture and shrink it on the way, never holding all of it.
 
     Parameters
@@ -80,7 +82,7 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
         ``JPEG`` (grey or RGB), ``PNG`` or ``WEBP``.
     size : (width, height)
         Pixels of the result.
-    box : (left, top, right, bottom)
+    region : (left, top, right, bottom)
         The region, pixels of the picture.
     denominator : int
         1, 2, 4 or 8: what the inverse DCT of a JPEG shrinks by.
@@ -98,11 +100,11 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
     without complaint, so that the plain decoder has the last word.
     """
     try:
-        scale = max(size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1]))
+        scale = max(size[0] / (region[2] - region[0]), size[1] / (region[3] - region[1]))
         picture, scale_x, scale_y = _open(original, format, scale, denominator)
-        region = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
-        steps = (region[2] - region[0]) / size[0], (region[3] - region[1]) / size[1]
-        place = _align(size, region) if format == "JPEG" or steps[1] < _LARGE_STEP else None
+        scaled = (region[0] * scale_x, region[1] * scale_y, region[2] * scale_x, region[3] * scale_y)
+        steps = (scaled[2] - scaled[0]) / size[0], (scaled[3] - scaled[1]) / size[1]
+        place = _align(size, scaled) if format == "JPEG" or steps[1] < _LARGE_STEP else None
         if place is None and format == "JPEG":
             return None
         factors = tuple(min(max(1, int(step / _GAP)), _LARGEST_FACTOR) for step in steps)
@@ -114,7 +116,7 @@ def decode(original: bytes, format: str, size: Size, box: Box, denominator: int 
         if transparent:
             small = small.unpremultiply(max_alpha=_OPAQUE).rint().cast("uchar")
         whole = (0, 0, small.width * factors[0] / scale_x, small.height * factors[1] / scale_y)
-        return _to_pillow(small, _MODES[small.bands]), box if place else whole
+        return _to_pillow(small, _MODES[small.bands]), region if place else whole
     except pyvips.Error:
         return None
 
@@ -138,9 +140,9 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
     return picture, picture.width / whole.width, picture.height / whole.height
 
 
-def _align(size: Size, box: Box) -> tuple[range, range] | None:
+def _align(size: Size, region: Region) -> tuple[range, range] | None:
     """Choose the whole columns and rows to make a region of; ``None`` where they are not near enough to it."""
-    left, top, right, bottom = box
+    left, top, right, bottom = region
     columns, rows = _align_axis(left, right, size[0]), _align_axis(top, bottom, size[1])
     return None if columns is None or rows is None else (columns, rows)
 
@@ -175,7 +177,7 @@ def _shrink(picture: Any, factor_x: int, factor_y: int) -> Any:
     shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor_y)
     if left_over:
         shrunk = shrunk.join(picture.crop(0, whole, picture.width, left_over).shrinkv(left_over), "vertical")
-    # Joining columns in the same way overwrites pixels (docs/field-notes.md), so Pillow shrinks the width.
+    # Joining columns in the same way overwrites pixels (docs/engine.md), so Pillow shrinks the width.
     return _from_pillow(_to_pillow(shrunk, _PREMULTIPLIED[shrunk.bands]).reduce((factor_x, 1)))
 
 

@@ -1,4 +1,4 @@
-"""The only place with limit numbers: what a function of 1,769 to 2,048 MB of memory takes on.
+"""The only place with limit numbers, and what is refused by them: for a function of 1,769 to 2,048 MB of memory.
 
 Bytes are checked before the download, thumbnails and output pixels before anything is read, pixels and
 frames before anything is decoded.
@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
-from functions.resize.errors import OriginalEmptyError, OriginalTooLargeError
+from functions.resize.errors import (
+    OriginalEmptyError,
+    OriginalTooLargeError,
+    OutputTooLargeError,
+    TooManyFramesError,
+    TooManyPartsError,
+    TooManyPixelsError,
+)
+from functions.resize.recipe import Fit, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +147,91 @@ def check_size(size: int, limits: Limits) -> None:
         raise OriginalEmptyError
     if size > limits.max_bytes:
         raise OriginalTooLargeError(size, limits.max_bytes)
+
+
+def check_recipe(recipe: Recipe, limits: Limits) -> None:
+    """Refuse too many or too large thumbnails, before anything is read.
+
+    Raises
+    ------
+    OutputTooLargeError
+        With the unit ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
+        A box for ``inside`` counts once the original is known, because it never enlarges.
+    """
+    if len(recipe.boxes) > limits.max_outputs:
+        raise OutputTooLargeError(len(recipe.boxes), limits.max_outputs, "thumbnails")
+    side = max((max(box.width, box.height) for box in recipe.boxes), default=0)
+    if side > limits.max_output_side:
+        raise OutputTooLargeError(side, limits.max_output_side, "pixels on a side")
+    if recipe.fit is not Fit.INSIDE:
+        check_output(sum(box.width * box.height for box in recipe.boxes), recipe.format.name, limits)
+
+
+def check_parts(parts: int, limit: int, what: str) -> None:
+    """Refuse a file in more pieces than encoders make.
+
+    Raises
+    ------
+    TooManyPartsError
+    """
+    if parts > limit:
+        raise TooManyPartsError(parts, limit, what)
+
+
+def check_pixels(width: int, height: int, limits: Limits) -> None:
+    """Refuse a picture, or the canvas of an animation, by its size.
+
+    Raises
+    ------
+    TooManyPixelsError
+    """
+    if width * height > limits.max_pixels:
+        raise TooManyPixelsError(width * height, limits.max_pixels)
+    if max(width, height) > limits.max_side:
+        raise TooManyPixelsError(max(width, height), limits.max_side, " on a side")
+
+
+def check_frames(width: int, height: int, frames: int, shown: int, limits: Limits) -> None:
+    """Refuse what would take too much memory or time, before anything is decoded.
+
+    Parameters
+    ----------
+    width, height : int
+        Pixels of each frame.
+    frames, shown : int
+        In the original, and of these in the thumbnails: one or all.
+    limits : Limits
+
+    Raises
+    ------
+    TooManyPixelsError, TooManyFramesError
+    """
+    check_pixels(width, height, limits)
+    pixels = width * height
+    if frames > 1 and pixels > limits.max_frame_pixels:
+        raise TooManyPixelsError(pixels, limits.max_frame_pixels, " in each frame")
+    if shown > limits.max_frames:
+        raise TooManyFramesError(shown, limits.max_frames)
+    if shown > 1 and pixels * shown > limits.max_total_pixels:
+        raise TooManyPixelsError(pixels * shown, limits.max_total_pixels, " in all frames")
+
+
+def check_output(pixels: int, format: str, limits: Limits) -> None:
+    """Refuse thumbnails that are too large together.
+
+    Parameters
+    ----------
+    pixels : int
+        Of all thumbnails, times the frames of an animation.
+    format : str
+        The format they are written in, by Pillow's name.
+    limits : Limits
+
+    Raises
+    ------
+    OutputTooLargeError
+    """
+    if pixels > limits.max_output_pixels:
+        raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
+    if format == "AVIF" and pixels > limits.max_avif_pixels:
+        raise OutputTooLargeError(pixels, limits.max_avif_pixels, "AVIF output pixels")

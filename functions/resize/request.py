@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.resize.errors import InvalidRequestError
 from functions.resize.plain import is_plainly_valid
-from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 
 # The artefact mirrors the repository, so this path is right in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"

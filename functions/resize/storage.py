@@ -18,7 +18,7 @@ from functions.resize.errors import (
     StorageUnavailableError,
 )
 from functions.resize.limits import Limits, check_size
-from functions.resize.thumbnails import Thumbnail
+from functions.resize.recipe import Thumbnail
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,7 +5,7 @@ import signal
 import threading
 from typing import NoReturn
 
-from functions.resize.thumbnails import Recipe
+from functions.resize.recipe import Recipe
 
 
 def crash(_data: bytes, _recipe: Recipe) -> NoReturn:

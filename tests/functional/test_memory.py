@@ -17,7 +17,8 @@ KEPT_FREE_MB = 150
 
 RUN = """
 import importlib, sys
-from functions.resize.thumbnails import Box, Recipe, make_thumbnails
+from functions.resize.recipe import Box, Recipe
+from functions.resize.thumbnails import make_thumbnails
 importlib.import_module(sys.argv[1])
 recipe = Recipe(tuple(Box(int(side), int(side)) for side in sys.argv[3:]))
 with open(sys.argv[2], "rb") as file:

@@ -17,9 +17,9 @@ from botocore.model import ServiceModel
 
 from bench import startup
 from bench.loopback_s3 import loopback_s3
+from samples import profiles
+from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
-from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, photograph
 
 FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3"}
 SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions"}
@@ -336,7 +336,8 @@ MAKE = """
 import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
+from functions.resize.recipe import Box, OutputFormat, Recipe
+from functions.resize.thumbnails import make_thumbnails
 assert not {"PIL.TiffImagePlugin", "PIL.AvifImagePlugin", "pi_heif", "pyvips"} & sys.modules.keys()
 made = {}
 for original in sorted(Path(sys.argv[2]).iterdir()):

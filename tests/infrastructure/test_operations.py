@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from functions.resize import errors
+from functions.resize.limits import Limits
 from local.aws.filter_pattern import compile_json
 from tests.deployed import ROOT, read_state_machine, read_template
 
 ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+LIMITS = re.findall(r"^\| `(LIMIT_\w+)` \| ([0-9,]+) \|", ERRORS, re.MULTILINE)
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 
 
@@ -50,11 +53,10 @@ def test_every_error_of_the_api_is_documented() -> None:
     assert documented == named
 
 
-def test_the_limits_that_are_named_exist() -> None:
-    from functions.resize.limits import Limits  # noqa: PLC0415 - needed by this test only
-
-    names = {f"LIMIT_{field.upper()}" for field in Limits.__dataclass_fields__}
-    assert set(re.findall(r"LIMIT_\w+", ERRORS)) <= names
+def test_the_limits_are_those_of_the_function() -> None:
+    documented = {name: int(default.replace(",", "")) for name, default in LIMITS}
+    assert documented == {f"LIMIT_{field.name.upper()}": field.default for field in fields(Limits)}
+    assert set(re.findall(r"`(LIMIT_[A-Z_]+)`", ERRORS)) == documented.keys()
 
 
 @pytest.mark.parametrize(

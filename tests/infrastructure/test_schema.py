@@ -7,8 +7,8 @@ import pytest
 from jsonschema import Draft4Validator
 
 from functions.resize.limits import Limits
+from functions.resize.recipe import Fit, OutputFormat
 from functions.resize.request import SCHEMA_PATH
-from functions.resize.thumbnails import Fit, OutputFormat
 from tests import deployed
 
 # Keywords that came after draft-04, which API Gateway does not know.

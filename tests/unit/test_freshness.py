@@ -16,9 +16,9 @@ from functions.resize import job
 from functions.resize.errors import OriginalChangedError
 from functions.resize.job import Buckets, Measurements
 from functions.resize.limits import Limits
+from functions.resize.recipe import Box, Original, Recipe, Result, Thumbnail
 from functions.resize.request import ResizeRequest
 from functions.resize.storage import StoredOriginal
-from functions.resize.thumbnails import Box, Original, Recipe, Result, Thumbnail
 
 KEY = "example.jpg"
 REQUEST = ResizeRequest("originals", "thumbnails", KEY, Recipe((Box(8, 8), Box(4, 4))))

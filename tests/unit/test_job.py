@@ -20,9 +20,9 @@ from functions.resize.errors import (
 )
 from functions.resize.job import MAX_ATTEMPTS, Buckets, Measurements, run
 from functions.resize.limits import Limits
+from functions.resize.recipe import Box, Original, OutputFormat, Recipe, Result, Thumbnail
 from functions.resize.request import ResizeRequest, parse_request
 from functions.resize.storage import StoredOriginal
-from functions.resize.thumbnails import Box, Original, OutputFormat, Recipe, Result, Thumbnail
 from tests.originals import colour_of, picture, size_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 
 from functions.resize.errors import InvalidKeyError
 from functions.resize.keys import MAX_KEY_BYTES, check_key, thumbnail_key
-from functions.resize.thumbnails import Box, Fit
+from functions.resize.recipe import Box, Fit
 
 BOX = Box(128, 96)
 # "thumbnails/" + "128x96" + "_" and the longest extension that may be appended, ".webp"

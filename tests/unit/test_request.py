@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from functions.resize.errors import InvalidRequestError
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 from functions.resize.request import ResizeRequest, parse_request
-from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe
 
 BASE = {"source_bucket": "originals", "destination_bucket": "thumbnails", "object_key": "trip/example.jpg"}
 ONE_SIZE = {**BASE, "width": 128, "height": 96}

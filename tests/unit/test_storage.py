@@ -25,8 +25,8 @@ from functions.resize.errors import (
     StorageUnavailableError,
 )
 from functions.resize.limits import Limits
+from functions.resize.recipe import Box, Thumbnail
 from functions.resize.storage import CACHE_CONTROL, Storage, StoredOriginal
-from functions.resize.thumbnails import Box, Thumbnail
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,11 +15,13 @@ import pyvips  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image
 
 from functions.resize import errors
-from functions.resize.containers import read_iso_media, read_tiff
+from functions.resize.formats import iso_media
+from functions.resize.formats import tiff as tiff_format
 from functions.resize.limits import Limits
-from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
-from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, photograph, png_chunk, stored_as
+from functions.resize.recipe import Box, OutputFormat, Recipe
+from functions.resize.thumbnails import make_thumbnails
+from samples import profiles
+from samples.pictures import cut_out, encoded, photograph, png_chunk, stored_as
 
 SCENE = photograph(320, 240)
 LIMITS = Limits()
@@ -281,7 +283,11 @@ def test_tiles_far_beyond_the_picture(tile: tuple[int, int]) -> None:
 def test_a_tile_larger_than_the_picture() -> None:
     picture = pyvips.Image.black(50, 30).add([200, 100, 50]).cast("uchar").copy(interpretation="srgb")
     original = picture.tiffsave_buffer(tile=True, tile_width=64, tile_height=64, compression="deflate")
-    assert read_tiff(original, LIMITS.max_tiff_values).tiled_pixels == 64 * 64
+    # A tile counts whole, its padding included.
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        tiff_format.inspect(original, Limits(max_pixels=64 * 64 // 2 - 1))
+    assert caught.value.pixels == 64 * 64
+    tiff_format.inspect(original, Limits(max_pixels=64 * 64 // 2))
     assert make(original, 50).getpixel((25, 15)) == (200, 100, 50)
 
 
@@ -421,9 +427,15 @@ def test_a_picture_of_tiles_as_phones_make_them() -> None:
 def test_what_encoders_write_is_added_up(format: str) -> None:
     width, height = SCENE.size
     for picture, layers in ((SCENE, 1), (cut_out(width, height), 2)):
-        structure = read_iso_media(encoded(picture, format), LIMITS.max_item_parts)
-        assert structure.pixels == layers * width * height
-        assert 3 <= structure.parts < 40
+        original = encoded(picture, format)
+        # Eight times the pixels of a picture are allowed.
+        enough = -(-layers * width * height // 8)
+        iso_media.inspect(original, Limits(max_pixels=enough, max_item_parts=40))
+        with pytest.raises(errors.TooManyPixelsError) as caught:
+            iso_media.inspect(original, Limits(max_pixels=enough - 1, max_item_parts=40))
+        assert caught.value.pixels == layers * width * height
+        with pytest.raises(errors.TooManyPartsError):
+            iso_media.inspect(original, Limits(max_item_parts=2))
 
 
 def with_exif(format: str, exif: bytes) -> bytes:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from functions.resize.encoders import ENCODERS
-from functions.resize.thumbnails import Box, Fit, OutputFormat, Recipe, Thumbnail, make_thumbnails
-from tests.unit import profiles
-from tests.unit.pictures import cut_out, encoded, moving, photograph, png_chunk
-from tests.unit.reference import Pixels, lanczos, ssim
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Thumbnail
+from functions.resize.thumbnails import make_thumbnails
+from samples import profiles
+from samples.pictures import cut_out, encoded, moving, photograph, png_chunk
+from samples.reference import Pixels, lanczos, ssim
 
 WIDTH, HEIGHT = 1640, 1230
 SIZES = (128, 320, 800)

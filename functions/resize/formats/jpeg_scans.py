@@ -11,7 +11,7 @@ The terms are those of ITU-T T.81 (1992), annexes B and G.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from functions.resize.containers import JPEG_END_OF_IMAGE, JPEG_SEGMENT, JPEG_START_OF_SCAN, jpeg_segments
+from functions.resize.formats.jpeg import END_OF_IMAGE, SEGMENT, START_OF_SCAN, walk_segments
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
@@ -82,12 +82,12 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
         A smaller progressive file; ``None`` where the file is not progressive, is incomplete, or is
         unusual in any way, so that it should be decoded as it is.
     """
-    end_of_image = original.rfind(JPEG_END_OF_IMAGE)
+    end_of_image = original.rfind(END_OF_IMAGE)
     if denominator not in {4, 8} or end_of_image < len(original) - _TRAILING_BYTES:
         return None
-    header = list(jpeg_segments(original))
+    header = list(walk_segments(original))
     segments = {marker: (start, end) for marker, start, end in header}
-    if not {_PROGRESSIVE_FRAME, JPEG_START_OF_SCAN} <= segments.keys() or _RESTART_INTERVAL in segments:
+    if not {_PROGRESSIVE_FRAME, START_OF_SCAN} <= segments.keys() or _RESTART_INTERVAL in segments:
         return None
     components = _read_frame(original[slice(*segments[_PROGRESSIVE_FRAME])])
     if not components:
@@ -100,7 +100,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
             parts.append(original[start:end])
     # (component, coefficient) -> low bits that are still unknown.
     unknown: dict[tuple[int, int], int] = {}
-    for scan in _read_scans(original, segments[JPEG_START_OF_SCAN][0], end_of_image):
+    for scan in _read_scans(original, segments[START_OF_SCAN][0], end_of_image):
         shown = any(needs[each].shows(scan, unknown) for each in scan.components if each in needs)
         # Tables stay: a later scan may use them again.
         parts.append(original[scan.tables : scan.end if shown else scan.start])
@@ -112,7 +112,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
     if any((component.identifier, 0) not in unknown for component in components):
         return None
     parts += [_empty_scan(component) for component in components if _is_guessed(component, unknown)]
-    coarse = b"".join([*parts, JPEG_END_OF_IMAGE])
+    coarse = b"".join([*parts, END_OF_IMAGE])
     return coarse if len(coarse) < len(original) * _WORTH_IT else None
 
 
@@ -210,14 +210,14 @@ def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
     """Find the scans one after another; stops in silence at anything but tables between them."""
     while at < end_of_image:
         tables = at
-        segments = list(jpeg_segments(original, at))
-        if not segments or {marker for marker, _, _ in segments} - {_HUFFMAN_TABLE, JPEG_START_OF_SCAN}:
+        segments = list(walk_segments(original, at))
+        if not segments or {marker for marker, _, _ in segments} - {_HUFFMAN_TABLE, START_OF_SCAN}:
             return
         marker, start, data = segments[-1]
         scan = original[start:data]
-        if marker != JPEG_START_OF_SCAN or len(scan) != 8 + 2 * scan[4] or not scan[4]:
+        if marker != START_OF_SCAN or len(scan) != 8 + 2 * scan[4] or not scan[4]:
             return
-        found = JPEG_SEGMENT.search(original, data, end_of_image)
+        found = SEGMENT.search(original, data, end_of_image)
         at = found.start() if found else end_of_image
         first, last, bits = scan[-3:]
         identifiers = frozenset(scan[5 : 5 + 2 * scan[4] : 2])

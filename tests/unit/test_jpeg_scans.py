@@ -7,10 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from functions.resize.progressive import drop_scans
-from functions.resize.thumbnails import Box, OutputFormat, Recipe, make_thumbnails
-from tests.unit.pictures import encoded, photograph
-from tests.unit.reference import ssim
+from functions.resize.formats.jpeg_scans import drop_scans
+from functions.resize.recipe import Box, OutputFormat, Recipe
+from functions.resize.thumbnails import make_thumbnails
+from samples.pictures import encoded, photograph
+from samples.reference import ssim
 
 SUBSAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 SCENE = photograph(1640, 1230)
@@ -124,7 +125,7 @@ def test_what_cameras_append_does_not_matter() -> None:
 def test_a_coarse_file_that_libjpeg_refuses_is_decoded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = make_thumbnails(encoded(SCENE, "JPEG"), Recipe((Box(100, 100),), format=OutputFormat.PNG))
     broken = PROGRESSIVE[:300]
-    monkeypatch.setattr("functions.resize.thumbnails.drop_scans", lambda *_: broken)
+    monkeypatch.setattr("functions.resize.decoding.drop_scans", lambda *_: broken)
     result = make_thumbnails(PROGRESSIVE, Recipe((Box(100, 100),), format=OutputFormat.PNG))
     pictures = [np.asarray(Image.open(io.BytesIO(each.thumbnails[0].data))) for each in (expected, result)]
     assert ssim(*pictures) > 0.99

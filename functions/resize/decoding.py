@@ -1,0 +1,149 @@
+"""Decoding at the smallest scale that all crops can be made from."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from PIL import Image, ImageFile
+
+from functions.resize.formats import FORMATS
+from functions.resize.formats.iso_media import show_stored_thumbnail
+from functions.resize.formats.jpeg_scans import drop_scans
+from functions.resize.geometry import Crop
+from functions.resize.opening import Picture, decoder_errors, open_image
+from functions.resize.pixels import TRANSPARENT, TWO_TONE, to_working_mode
+from functions.resize.resampling import Raster, libvips, weigh_edges
+
+# Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
+_NOT_STREAMED = {TWO_TONE, "CMYK"}
+# Of smaller ones, only the shrinking is libvips'.
+_STREAMED_FROM = 1_000_000
+# What streaming leaves for each pixel wanted where not everything can be made from the largest thumbnail.
+_STREAMED_HEADROOM = 2.0
+# What is stored was shrunk and encoded once already: this much larger, it does not show.
+_STORED_HEADROOM = 2.0
+# A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
+_DCT_HEADROOM = 1.2
+
+
+def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]:
+    """Decode the first frames, one after another.
+
+    Raises
+    ------
+    TruncatedImageError, CorruptImageError, UnsupportedImageError
+    """
+    with decoder_errors(picture.format, picture.data):
+        if picture.format == "JPEG":
+            yield _decode_jpeg(picture, crops)
+        elif raster := _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops):
+            yield raster
+        else:
+            yield from _decode_frames(picture, frames)
+
+
+def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | None:
+    """Decode the thumbnail that phones store in a HEIC file, where it is large enough for all crops.
+
+    ``None`` where there is none, where it shows anything but the whole picture in the same colours, and where the
+    decoder does not take it: then the picture itself is decoded. So is a file without its end, which must be refused
+    whatever the box.
+    """
+    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.data):
+        return None
+    if (data := show_stored_thumbnail(picture.data)) is None:
+        return None
+    with suppress(OSError, SyntaxError, ValueError, EOFError, RuntimeError):
+        stored = open_image("HEIF", data)
+        whole = Crop(0, 0, picture.width, picture.height, *stored.size)
+        if (
+            abs(stored.width * picture.height - stored.height * picture.width) <= max(picture.width, picture.height)
+            and all(whole.scale_x >= _STORED_HEADROOM * crop.scale_x for crop in crops)
+            and all(whole.scale_y >= _STORED_HEADROOM * crop.scale_y for crop in crops)
+            and stored.info.get("icc_profile") in {None, picture.profile}
+            and stored.mode == picture.image.mode
+        ):
+            stored.load()
+            return Raster(stored, whole)
+    return None
+
+
+def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:
+    image = picture.image
+    if FORMATS[picture.format].is_raw_when_read:
+        image.decodermaxblock = 4 * image.width * image.height
+    for frame in range(frames):
+        if frame:
+            image.seek(frame)
+        image.load()
+        working = to_working_mode(image, picture.format)
+        if working.size != (picture.width, picture.height):
+            # Pillow enlarges the canvas for a later GIF frame that reaches beyond it; browsers clip the frame.
+            working = working.crop((0, 0, picture.width, picture.height))
+        whole = Crop(0, 0, *working.size, *working.size)
+        yield Raster(working, whole, image.info.get("duration", 0), is_two_tone=image.mode == TWO_TONE)
+
+
+def _decode_jpeg(picture: Picture, crops: list[Crop]) -> Raster:
+    """Let the inverse DCT do the first shrinking, by 2, 4 or 8, and leave out scans that it does not show."""
+    scale = max(crop.scale for crop in crops)
+    denominator = next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
+    image: Image.Image | None = None
+    if coarse := drop_scans(picture.data, denominator, 1 / (scale * denominator)):
+        # What libjpeg does not take without its other scans, it gets whole.
+        with suppress(OSError, SyntaxError, ValueError):
+            image = _load_jpeg(open_image("JPEG", coarse), denominator, len(coarse))
+    elif raster := _decode_streamed(picture, crops, denominator):
+        return raster
+    if image is None:
+        image = _load_jpeg(picture.image, denominator, len(picture.data))
+    shown = (0, 0, image.width * denominator, image.height * denominator)
+    return _place(to_working_mode(image, picture.format), picture, shown)
+
+
+def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image.Image:
+    image.draft(None, (image.width // denominator, image.height // denominator))
+    # One block: libjpeg starts again from the first byte of a block that it could not finish.
+    image.decodermaxblock = size
+    image.load()
+    return image
+
+
+def _decode_streamed(picture: Picture, crops: list[Crop], denominator: int = 1) -> Raster | None:
+    """Decode a large still picture without ever holding all of it; ``None`` where that does not work.
+
+    That is straight to the largest thumbnail where it shows every row and the others can be made from it.
+    """
+    pixels = picture.width * picture.height / denominator**2
+    if not FORMATS[picture.format].is_streamed or picture.frames > 1 or pixels < _STREAMED_FROM:
+        return None
+    if picture.image.mode in _NOT_STREAMED:
+        return None
+    largest = max(crops, key=lambda crop: crop.scale)
+    holds_others = all(crop is largest or largest.is_enough_for(crop) for crop in crops)
+    # Rows that are left out are not read, and damage in them would be no error for this box but one for another.
+    if not holds_others or (largest.top, largest.bottom) != (0, picture.height):
+        scale = min(1 / denominator, largest.scale * _STREAMED_HEADROOM)
+        size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+        largest = Crop(0, 0, picture.width, picture.height, *size)
+    decoded = libvips().decode(
+        picture.data,
+        picture.format,
+        (largest.width, largest.height),
+        (largest.left, largest.top, largest.right, largest.bottom),
+        denominator,
+    )
+    if decoded is None:
+        return None
+    image, shown = decoded
+    # libvips goes by a WebP file's header where Pillow looks at the pixels.
+    if picture.image.mode == "RGBA" and image.mode not in TRANSPARENT:
+        return None
+    return _place(to_working_mode(image, picture.format), picture, shown)
+
+
+def _place(image: Image.Image, picture: Picture, shown: tuple[float, float, float, float]) -> Raster:
+    """Say which part of the original a shrunk picture shows; its last column and row may reach beyond the edge."""
+    crop = Crop(*shown, *image.size)
+    beyond_x = (crop.right - picture.width) * crop.scale_x
+    beyond_y = (crop.bottom - picture.height) * crop.scale_y
+    return Raster(weigh_edges(image, beyond_x, beyond_y), crop)

@@ -1,0 +1,124 @@
+"""The formats that are read: one row each, and the signatures that tell them apart.
+
+A new format is a module of its own, one row in ``FORMATS`` and its signature. How a picture is decoded stands in
+``decoding.py``, because most formats share it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import ImageFile
+
+from functions.resize.errors import NotAnImageError, UnsupportedImageError
+from functions.resize.formats import bmp, gif, iso_media, jpeg, png, tiff, webp
+from functions.resize.formats.structure import Structure
+from functions.resize.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes
+    ----------
+    reader : (str, str)
+        Module and class that reads it, imported by the first original that needs it. Nothing outside this table is
+        ever opened, and nothing asks Pillow to import and try its other plugins, which are more than sixty.
+    inspect : callable
+        Walks the structure of a file before anything is opened. Refuses what would take long or much memory to open.
+    is_cut_short : callable
+        Returns whether the end of a file is missing, for a picture that could not be decoded.
+    plays : callable or None
+        Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read.
+    is_upright_when_read : bool
+        The decoder turns the picture upright by itself, and its size says so.
+    is_raw_when_read : bool
+        The decoder has all the pixels at once, which Pillow would then take over in small blocks.
+    is_streamed : bool
+        Large still pictures are shrunk by libvips while they are decoded.
+    """
+
+    reader: tuple[str, str]
+    inspect: Callable[[bytes, Limits], Structure]
+    is_cut_short: Callable[[bytes], bool]
+    plays: Callable[[ImageFile.ImageFile], int] | None = None
+    is_upright_when_read: bool = False
+    is_raw_when_read: bool = False
+    is_streamed: bool = False
+
+
+FORMATS = {
+    "JPEG": Format(("PIL.JpegImagePlugin", "JpegImageFile"), jpeg.inspect, jpeg.is_cut_short, is_streamed=True),
+    "PNG": Format(("PIL.PngImagePlugin", "PngImageFile"), png.inspect, png.is_cut_short, is_streamed=True),
+    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short, gif.plays),
+    "WEBP": Format(
+        ("PIL.WebPImagePlugin", "WebPImageFile"),
+        webp.inspect,
+        webp.is_cut_short,
+        webp.plays,
+        is_raw_when_read=True,
+        is_streamed=True,
+    ),
+    "TIFF": Format(
+        ("PIL.TiffImagePlugin", "TiffImageFile"), tiff.inspect, tiff.is_cut_short, is_upright_when_read=True
+    ),
+    "BMP": Format(("PIL.BmpImagePlugin", "BmpImageFile"), bmp.inspect, bmp.is_cut_short),
+    "AVIF": Format(
+        ("PIL.AvifImagePlugin", "AvifImageFile"), iso_media.inspect, iso_media.is_cut_short, is_raw_when_read=True
+    ),
+    "HEIF": Format(("pi_heif", "HeifImageFile"), iso_media.inspect, iso_media.is_cut_short, is_upright_when_read=True),
+}
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+# Each reads as the end of "The original is a ...".
+_UNSUPPORTED_SIGNATURES = {
+    b"\xff\x0a": "JPEG XL picture",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL picture",
+    b"\xff\x4f\xff\x51": "JPEG 2000 picture",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000 picture",
+    b"8BPS": "Photoshop document",
+    b"\0\0\1\0": "Windows icon",
+    b"%PDF": "PDF document",
+    b"%!PS": "PostScript document",
+    b"<svg": "vector drawing (SVG)",
+    b"<?xml": "vector drawing or another XML document",
+}
+
+
+def recognise(original: bytes) -> str:
+    """Return the format that the first bytes announce: a key of ``FORMATS``, Pillow's name for it.
+
+    Parameters
+    ----------
+    original : bytes
+        The whole file.
+
+    Raises
+    ------
+    UnsupportedImageError
+        A format that is known but not read.
+    NotAnImageError
+        Anything else.
+    """
+    for signature, name in _SIGNATURES.items():
+        if original.startswith(signature):
+            return name
+    if original[:4] == b"RIFF" and original[8:12] == b"WEBP":
+        return "WEBP"
+    if bmp.is_bmp(original):
+        return "BMP"
+    if original[4:8] == b"ftyp":
+        return iso_media.recognise(original)
+    for signature, description in _UNSUPPORTED_SIGNATURES.items():
+        if original.startswith(signature):
+            raise UnsupportedImageError(description)
+    raise NotAnImageError

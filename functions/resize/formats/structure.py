@@ -1,0 +1,19 @@
+"""What the bytes of a file say undecoded, in one shape for all formats."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What the decoder does not say, or only after it has taken long.
+
+    Attributes
+    ----------
+    frames : int or None
+        Frames of an animation; ``None`` where the decoder counts them.
+    exif : bytes or None
+        An Exif block that the decoder would look for too late.
+    """
+
+    frames: int | None = None
+    exif: bytes | None = None

@@ -1,0 +1,144 @@
+"""An original that is opened by its content, not decoded yet, and what its headers say."""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+
+from PIL import Image, ImageFile
+
+from functions.resize.errors import CorruptImageError, ResizeError, TruncatedImageError
+from functions.resize.formats import FORMATS, recognise
+from functions.resize.limits import Limits
+from functions.resize.recipe import Original
+
+_ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
+# Orientation is asked for and nothing else, which stands among the first tags.
+_EXIF_BYTES = 1_000_000
+
+# How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {5, 6, 7, 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An original that was opened but not decoded; sizes in pixels as stored.
+
+    Attributes
+    ----------
+    data : bytes
+        The whole file.
+    image : ImageFile
+        Pillow's object for it, which decodes when it is asked to.
+    format : str
+        A key of ``FORMATS``.
+    width, height : int
+    frames : int
+        1 for still pictures, and for animations of which only the first frame is read.
+    plays : int
+        How often an animation plays, 0 for ever.
+    orientation : int
+        1 to 8, as in Exif; 1 where the decoder turns the picture upright.
+    profile : bytes or None
+        The embedded ICC profile.
+    """
+
+    data: bytes
+    image: ImageFile.ImageFile
+    format: str
+    width: int
+    height: int
+    frames: int
+    plays: int
+    orientation: int
+    profile: bytes | None
+
+    @property
+    def is_sideways(self) -> bool:
+        """Whether turning it upright swaps width and height."""
+        return self.orientation in _SIDEWAYS
+
+    def as_seen(self) -> Original:
+        """Return what a person sees of it."""
+        width, height = (self.height, self.width) if self.is_sideways else (self.width, self.height)
+        return Original(self.format, width, height, self.frames)
+
+
+def open_original(original: bytes, limits: Limits) -> Picture:
+    """Open the original by its content and read what its headers say.
+
+    Raises
+    ------
+    NotAnImageError, UnsupportedImageError, TooManyPartsError, TooManyPixelsError, TruncatedImageError,
+    CorruptImageError
+    """
+    name = recognise(original)
+    row = FORMATS[name]
+    structure = row.inspect(original, limits)
+    frames = plays = 1
+    with decoder_errors(name, original):
+        image = open_image(name, original)
+        width, height = image.size
+        if row.plays:
+            frames = getattr(image, "n_frames", 1) if structure.frames is None else structure.frames
+            plays = row.plays(image)
+        if structure.exif:
+            image.info["exif"] = structure.exif
+    orientation = 1 if row.is_upright_when_read else _read_orientation(image)
+    profile = image.info.get("icc_profile") or None
+    return Picture(original, image, name, width, height, frames, plays, orientation, profile)
+
+
+def open_image(format: str, data: bytes) -> ImageFile.ImageFile:
+    """Open a file with the reader of its format and no other."""
+    module, name = FORMATS[format].reader
+    image: ImageFile.ImageFile = getattr(import_module(module), name)(io.BytesIO(data))
+    return image
+
+
+@contextmanager
+def decoder_errors(format: str, original: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises into an error of the tree.
+
+    Raises
+    ------
+    TruncatedImageError, CorruptImageError
+    """
+    try:
+        yield
+    except (ResizeError, MemoryError, ImportError):  # an incomplete artefact is not the picture's fault
+        raise
+    # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
+    # RuntimeError, struct.error, ZeroDivisionError, ...), so there is no narrower list that would hold.
+    except Exception as error:
+        cause = TruncatedImageError if FORMATS[format].is_cut_short(original) else CorruptImageError
+        raise cause(format) from error
+
+
+def _read_orientation(image: ImageFile.ImageFile) -> int:
+    """Return the orientation, 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
+    if exif := image.info.get("exif"):
+        image.info["exif"] = exif[:_EXIF_BYTES]
+    try:
+        # Not image.getexif(): that of PNG decodes the whole picture first, to reach a late chunk.
+        orientation = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
+        return 1
+    return orientation if orientation in _TRANSPOSITIONS else 1
+
+
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn and mirror a picture the way a person sees it."""
+    transposition = _TRANSPOSITIONS.get(orientation)
+    return image if transposition is None else image.transpose(transposition)
