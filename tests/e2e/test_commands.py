@@ -11,7 +11,7 @@ from PIL import Image
 
 from local.processes import is_port_free
 from local.stack import ROOT, Settings, Stack, StackError
-from tests.e2e.pipeline import Pipeline, free_port
+from tests.e2e.pipeline import Pipeline, free_port, wait_for
 
 
 def make(target: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -97,18 +97,25 @@ def failed_as_pasted(status: str) -> str:
     """Upload what is no picture, then run the commands that `make status` prints until they list it."""
     (exports,) = re.findall(r"^  export .*?(?=^  \(|^$)", status, re.DOTALL | re.MULTILINE)
     (commands,) = re.findall(r"^  STATE_MACHINE_ARN=.*?^    done$", status, re.DOTALL | re.MULTILINE)
-    upload = "echo 'a letter' | aws s3 cp --only-show-errors - s3://alison-image-originals-01/letter.jpg"
-    again = f"for _ in $(seq 30); do {commands}\ndone"
-    until_it_failed = again.removesuffix("done") + "sleep 1; done | grep --max-count 1 letter"
-    done = subprocess.run(  # noqa: S603 - commands of our own
-        ["bash", "-c", f"{exports}\n{upload}\n{until_it_failed}"],  # noqa: S607 - the system's bash
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.stdout
+
+    def paste(text: str) -> str:
+        done = subprocess.run(  # noqa: S603 - commands of our own
+            ["bash", "-c", f"{exports}\n{text}"],  # noqa: S607 - the system's bash
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.stdout
+
+    paste("echo 'a letter' | aws s3 cp --only-show-errors - s3://alison-image-originals-01/letter.jpg")
+
+    def failed() -> str:
+        listed = paste(commands)
+        return listed if "letter" in listed else ""
+
+    return wait_for(failed, "the letter in the list of failures")
 
 
 def test_a_port_in_use_is_one_clear_sentence(pipeline: Pipeline) -> None:
