@@ -57,6 +57,7 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
         whole = Crop(0, 0, picture.width, picture.height, *stored.size)
         if (
             abs(stored.width * picture.height - stored.height * picture.width) <= max(picture.width, picture.height)
+            and whole.scale <= 1
             and all(whole.scale_x >= _STORED_HEADROOM * crop.scale_x for crop in crops)
             and all(whole.scale_y >= _STORED_HEADROOM * crop.scale_y for crop in crops)
             and stored.info.get("icc_profile") in {None, picture.profile}

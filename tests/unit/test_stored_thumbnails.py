@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from functions.resize import errors
+from functions.resize.formats import iso_media
+from functions.resize.limits import Limits
 from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
@@ -83,6 +85,21 @@ def test_what_is_stored_is_used_where_it_is_twice_as_large(boxes: tuple[Box, ...
 )
 def test_what_is_stored_must_have_the_shape_of_the_picture(stored: tuple[int, int], expected: str) -> None:
     assert colour(with_stored(plain(1200, 900, RED), plain(*stored, BLUE)), Box(64, 64)) == expected
+
+
+def test_what_is_stored_is_no_larger_than_the_picture() -> None:
+    """The limits of an original are checked for the picture."""
+    assert colour(with_stored(plain(320, 240, RED), plain(640, 480, BLUE)), Box(64, 64)) == "red"
+
+
+def test_what_is_stored_counts_as_a_part_of_the_picture() -> None:
+    """It may be made of other items as well, and is decoded instead of the picture."""
+    data = with_stored(plain(1200, 900, RED), plain(320, 240, BLUE))
+
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        iso_media.inspect(data, Limits(max_pixels=1200 * 900 // 8))
+
+    assert caught.value.pixels == 1200 * 900 + 320 * 240
 
 
 def test_what_is_stored_has_the_colours_of_the_picture() -> None:

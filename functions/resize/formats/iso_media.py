@@ -81,25 +81,21 @@ def show_stored_thumbnail(original: bytes) -> bytes | None:
         ``None`` where none is stored, or where the boxes are not as they should be.
     """
     try:
-        meta = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
-        children = _only_boxes(original, meta[0] + 4, meta[1], {b"iprp", b"iref", b"pitm"})
-        first = _read_number(original, children[b"pitm"][0])
-        sizes: dict[int, int] = {}
-        for item, _, area in _item_properties(original, *children[b"iprp"]):
-            sizes[item] = sizes.get(item, 0) + area
-        stored = [
+        children = _read_meta(original)
+        first, references = children[b"pitm"][0], children[b"iref"]
+        picture = _read_number(original, first)
+        stored = {
             item
-            for type_, item, other in _item_references(original, *children[b"iref"])
-            if type_ == b"thmb" and other == first
-        ]
-        shown = bytearray(original)
-        at = children[b"pitm"][0]
-        struct.pack_into(
-            ">I" if original[at] else ">H", shown, at + 4, max(stored, key=lambda item: sizes.get(item, 0))
-        )
+            for type_, item, other in _item_references(original, *references)
+            if type_ == b"thmb" and other == picture
+        }
+        sizes = {item: area for item, _, area in _item_properties(original, *children[b"iprp"]) if area}
+        largest = max(stored, key=lambda item: sizes.get(item, 0))
     except (struct.error, IndexError, KeyError, ValueError, CorruptImageError):
         return None
-    for type_, start, _ in _boxes(original, children[b"iref"][0] + 4, children[b"iref"][1]):
+    shown = bytearray(original)
+    struct.pack_into(">I" if original[first] else ">H", shown, first + 4, largest)
+    for type_, start, _ in _boxes(original, references[0] + 4, references[1]):
         if type_ == b"thmb":
             shown[start - 4 : start] = b"skip"
     return bytes(shown)
@@ -132,8 +128,7 @@ def _count_items(original: bytes, max_parts: int) -> tuple[int, int]:
     """
     parts = pixels = 0
     try:
-        meta = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
-        children = _only_boxes(original, meta[0] + 4, meta[1], {b"iinf", b"iprp", b"iref", b"pitm"})
+        children = _read_meta(original)
         parts = _read_number(original, children[b"iinf"][0])
         sizes: dict[int, int] = {}
         turns: dict[int, int] = {}
@@ -150,7 +145,8 @@ def _count_items(original: bytes, max_parts: int) -> tuple[int, int]:
                 return parts, 0
             if type_ == b"dimg":
                 needed.setdefault(item, []).append(other)
-            elif type_ == b"auxl":  # such as transparency, which names what it belongs to
+            # Transparency and the stored thumbnail name the picture that they belong to.
+            elif type_ in {b"auxl", b"thmb"}:
                 needed.setdefault(other, []).append(item)
         pending = [_read_number(original, children[b"pitm"][0])]
         while pending and parts <= max_parts:
@@ -161,6 +157,20 @@ def _count_items(original: bytes, max_parts: int) -> tuple[int, int]:
     except (struct.error, IndexError, KeyError):
         pass  # the decoder has the last word
     return parts, pixels
+
+
+def _read_meta(original: bytes) -> dict[bytes, tuple[int, int]]:
+    """Return the spans of the boxes that describe the items.
+
+    Raises
+    ------
+    CorruptImageError
+        One of them is there twice.
+    KeyError
+        There are none.
+    """
+    start, end = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
+    return _only_boxes(original, start + 4, end, {b"iinf", b"iprp", b"iref", b"pitm"})
 
 
 def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dict[bytes, tuple[int, int]]:
