@@ -142,6 +142,23 @@ def test_who_calls_is_in_the_name_of_an_execution(identity: dict[str, Any], call
     assert name() == f"api-{caller}-r12"
 
 
+def test_every_template_knows_the_caller_in_the_same_way() -> None:
+    """A response cannot read what a request's template found out, so the lines stand in four templates."""
+    paths = api()["DefinitionBody"]["paths"]
+    operations = (paths["/resize"]["post"], paths["/executions/{executionId}"]["get"])
+    integrations = [operation["x-amazon-apigateway-integration"] for operation in operations]
+    templates = [integration["requestTemplates"] for integration in integrations]
+    templates += [integration["responses"]["4\\d{2}"]["responseTemplates"] for integration in integrations]
+
+    found = [
+        re.search(r"#set\(\$cognito =.*substring\(0, 25\)\)#end##\n", template["application/json"], re.DOTALL)
+        for template in templates
+    ]
+
+    assert len({lines[0] for lines in found if lines}) == 1
+    assert all(found)
+
+
 def test_the_access_log_names_request_execution_latency_and_reason() -> None:
     logged = json.loads(api()["AccessLogSetting"]["Fn::If"][1]["Format"])
     assert logged["requestId"] == "$context.requestId"
