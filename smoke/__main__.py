@@ -1,7 +1,6 @@
 """``python -m smoke --stack NAME``: ask one deployment whether it keeps its word; the exit status is the verdict."""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+import local  # noqa: F401 - from here on, no client asks a proxy for loopback
 from smoke.checks import CHECKS, Check
 from smoke.checks.logs import interrupted
 from smoke.cost import dollars
@@ -18,7 +18,6 @@ from smoke.report import Mark, Row, table
 from smoke.visit import Visit, Visitor
 
 _KEPT, _BROKEN, _COULD_NOT_RUN = 0, 1, 2
-_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def main() -> int:
@@ -34,7 +33,6 @@ def main() -> int:
         "--wait", type=float, default=90.0, help="seconds for executions and logs (default %(default)s)"
     )
     options = parser.parse_args()
-    _ask_no_proxy_for_loopback()
     # As Ctrl-C does: what was uploaded is deleted on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = time.monotonic()
@@ -111,11 +109,6 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
 def _refuse(sentence: str) -> int:
     print(f"Error: {sentence}", file=sys.stderr)
     return _COULD_NOT_RUN
-
-
-def _ask_no_proxy_for_loopback() -> None:
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *_LOOPBACK)))
 
 
 def _say(line: str) -> None:

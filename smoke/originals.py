@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 # Pillow alone writes no HEIC.
-_HEIC = Path(__file__).parents[1] / "soak" / "mandelbrot.heic"
+_HEIC = Path(__file__).parents[1] / "samples" / "mandelbrot.heic"
 
 _WIDTH, _HEIGHT = 240, 160
 

@@ -12,7 +12,7 @@ from random import Random
 
 from PIL import Image
 
-_HEIC = Path(__file__).with_name("mandelbrot.heic")
+_HEIC = Path(__file__).parents[1] / "samples" / "mandelbrot.heic"
 
 _BOMB_SIDE = 20_000
 
