@@ -32,7 +32,7 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
     ------
     TruncatedImageError, CorruptImageError, UnsupportedImageError
     """
-    with decoder_errors(picture.format, picture.data):
+    with decoder_errors(picture.format, picture.original):
         if picture.format == "JPEG":
             yield _decode_jpeg(picture, crops)
         elif raster := _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops):
@@ -48,7 +48,7 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
     decoder does not take it: then the picture itself is decoded. So is a file without its end, which must be refused
     whatever the box.
     """
-    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.data):
+    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.original):
         return None
     if (data := show_stored_thumbnail(picture.data)) is None:
         return None

@@ -37,8 +37,10 @@ class Picture:
 
     Attributes
     ----------
-    data : bytes
+    original : bytes
         The whole file.
+    data : bytes
+        The file that the decoders read: mostly the same.
     image : ImageFile
         Pillow's object for it, which decodes when it is asked to.
     format : str
@@ -54,6 +56,7 @@ class Picture:
         The embedded ICC profile.
     """
 
+    original: bytes
     data: bytes
     image: ImageFile.ImageFile
     format: str
@@ -86,9 +89,10 @@ def open_original(original: bytes, limits: Limits) -> Picture:
     name = recognise(original)
     row = FORMATS[name]
     structure = row.inspect(original, limits)
+    data = structure.data or original
     frames = plays = 1
     with decoder_errors(name, original):
-        image = open_image(name, original)
+        image = open_image(name, data)
         width, height = image.size
         if row.plays:
             frames = getattr(image, "n_frames", 1) if structure.frames is None else structure.frames
@@ -97,7 +101,7 @@ def open_original(original: bytes, limits: Limits) -> Picture:
             image.info["exif"] = structure.exif
     orientation = 1 if row.is_upright_when_read else _read_orientation(image)
     profile = image.info.get("icc_profile") or None
-    return Picture(original, image, name, width, height, frames, plays, orientation, profile)
+    return Picture(original, data, image, name, width, height, frames, plays, orientation, profile)
 
 
 def open_image(format: str, data: bytes) -> ImageFile.ImageFile:

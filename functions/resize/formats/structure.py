@@ -13,7 +13,10 @@ class Structure:
         Frames of an animation; ``None`` where the decoder counts them.
     exif : bytes or None
         An Exif block that the decoder would look for too late.
+    data : bytes or None
+        The same picture in a file that the decoders read; ``None`` where that is the original.
     """
 
     frames: int | None = None
     exif: bytes | None = None
+    data: bytes | None = None
