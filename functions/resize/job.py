@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from functions.resize.errors import BucketNotAllowedError, OriginalChangedError
-from functions.resize.keys import check_key, thumbnail_key
+from functions.resize.keys import check_key, check_thumbnail_keys, thumbnail_key
 from functions.resize.limits import Limits, check_recipe
 from functions.resize.recipe import Result, Thumbnail
 from functions.resize.request import ResizeRequest
@@ -117,10 +117,11 @@ def run(
 
 def _write(request: ResizeRequest, store: Store, made: Result, original_etag: str) -> list[dict[str, Any]]:
     bucket = request.destination_bucket
+    keys = [_key(request, thumbnail, made) for thumbnail in made.thumbnails]
+    # All of them before the first is written.
+    check_thumbnail_keys(request.object_key, keys)
 
-    def write(thumbnail: Thumbnail) -> dict[str, Any]:
-        extension = "" if thumbnail.format == made.original.format else thumbnail.extension
-        key = thumbnail_key(request.object_key, thumbnail.box, request.recipe.fit, extension)
+    def write(thumbnail: Thumbnail, key: str) -> dict[str, Any]:
         etag = store.write_thumbnail(bucket, key, thumbnail, original_etag)
         return {
             "bucket": bucket,
@@ -132,10 +133,15 @@ def _write(request: ResizeRequest, store: Store, made: Result, original_etag: st
             "etag": etag,
         }
 
-    if len(made.thumbnails) == 1:
-        return [write(made.thumbnails[0])]
+    if len(keys) == 1:
+        return [write(made.thumbnails[0], keys[0])]
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
-        return list(pool.map(write, made.thumbnails))
+        return list(pool.map(write, made.thumbnails, keys))
+
+
+def _key(request: ResizeRequest, thumbnail: Thumbnail, made: Result) -> str:
+    extension = "" if thumbnail.format == made.original.format else thumbnail.extension
+    return thumbnail_key(request.object_key, thumbnail.box, request.recipe.fit, extension)
 
 
 @contextmanager

@@ -8,8 +8,6 @@ THUMBNAILS_PREFIX = "thumbnails/"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_KEY_BYTES = 1024
 
-_LONGEST_EXTENSION = ".webp"
-
 
 def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> str:
     """Give the key of one thumbnail.
@@ -36,6 +34,8 @@ def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> s
 def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
     """Refuse a key whose original or thumbnails S3 could not hold, before any call to S3.
 
+    The thumbnails' keys count without an extension: whether one is appended depends on the original's content.
+
     Raises
     ------
     InvalidKeyError
@@ -54,7 +54,18 @@ def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
         raise InvalidKeyError(object_key, "it names a folder, not a picture")
     if any(segment in {".", ".."} for segment in (*folders, name)):
         raise InvalidKeyError(object_key, "'.' and '..' cannot be segments of a key")
-    longest = max(len(thumbnail_key(object_key, box, fit, _LONGEST_EXTENSION).encode()) for box in boxes)
+    check_thumbnail_keys(object_key, [thumbnail_key(object_key, box, fit) for box in boxes])
+
+
+def check_thumbnail_keys(object_key: str, keys: list[str]) -> None:
+    """Refuse an original of which a thumbnail has a key that S3 could not hold.
+
+    Raises
+    ------
+    InvalidKeyError
+        One of ``keys`` is over 1,024 bytes.
+    """
+    longest = max(len(key.encode()) for key in keys)
     if longest > MAX_KEY_BYTES:
         raise InvalidKeyError(
             object_key, f"its thumbnail's key would have {longest:,} bytes and S3 allows {MAX_KEY_BYTES:,}"

@@ -166,6 +166,20 @@ def test_unusable_keys_are_refused_before_the_store_is_asked(untouchable: "Store
     assert caught.value.key == "../a.jpg"
 
 
+def test_a_key_of_1024_bytes_is_written_and_one_more_is_refused_before_the_first_write() -> None:
+    longest = "a" * (1024 - len("thumbnails/128x128_"))
+    fits, too_long = longest[: -len(".webp")], longest[: -len(".webp") + 1]
+    sizes = [{"width": 8, "height": 8}, {"width": 128, "height": 128}]
+
+    for key, wanted in ((longest, "source"), (longest, "jpeg"), (fits, "webp")):
+        run(request_for(key, sizes=sizes, format=wanted), store_with(picture(), key), BUCKETS, LIMITS, Measurements())
+
+    store = store_with(picture(), too_long)
+    with pytest.raises(InvalidKeyError, match="would have 1,025 bytes"):
+        run(request_for(too_long, sizes=sizes, format="webp"), store, BUCKETS, LIMITS, Measurements())
+    assert store.calls == ["read"]
+
+
 @pytest.mark.parametrize(
     ("limits", "amount", "limit", "unit"),
     [

@@ -8,8 +8,7 @@ from functions.resize.keys import MAX_KEY_BYTES, check_key, thumbnail_key
 from functions.resize.recipe import Box, Fit
 
 BOX = Box(128, 96)
-# "thumbnails/" + "128x96" + "_" and the longest extension that may be appended, ".webp"
-ADDED = len("thumbnails/128x96_.webp")
+ADDED = len("thumbnails/128x96_")
 
 
 def refused(key: str, boxes: tuple[Box, ...] = (BOX,), fit: Fit = Fit.INSIDE) -> InvalidKeyError:
