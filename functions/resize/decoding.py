@@ -8,6 +8,7 @@ from PIL import Image, ImageFile
 from functions.resize.formats import FORMATS
 from functions.resize.formats.iso_media import show_stored_thumbnail
 from functions.resize.formats.jpeg_scans import drop_scans
+from functions.resize.formats.png import has_scaled_key
 from functions.resize.geometry import Crop
 from functions.resize.opening import Picture, decoder_errors, open_image
 from functions.resize.pixels import TRANSPARENT, TWO_TONE, to_working_mode
@@ -35,7 +36,9 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
     with decoder_errors(picture.format, picture.original):
         if picture.format == "JPEG":
             yield _decode_jpeg(picture, crops)
-        elif raster := _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops):
+        elif raster := (
+            _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops) or _decode_keyed(picture)
+        ):
             yield raster
         else:
             yield from _decode_frames(picture, frames)
@@ -66,6 +69,21 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
             stored.load()
             return Raster(stored, whole)
     return None
+
+
+def _decode_keyed(picture: Picture) -> Raster | None:
+    """Decode a PNG with libvips, which finds a transparent colour in all bits of a sample.
+
+    ``None`` where Pillow finds it as well.
+    """
+    if picture.format != "PNG" or not has_scaled_key(picture.image):
+        return None
+    size = picture.image.size
+    decoded = libvips().decode(picture.data, "PNG", size, (0, 0, *size))
+    if decoded is None:
+        raise OSError("Pillow would show another transparency.")
+    image, shown = decoded
+    return _place(to_working_mode(image, "PNG"), picture, shown)
 
 
 def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:

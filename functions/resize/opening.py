@@ -100,7 +100,7 @@ def open_original(original: bytes, limits: Limits) -> Picture:
         if structure.exif:
             image.info["exif"] = structure.exif
     orientation = 1 if row.is_upright_when_read else _read_orientation(image)
-    profile = image.info.get("icc_profile") or None
+    profile = structure.profile or image.info.get("icc_profile") or None
     return Picture(original, data, image, name, width, height, frames, plays, orientation, profile)
 
 

@@ -13,10 +13,13 @@ class Structure:
         Frames of an animation; ``None`` where the decoder counts them.
     exif : bytes or None
         An Exif block that the decoder would look for too late.
+    profile : bytes or None
+        An ICC profile that the decoder does not see.
     data : bytes or None
         The same picture in a file that the decoders read; ``None`` where that is the original.
     """
 
     frames: int | None = None
     exif: bytes | None = None
+    profile: bytes | None = None
     data: bytes | None = None
