@@ -131,12 +131,16 @@ def decoder_errors(format: str, original: bytes) -> Iterator[None]:
 
 
 def _read_orientation(image: ImageFile.ImageFile) -> int:
-    """Return the orientation, 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
-    if exif := image.info.get("exif"):
-        image.info["exif"] = exif[:_EXIF_BYTES]
+    """Return the Exif orientation, 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
+    block = image.info.get("exif")
+    if block is None:
+        return 1
+    # Not getexif() of the image: where Exif has no orientation it takes the one in XMP, which browsers do not ask,
+    # and that of PNG decodes the whole picture first, to reach a late chunk.
+    exif = Image.Exif()
     try:
-        # Not image.getexif(): that of PNG decodes the whole picture first, to reach a late chunk.
-        orientation = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+        exif.load(block[:_EXIF_BYTES])
+        orientation = exif.get(_ORIENTATION_TAG, 1)
     except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
         return 1
     return orientation if orientation in _TRANSPOSITIONS else 1
