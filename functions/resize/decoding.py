@@ -6,6 +6,7 @@ from contextlib import suppress
 from PIL import Image, ImageFile
 
 from functions.resize.formats import FORMATS
+from functions.resize.formats.gif_frames import compose_frames
 from functions.resize.formats.iso_media import show_stored_thumbnail
 from functions.resize.formats.jpeg_scans import drop_scans
 from functions.resize.formats.png import has_scaled_key
@@ -27,7 +28,7 @@ _DCT_HEADROOM = 1.2
 
 
 def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]:
-    """Decode the first frames, one after another.
+    """Decode the first frames, one after another; fewer where a later frame of a GIF is broken.
 
     Raises
     ------
@@ -36,6 +37,8 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
     with decoder_errors(picture.format, picture.original):
         if picture.format == "JPEG":
             yield _decode_jpeg(picture, crops)
+        elif picture.format == "GIF":
+            yield from _decode_gif(picture, frames)
         elif raster := (
             _decode_stored_thumbnail(picture, crops) or _decode_streamed(picture, crops) or _decode_keyed(picture)
         ):
@@ -95,11 +98,14 @@ def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:
             image.seek(frame)
         image.load()
         working = to_working_mode(image, picture.format)
-        if working.size != (picture.width, picture.height):
-            # Pillow enlarges the canvas for a later GIF frame that reaches beyond it; browsers clip the frame.
-            working = working.crop((0, 0, picture.width, picture.height))
         whole = Crop(0, 0, *working.size, *working.size)
         yield Raster(working, whole, image.info.get("duration", 0), is_two_tone=image.mode == TWO_TONE)
+
+
+def _decode_gif(picture: Picture, frames: int) -> Iterator[Raster]:
+    size = (picture.width, picture.height)
+    for image, duration in compose_frames(picture.data, size, frames):
+        yield Raster(to_working_mode(image, picture.format), Crop(0, 0, *size, *size), duration)
 
 
 def _decode_jpeg(picture: Picture, crops: list[Crop]) -> Raster:

@@ -90,13 +90,12 @@ def open_original(original: bytes, limits: Limits) -> Picture:
     row = FORMATS[name]
     structure = row.inspect(original, limits)
     data = structure.data or original
-    frames = plays = 1
+    frames, plays = structure.frames or 1, structure.plays
     with decoder_errors(name, original):
         image = open_image(name, data)
         width, height = image.size
         if row.plays:
-            frames = getattr(image, "n_frames", 1) if structure.frames is None else structure.frames
-            plays = row.plays(image)
+            frames, plays = getattr(image, "n_frames", 1), row.plays(image)
         if structure.exif:
             image.info["exif"] = structure.exif
     orientation = 1 if row.is_upright_when_read else _read_orientation(image)

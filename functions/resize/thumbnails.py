@@ -69,7 +69,9 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
             sequences[index].append(turn_upright(coloured, picture.orientation))
             if warning:
                 warnings[warning] = None
-    if frames > 1:
+    if len(durations) < frames:
+        warnings[f"Frame {len(durations) + 1} of {frames} is broken; only the frames before it were kept."] = None
+    if len(durations) > 1:
         timing = Timing(tuple(durations), picture.plays)
     # The original's pixels are given back before anything is encoded.
     del picture, raster

@@ -29,7 +29,8 @@ class Format:
     is_cut_short : callable
         Returns whether the end of a file is missing, for a picture that could not be decoded.
     plays : callable or None
-        Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read.
+        Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read, or where
+        ``inspect`` found it out.
     is_upright_when_read : bool
         The decoder turns the picture upright by itself, and its size says so.
     is_raw_when_read : bool
@@ -50,7 +51,7 @@ class Format:
 FORMATS = {
     "JPEG": Format(("PIL.JpegImagePlugin", "JpegImageFile"), jpeg.inspect, jpeg.is_cut_short, is_streamed=True),
     "PNG": Format(("PIL.PngImagePlugin", "PngImageFile"), png.inspect, png.is_cut_short, is_streamed=True),
-    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short, gif.plays),
+    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short),
     "WEBP": Format(
         ("PIL.WebPImagePlugin", "WebPImageFile"),
         webp.inspect,

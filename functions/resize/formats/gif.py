@@ -4,15 +4,64 @@
 
 import re
 import struct
-from dataclasses import dataclass
-
-from PIL import ImageFile
+from dataclasses import dataclass, field
 
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits, check_parts, check_pixels
 
 # An extension, a frame, the trailer: appendix A.
 _BLOCK = re.compile(rb"[!,;]")
+# Who says how often an animation plays: Netscape's extension, also written under another name, as browsers read it.
+_LOOPS = {b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How the next frame is drawn (section 23).
+
+    Attributes
+    ----------
+    disposal : int
+        What happens to its rectangle before the frame after it.
+    duration : int
+        Milliseconds.
+    transparent : int or None
+        The index that leaves what is below.
+    """
+
+    disposal: int = 0
+    duration: int = 0
+    transparent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame, not decompressed (sections 20 to 23).
+
+    Attributes
+    ----------
+    left, top, width, height : int
+        The rectangle it is drawn to, which may reach beyond the canvas.
+    is_interlaced : bool
+    palette : bytes
+        Red, green and blue of each colour; empty where the file has none and the samples are grey levels.
+    control : Control
+    bits : int
+        The smallest LZW code size.
+    start, end : int
+        The compressed data in the file.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    is_interlaced: bool
+    palette: bytes
+    control: Control
+    bits: int
+    start: int
+    end: int
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
@@ -26,15 +75,12 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     check_parts(blocks.comments, limits.max_metadata_parts, "blocks of comment")
     # Pillow makes room for the first frame when it opens the file.
     check_pixels(blocks.width, blocks.height, limits)
-    return Structure(frames=max(1, blocks.frames))
+    return Structure(frames=max(1, len(blocks.frames)), plays=blocks.plays)
 
 
-def plays(image: ImageFile.ImageFile) -> int:
-    """Return how often the animation plays, 0 for ever: the file counts repetitions, and without a count plays once."""
-    repetitions = image.info.get("loop")
-    if repetitions is None:
-        return 1
-    return int(repetitions and repetitions + 1)
+def read_frames(original: bytes, count: int) -> list[Frame]:
+    """Return the first frames, without what follows junk: browsers stop there."""
+    return _read_blocks(original, count - 1, len(original)).frames
 
 
 def is_cut_short(original: bytes) -> bool:
@@ -42,7 +88,7 @@ def is_cut_short(original: bytes) -> bool:
     return not _read_blocks(original, len(original), len(original)).complete
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Blocks:
     """What the blocks of a GIF file say.
 
@@ -50,19 +96,24 @@ class _Blocks:
     ----------
     width, height : int
         The canvas that shows every frame whole, pixels; frames may reach beyond the logical screen.
-    frames : int
-        Frames counted.
+    frames : list of Frame
+    plays : int
+        How often the animation plays, 0 for ever: the file counts repetitions, and without a count plays once.
     comments : int
         Comment blocks since the last frame; counting stops once this exceeds ``max_comments``.
+    control : Control
+        For the next frame.
     complete : bool
         Whether the walk met the trailer.
     """
 
     width: int
     height: int
-    frames: int
-    comments: int
-    complete: bool
+    frames: list[Frame] = field(default_factory=list)
+    plays: int = 1
+    comments: int = 0
+    control: Control = field(default_factory=Control)
+    complete: bool = False
 
 
 def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks:
@@ -72,32 +123,28 @@ def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks
     ----------
     original : bytes
     max_frames, max_comments : int
-        Counting stops at the first frame, or the first comment, above this.
+        The walk stops at the first frame, or the first comment, above this.
     """
-    width = int.from_bytes(original[6:8], "little")
-    height = int.from_bytes(original[8:10], "little")
-    frames = comments = 0
-    complete = lost = False
+    blocks = _Blocks(int.from_bytes(original[6:8], "little"), int.from_bytes(original[8:10], "little"))
+    lost = False
     try:
         at = 13 + _colour_table_size(original[10])
-        while frames <= max_frames and comments <= max_comments:
+        global_palette = original[13:at]
+        while len(blocks.frames) <= max_frames and blocks.comments <= max_comments:
             introducer = original[at]
             if introducer == 0x2C:
-                left, top, frame_width, frame_height, flags = struct.unpack_from("<4HB", original, at + 1)
-                if not lost:
-                    width, height = max(width, left + frame_width), max(height, top + frame_height)
-                    frames += 1
-                comments = 0
-                at, _ = _skip_sub_blocks(original, at + 11 + _colour_table_size(flags))
+                frame = _read_frame(original, at, global_palette, blocks.control)
+                # Pillow skips junk before the first frame.
+                if not lost or not blocks.frames:
+                    blocks.width = max(blocks.width, frame.left + frame.width)
+                    blocks.height = max(blocks.height, frame.top + frame.height)
+                    blocks.frames.append(frame)
+                blocks.comments, blocks.control = 0, Control()
+                at = frame.end
             elif introducer == 0x21:
-                is_comment = original[at + 1] == 0xFE
-                at, blocks = _skip_sub_blocks(original, at + 2)
-                if is_comment:
-                    comments += blocks
-                elif not blocks:  # Pillow reads on to the next empty block
-                    at, _ = _skip_sub_blocks(original, at)
+                at = _read_extension(original, at, blocks)
             elif introducer == 0x3B:
-                complete = not lost
+                blocks.complete = not lost
                 break
             elif found := _BLOCK.search(original, at):
                 # Pillow skips what it does not know, and collects comments behind it; browsers end here.
@@ -106,7 +153,38 @@ def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks
                 break
     except (IndexError, struct.error):
         pass  # the file ends inside a block: not complete
-    return _Blocks(width, height, frames, comments, complete)
+    return blocks
+
+
+def _read_frame(original: bytes, at: int, palette: bytes, control: Control) -> Frame:
+    left, top, width, height, flags = struct.unpack_from("<4HB", original, at + 1)
+    start = at + 11 + _colour_table_size(flags)
+    if flags & 0x80:
+        palette = original[at + 10 : start - 1]
+    bits = original[start - 1]
+    try:
+        end, _ = _skip_sub_blocks(original, start)
+    except IndexError:
+        end = len(original)
+    return Frame(left, top, width, height, bool(flags & 0x40), palette, control, bits, start, end)
+
+
+def _read_extension(original: bytes, at: int, blocks: _Blocks) -> int:
+    """Note what an extension says, and return the place behind it."""
+    label, start = original[at + 1], at + 2
+    at, count = _skip_sub_blocks(original, start)
+    if label == 0xFE:
+        blocks.comments += count
+    elif not count:  # Pillow reads on to the next empty block
+        at, _ = _skip_sub_blocks(original, at)
+    elif label == 0xF9 and original[start] >= 4:
+        flags, duration, transparent = struct.unpack_from("<BHB", original, start + 1)
+        blocks.control = Control(flags >> 2 & 7, duration * 10, transparent if flags & 1 else None)
+    elif label == 0xFF and original[start : start + 12] in _LOOPS:
+        size, kind, repetitions = struct.unpack_from("<BBH", original, start + 12)
+        if size >= 3 and kind & 7 == 1:
+            blocks.plays = repetitions and repetitions + 1
+    return at
 
 
 def _colour_table_size(flags: int) -> int:

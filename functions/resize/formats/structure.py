@@ -11,6 +11,8 @@ class Structure:
     ----------
     frames : int or None
         Frames of an animation; ``None`` where the decoder counts them.
+    plays : int
+        How often they play, 0 for ever; where ``frames`` is known.
     exif : bytes or None
         An Exif block that the decoder would look for too late.
     profile : bytes or None
@@ -20,6 +22,7 @@ class Structure:
     """
 
     frames: int | None = None
+    plays: int = 1
     exif: bytes | None = None
     profile: bytes | None = None
     data: bytes | None = None
