@@ -16,8 +16,7 @@
     │   ├── UnsupportedImageError        a picture of a kind that is not read
     │   ├── CorruptImageError            a picture whose bytes are broken
     │   │   └── TruncatedImageError      a picture whose end is missing
-    │   ├── TooManyPixelsError           more pixels, in a frame or in all frames, than the limit
-    │   ├── TooManyFramesError           more animation frames than the limit
+    │   ├── TooManyPixelsError           more pixels, in the picture or in each frame, than the limit
     │   ├── TooManyPartsError            a file in more pieces than encoders make
     │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
     └── TransientError               the same request may succeed later: raised, so that it is retried
@@ -204,27 +203,12 @@ class TooManyPixelsError(PermanentError):
     Attributes
     ----------
     pixels, limit : int
-        Pixels, of the picture, on a side, of each frame or of all frames together as ``what`` says.
+        Pixels, of the picture, on a side or of each frame as ``what`` says.
     """
 
     def __init__(self, pixels: int, limit: int, what: str = "") -> None:
         super().__init__(f"The original has {pixels:,} pixels{what}; at most {limit:,} are decoded.")
         self.pixels = pixels
-        self.limit = limit
-
-
-class TooManyFramesError(PermanentError):
-    """The animation has more frames than are kept.
-
-    Attributes
-    ----------
-    frames, limit : int
-        ``frames`` may be the first count over the limit: counting stops there.
-    """
-
-    def __init__(self, frames: int, limit: int) -> None:
-        super().__init__(f"The original has {frames:,} frames or more; at most {limit:,} are kept.")
-        self.frames = frames
         self.limit = limit
 
 

@@ -13,7 +13,6 @@ from functions.resize.errors import (
     OriginalEmptyError,
     OriginalTooLargeError,
     OutputTooLargeError,
-    TooManyFramesError,
     TooManyPartsError,
     TooManyPixelsError,
 )
@@ -49,9 +48,9 @@ class Limits:
     max_item_parts : int
         Items of an AVIF or HEIF file, what they refer to, and their properties together.
     max_output_pixels : int
-        Pixels of all thumbnails together, times the frames of an animation.
-    max_avif_pixels : int
-        The same where thumbnails are written as AVIF.
+        Pixels of all thumbnails together, times the frames of an animation that stays one.
+    max_avif_pixels, max_gif_pixels : int
+        The same where thumbnails are written as AVIF, or as animated GIF.
     max_output_side : int
         Width or height of one thumbnail, pixels.
     """
@@ -88,6 +87,8 @@ class Limits:
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.
     max_avif_pixels: int = 16_000_000
+    # 54 frames of 640 x 480: a palette for each frame is chosen, and every pixel compared with it.
+    max_gif_pixels: int = 16_600_000
     # As the request schema says; WebP ends at 16,383.
     max_output_side: int = 10_000
 
@@ -191,29 +192,54 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
         raise TooManyPixelsError(max(width, height), limits.max_side, " on a side")
 
 
-def check_frames(width: int, height: int, frames: int, shown: int, limits: Limits) -> None:
-    """Refuse what would take too much memory or time, before anything is decoded.
+def check_frame(width: int, height: int, frames: int, limits: Limits) -> None:
+    """Refuse a picture, or a frame of an animation, that would take too much memory, before anything is decoded.
 
     Parameters
     ----------
     width, height : int
         Pixels of each frame.
-    frames, shown : int
-        In the original, and of these in the thumbnails: one or all.
+    frames : int
+        In the original, even if only the first is decoded.
     limits : Limits
 
     Raises
     ------
-    TooManyPixelsError, TooManyFramesError
+    TooManyPixelsError
     """
     check_pixels(width, height, limits)
-    pixels = width * height
-    if frames > 1 and pixels > limits.max_frame_pixels:
-        raise TooManyPixelsError(pixels, limits.max_frame_pixels, " in each frame")
-    if shown > limits.max_frames:
-        raise TooManyFramesError(shown, limits.max_frames)
-    if shown > 1 and pixels * shown > limits.max_total_pixels:
-        raise TooManyPixelsError(pixels * shown, limits.max_total_pixels, " in all frames")
+    if frames > 1 and width * height > limits.max_frame_pixels:
+        raise TooManyPixelsError(width * height, limits.max_frame_pixels, " in each frame")
+
+
+def why_still(frames: int, pixels: int, output_pixels: int, format: str, limits: Limits) -> str | None:
+    """Return a sentence where an animation would take too much time, so that only its first frame is kept.
+
+    Parameters
+    ----------
+    frames : int
+        1 for a still picture.
+    pixels : int
+        That are decoded for each frame.
+    output_pixels : int
+        Of all thumbnails, for each frame.
+    format : str
+        The format they are written in, by Pillow's name.
+    limits : Limits
+    """
+    amounts = [
+        (frames, limits.max_frames, "frames"),
+        (frames * pixels, limits.max_total_pixels, "pixels in all frames"),
+        (frames * output_pixels, limits.max_output_pixels, "output pixels"),
+    ]
+    if format == "GIF":
+        amounts.append((frames * output_pixels, limits.max_gif_pixels, "GIF output pixels"))
+    for amount, limit, what in amounts:
+        if frames > 1 and amount > limit:
+            return (
+                f"Only the first frame was kept: the animation has {amount:,} {what} or more, the limit is {limit:,}."
+            )
+    return None
 
 
 def check_output(pixels: int, format: str, limits: Limits) -> None:
@@ -222,7 +248,7 @@ def check_output(pixels: int, format: str, limits: Limits) -> None:
     Parameters
     ----------
     pixels : int
-        Of all thumbnails, times the frames of an animation.
+        Of all thumbnails; of an animation, one frame.
     format : str
         The format they are written in, by Pillow's name.
     limits : Limits

@@ -50,6 +50,8 @@ class Picture:
         1 for still pictures, and for animations of which only the first frame is read.
     plays : int
         How often an animation plays, 0 for ever.
+    frame_pixels : int
+        Pixels that are decoded for each frame.
     orientation : int
         1 to 8, as in Exif; 1 where the decoder turns the picture upright.
     profile : bytes or None
@@ -64,6 +66,7 @@ class Picture:
     height: int
     frames: int
     plays: int
+    frame_pixels: int
     orientation: int
     profile: bytes | None
 
@@ -98,9 +101,10 @@ def open_original(original: bytes, limits: Limits) -> Picture:
             frames, plays = getattr(image, "n_frames", 1), row.plays(image)
         if structure.exif:
             image.info["exif"] = structure.exif
+    frame_pixels = structure.frame_pixels or width * height
     orientation = 1 if row.is_upright_when_read else _read_orientation(image)
     profile = structure.profile or image.info.get("icc_profile") or None
-    return Picture(original, data, image, name, width, height, frames, plays, orientation, profile)
+    return Picture(original, data, image, name, width, height, frames, plays, frame_pixels, orientation, profile)
 
 
 def open_image(format: str, data: bytes) -> ImageFile.ImageFile:

@@ -9,10 +9,10 @@ from functions.resize.colour import to_srgb
 from functions.resize.decoding import decode
 from functions.resize.encoders import Timing, choose_encoders
 from functions.resize.geometry import choose_crop
-from functions.resize.limits import Limits, check_frames, check_output
+from functions.resize.limits import Limits, check_frame, check_output, why_still
 from functions.resize.opening import open_original, turn_upright
 from functions.resize.pixels import TRANSPARENT, finish, make_alike
-from functions.resize.recipe import OutputFormat, Recipe, Result, Thumbnail
+from functions.resize.recipe import Fit, OutputFormat, Recipe, Result, Thumbnail
 from functions.resize.resampling import shrink
 
 if TYPE_CHECKING:
@@ -44,24 +44,28 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     ------
     PermanentError
         One of ``OutputTooLargeError``, ``NotAnImageError``, ``UnsupportedImageError``, ``TooManyPixelsError``,
-        ``TooManyFramesError``, ``TooManyPartsError``, ``TruncatedImageError`` and ``CorruptImageError``.
+        ``TooManyPartsError``, ``TruncatedImageError`` and ``CorruptImageError``.
     MemoryError
         Memory ran out, which another try may survive.
     """
     picture = open_original(original, limits)
     seen, timing = picture.as_seen(), None
+    warnings: dict[str, None] = {}
     frames = picture.frames if recipe.format in _ANIMATED_OUTPUTS else 1
     crops = [
         choose_crop(picture.width, picture.height, box, recipe.fit, sideways=picture.is_sideways)
         for box in recipe.boxes
     ]
     encoders = choose_encoders(picture.format, recipe.format)
-    check_frames(picture.width, picture.height, picture.frames, frames, limits)
-    check_output(frames * sum(crop.width * crop.height for crop in crops), encoders.opaque.format, limits)
+    pixels = sum(size.width * size.height for size in (recipe.boxes if recipe.fit is Fit.PAD else crops))
+    check_frame(picture.width, picture.height, picture.frames, limits)
+    check_output(pixels, encoders.opaque.format, limits)
+    if warning := why_still(frames, picture.frame_pixels, pixels, encoders.opaque.format, limits):
+        frames = 1
+        warnings[warning] = None
 
     sequences: list[list[Image.Image]] = [[] for _ in crops]
     durations: list[int] = []
-    warnings: dict[str, None] = {}
     for raster in decode(picture, crops, frames):
         durations.append(raster.duration)
         for index, small in shrink(raster, crops):

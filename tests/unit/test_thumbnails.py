@@ -493,9 +493,6 @@ def test_inside_counts_what_it_really_makes() -> None:
     recipe = Recipe((Box(2000, 2000),))
     check_recipe(recipe, limits)
     assert make_thumbnails(ORIGINALS["PNG"](), recipe, limits).thumbnails[0].width == 320
-    with pytest.raises(errors.OutputTooLargeError) as caught:
-        make_thumbnails(ORIGINALS["GIF animated"](), recipe, limits)
-    assert caught.value.amount == 4 * 320 * 240
 
 
 def _bomb(width: int, height: int) -> bytes:
@@ -542,16 +539,6 @@ def test_a_gif_frame_larger_than_its_screen_counts() -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP"])
-def test_too_many_frames(format: str) -> None:
-    recipe = Recipe((Box(9, 9),))
-    with pytest.raises(errors.TooManyFramesError) as caught:
-        make_thumbnails(_animated(format), recipe, Limits(max_frames=3))
-    assert (caught.value.frames, caught.value.limit) == (4, 3)
-    still = Recipe((Box(9, 9),), format=OutputFormat.JPEG)
-    assert make_thumbnails(_animated(format), still, Limits(max_frames=3)).thumbnails
-
-
-@pytest.mark.parametrize("format", ["GIF", "WEBP"])
 def test_too_many_pixels_in_each_frame(format: str) -> None:
     limits = Limits(max_frame_pixels=320 * 240 - 1)
     for wanted in (OutputFormat.SOURCE, OutputFormat.JPEG):
@@ -559,13 +546,6 @@ def test_too_many_pixels_in_each_frame(format: str) -> None:
             make_thumbnails(_animated(format), Recipe((Box(9, 9),), format=wanted), limits)
         assert (caught.value.pixels, caught.value.limit) == (320 * 240, 320 * 240 - 1)
     assert make_thumbnails(encoded(Image.new("RGB", (320, 240)), format), Recipe((Box(9, 9),)), limits).thumbnails
-
-
-def test_too_many_pixels_in_all_frames() -> None:
-    with pytest.raises(errors.TooManyPixelsError) as caught:
-        make_thumbnails(_animated("GIF"), Recipe((Box(9, 9),)), Limits(max_total_pixels=300_000))
-    assert (caught.value.pixels, caught.value.limit) == (4 * 320 * 240, 300_000)
-    assert "in all frames" in str(caught.value)
 
 
 # ---- bad input

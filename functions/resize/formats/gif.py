@@ -75,7 +75,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     check_parts(blocks.comments, limits.max_metadata_parts, "blocks of comment")
     # Pillow makes room for the first frame when it opens the file.
     check_pixels(blocks.width, blocks.height, limits)
-    return Structure(frames=max(1, len(blocks.frames)), plays=blocks.plays)
+    return Structure(frames=max(1, len(blocks.frames)), plays=blocks.plays, frame_pixels=blocks.width * blocks.height)
 
 
 def read_frames(original: bytes, count: int) -> list[Frame]:

@@ -13,6 +13,8 @@ class Structure:
         Frames of an animation; ``None`` where the decoder counts them.
     plays : int
         How often they play, 0 for ever; where ``frames`` is known.
+    frame_pixels : int or None
+        What is decoded for each frame; ``None`` where that is the canvas.
     exif : bytes or None
         An Exif block that the decoder would look for too late.
     profile : bytes or None
@@ -23,6 +25,7 @@ class Structure:
 
     frames: int | None = None
     plays: int = 1
+    frame_pixels: int | None = None
     exif: bytes | None = None
     profile: bytes | None = None
     data: bytes | None = None
