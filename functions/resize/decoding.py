@@ -56,6 +56,9 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
     """
     if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.original):
         return None
+    # A thumbnail may show what is cropped of the picture.
+    if picture.shown:
+        return None
     if (data := show_stored_thumbnail(picture.data)) is None:
         return None
     with suppress(OSError, SyntaxError, ValueError, EOFError, RuntimeError):
@@ -97,7 +100,7 @@ def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:
         if frame:
             image.seek(frame)
         image.load()
-        working = to_working_mode(image, picture.format)
+        working = to_working_mode(image.crop(picture.shown) if picture.shown else image, picture.format)
         whole = Crop(0, 0, *working.size, *working.size)
         yield Raster(working, whole, image.info.get("duration", 0), is_two_tone=image.mode == TWO_TONE)
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from functions.resize.errors import CorruptImageError, ResizeError, TruncatedImageError
 from functions.resize.formats import FORMATS, recognise
-from functions.resize.limits import Limits
+from functions.resize.limits import Limits, check_pixels
 from functions.resize.recipe import Original
 
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
@@ -33,7 +33,7 @@ _SIDEWAYS = {5, 6, 7, 8}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An original that was opened but not decoded; sizes in pixels as stored.
+    """An original that was opened but not decoded; sizes in pixels as stored, of the part that is shown.
 
     Attributes
     ----------
@@ -56,6 +56,8 @@ class Picture:
         1 to 8, as in Exif; 1 where the decoder turns the picture upright.
     profile : bytes or None
         The embedded ICC profile.
+    shown : (int, int, int, int) or None
+        Left, top, right and bottom of that part in what is decoded; ``None`` where that is all.
     """
 
     original: bytes
@@ -69,6 +71,7 @@ class Picture:
     frame_pixels: int
     orientation: int
     profile: bytes | None
+    shown: tuple[int, int, int, int] | None = None
 
     @property
     def is_sideways(self) -> bool:
@@ -102,9 +105,15 @@ def open_original(original: bytes, limits: Limits) -> Picture:
         if structure.exif:
             image.info["exif"] = structure.exif
     frame_pixels = structure.frame_pixels or width * height
-    orientation = 1 if row.is_upright_when_read else _read_orientation(image)
+    orientation = structure.orientation
+    if orientation is None:
+        orientation = 1 if row.is_upright_when_read else _read_orientation(image)
     profile = structure.profile or image.info.get("icc_profile") or None
-    return Picture(original, data, image, name, width, height, frames, plays, frame_pixels, orientation, profile)
+    shown = structure.shown
+    if shown:
+        check_pixels(width, height, limits)
+        width, height = shown[2] - shown[0], shown[3] - shown[1]
+    return Picture(original, data, image, name, width, height, frames, plays, frame_pixels, orientation, profile, shown)
 
 
 def open_image(format: str, data: bytes) -> ImageFile.ImageFile:

@@ -1,4 +1,4 @@
-"""AVIF and HEIF: their boxes and items, what is refused of them, and whether the end is there.
+"""AVIF and HEIF: what is refused of them, how the picture is turned and cropped, and whether the end is there.
 
 ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items).
 """
@@ -6,10 +6,12 @@ ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items)
 # ruff: noqa: PLR2004 - box and field sizes are those of the two standards; each function cites where from.
 
 import struct
-from collections.abc import Iterator
-from itertools import islice
+from fractions import Fraction
+from math import ceil, floor
 
-from functions.resize.errors import CorruptImageError, TooManyPixelsError, UnsupportedImageError
+from functions.resize.errors import CorruptImageError, TooManyPartsError, TooManyPixelsError, UnsupportedImageError
+from functions.resize.formats.iso_media_coded import Coded, measure_av1, measure_hevc
+from functions.resize.formats.iso_media_items import Item, Items, read_box_size, read_boxes, read_items, read_meta
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits, check_parts
 
@@ -17,10 +19,17 @@ from functions.resize.limits import Limits, check_parts
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 
-# 23008-12, sections 6.5.9 to 6.5.11; an association counts properties in 15 bits.
+# 23008-12, sections 6.5.9, 6.5.10 and 6.5.12.
 _TURNS = {b"irot", b"imir", b"clap"}
-_MOST_PROPERTIES = 0x7FFF
-_NOBODY = -1
+# 23008-12, section 6.6.2.1, and ISO/IEC 23091-2; without a type it may be anything.
+_TRANSPARENCY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
+# A box and an item of this type are read by nobody.
+_HIDDEN = b"skip"
+# Spare for a small picture that is one tile, or whose few bytes many tiles share.
+_SPARE_PIXELS = 4_194_304
+_SPARE_BYTES = 1_000_000
+# Where each corner of the stored picture is seen, for the orientations 1 to 8 of Exif.
+_CORNERS = ["abcd", "badc", "dcba", "cdab", "acbd", "cadb", "dbca", "bdac"]
 
 
 def recognise(original: bytes) -> str:
@@ -42,7 +51,10 @@ def recognise(original: bytes) -> str:
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many items, and a picture that is made of too much.
+    """Refuse too many items and a picture that is made of too much, and find how it is turned and cropped.
+
+    libavif turns and crops nothing. libheif does, but shifts the colours of a crop that begins at an odd pixel, and
+    fills up one that reaches beyond the picture; so a cropped HEIF picture is turned and cropped here as well.
 
     Raises
     ------
@@ -50,10 +62,23 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     CorruptImageError
         Two boxes where there must be one, of which decoders take the first or the last.
     """
-    parts, pixels = _count_items(original, limits.max_item_parts)
-    check_parts(parts, limits.max_item_parts, "parts")
-    if pixels > limits.max_derived_pixels:
-        raise TooManyPixelsError(pixels, limits.max_derived_pixels, " in what it is made of")
+    try:
+        items = read_items(original, limits.max_item_parts)
+    except (struct.error, IndexError, KeyError):
+        return Structure()  # the decoder has the last word
+    _check_work(original, items, limits)
+    picture = items.get(items.primary)
+    shown = _read_clean_aperture(original, picture)
+    if recognise(original) == "AVIF":
+        if _plays_tracks(original):
+            return Structure()
+        return Structure(data=_simplify(original, items), orientation=_read_orientation(original, picture), shown=shown)
+    if shown:
+        data = bytearray(original)
+        for turn in picture.properties:
+            if turn.name in _TURNS:
+                data[turn.association] = bytes(turn.association.stop - turn.association.start)
+        return Structure(data=bytes(data), orientation=_read_orientation(original, picture), shown=shown)
     return Structure()
 
 
@@ -61,7 +86,7 @@ def is_cut_short(original: bytes) -> bool:
     """Return whether the outermost boxes reach beyond the end (14496-12, section 4.2)."""
     at = 0
     while at + 8 <= len(original):
-        size, _ = _read_box_size(original, at)
+        size, _ = read_box_size(original, at)
         if size < 8:  # 0 is to the end of the file, wherever that is; others are no size of a box
             return False
         at += size
@@ -81,168 +106,231 @@ def show_stored_thumbnail(original: bytes) -> bytes | None:
         ``None`` where none is stored, or where the boxes are not as they should be.
     """
     try:
-        children = _read_meta(original)
-        first, references = children[b"pitm"][0], children[b"iref"]
-        picture = _read_number(original, first)
-        stored = {
-            item
-            for type_, item, other in _item_references(original, *references)
-            if type_ == b"thmb" and other == picture
-        }
-        sizes = {item: area for item, _, area in _item_properties(original, *children[b"iprp"]) if area}
-        largest = max(stored, key=lambda item: sizes.get(item, 0))
-    except (struct.error, IndexError, KeyError, ValueError, CorruptImageError):
+        items = read_items(original, len(original))
+        children = read_meta(original)
+    except (struct.error, IndexError, KeyError, CorruptImageError):
         return None
+    stored = [item for type_, item, other in items.references if type_ == b"thmb" and other == items.primary]
+    if not stored:
+        return None
+    largest = max(stored, key=lambda item: _area(original, items.get(item)))
     shown = bytearray(original)
+    first, references = children[b"pitm"][0], children[b"iref"]
     struct.pack_into(">I" if original[first] else ">H", shown, first + 4, largest)
-    for type_, start, _ in _boxes(original, references[0] + 4, references[1]):
+    for type_, start, _ in read_boxes(original, references[0] + 4, references[1]):
         if type_ == b"thmb":
-            shown[start - 4 : start] = b"skip"
+            shown[start - 4 : start] = _HIDDEN
     return bytes(shown)
 
 
-def _count_items(original: bytes, max_parts: int) -> tuple[int, int]:
-    """Add up what the first picture is made of, if the boxes are as they should be.
+def _check_work(original: bytes, items: Items, limits: Limits) -> None:
+    """Add up what the first picture is made of, and what decoders make of its coded bytes.
 
-    Parameters
-    ----------
-    original : bytes
-    max_parts : int
-        Counting stops at the first part above this.
+    Raises
+    ------
+    TooManyPartsError, TooManyPixelsError
+    """
+    canvas = _area(original, items.get(items.primary))
+    parts, pixels, coded_pixels, coded_bytes = items.parts, 0, 0, 0
+    measured: dict[int, Coded] = {}
+    pending = [items.primary]
+    while pending:
+        number = pending.pop()
+        item = items.get(number)
+        if number not in measured:
+            measured[number] = _measure(original, item, limits.max_item_parts)
+            parts += measured[number].units
+        coded = measured[number]
+        coded_pixels += coded.pixels
+        coded_bytes += coded.size
+        turns = sum(each.name in _TURNS for each in item.properties)
+        # Coded pictures are padded to whole blocks.
+        pixels += max(_area(original, item), coded.pixels // 2) * (1 + turns)
+        needed = [each for each in item.needs if not _is_other_auxiliary(original, items.get(each))]
+        pending += needed
+        parts += 1 + len(needed)
+        check_parts(parts, limits.max_item_parts, "parts")
+    if pixels > limits.max_derived_pixels:
+        raise TooManyPixelsError(pixels, limits.max_derived_pixels, " in what it is made of")
+    # Tiles reach beyond the picture, a small picture may be one tile, and transparency is a second picture.
+    most = canvas * 9 // 4 + _SPARE_PIXELS if canvas else limits.max_pixels
+    if coded_pixels > most:
+        raise TooManyPixelsError(coded_pixels, most, " in its tiles and transparency")
+    # Bytes that many tiles share are decoded once for each.
+    most = 2 * len(original) + _SPARE_BYTES
+    if coded_bytes > most:
+        raise TooManyPartsError(coded_bytes, most, "bytes in its tiles and transparency")
+
+
+def _area(original: bytes, item: Item) -> int:
+    """Return the pixels of an item as its property says, 0 where it has none (23008-12, section 6.5.3)."""
+    size = item.first(b"ispe")
+    if size is None or size.end - size.start < 12:
+        return 0
+    width, height = struct.unpack_from(">II", original, size.start + 4)
+    return int(width * height)
+
+
+def _is_other_auxiliary(original: bytes, item: Item) -> bool:
+    """Return whether an item is a depth map, a gain map or the like, which no decoder is asked for."""
+    type_ = item.first(b"auxC")
+    return type_ is not None and not original[type_.start + 4 : type_.end].startswith(_TRANSPARENCY)
+
+
+def _measure(original: bytes, item: Item, most_units: int) -> Coded:
+    if item.type == b"av01":
+        return measure_av1(_read_bytes(original, item), most_units)
+    if item.type in {b"hvc1", b"hev1"} and (configuration := item.first(b"hvcC")):
+        data = _read_bytes(original, item)
+        return measure_hevc(original[configuration.start : configuration.end], data, most_units)
+    return Coded()
+
+
+def _read_bytes(original: bytes, item: Item) -> bytes:
+    """Return the coded bytes of an item, but not many more than the file has."""
+    if len(item.extents) == 1:
+        return original[slice(*item.extents[0])]
+    data = bytearray()
+    for start, end in item.extents:
+        data += original[start:end]
+        if len(data) > len(original):
+            break
+    return bytes(data)
+
+
+# ---- turned and cropped
+
+
+def _read_orientation(original: bytes, picture: Item) -> int:
+    """Return the orientation 1 to 8 of Exif that its turns and mirrors amount to, in their order."""
+    corners = _CORNERS[0]
+    for turn in picture.properties:
+        value = original[turn.start] if turn.start < turn.end else 0
+        if turn.name == b"irot":
+            for _ in range(value & 3):  # a quarter to the left each
+                corners = _rearrange(corners, "bdac")
+        elif turn.name == b"imir":
+            corners = _rearrange(corners, "badc" if value & 1 else "cdab")
+    return _CORNERS.index(corners) + 1
+
+
+def _rearrange(corners: str, order: str) -> str:
+    return "".join(corners["abcd".index(corner)] for corner in order)
+
+
+def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int, int] | None:
+    """Return the part that is shown, in pixels as stored: left, top, right, bottom (14496-12, section 12.1.4).
+
+    ``None`` where that is all, where it is nowhere within the picture, and where it comes behind a turn, which the
+    standard forbids.
+    """
+    crop, size = picture.first(b"clap"), picture.first(b"ispe")
+    if not crop or not size or crop.end - crop.start < 32 or not _area(original, picture):
+        return None
+    if next(each for each in picture.properties if each.name in _TURNS) is not crop:
+        return None
+    sides = struct.unpack_from(">II", original, size.start + 4)
+    numbers = struct.unpack_from(">IIIIiIiI", original, crop.start)
+    if not all(numbers[1::2]):
+        return None
+    width, height, *offsets = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
+    spans = []
+    for side, length, offset in zip(sides, (width, height), offsets, strict=True):
+        # The offset is that of the centre.
+        start = ceil((side - length) / 2 + offset - Fraction(1, 2))
+        spans.append((max(0, start), min(side, start + floor(length + Fraction(1, 2)))))
+    (left, right), (top, bottom) = spans
+    if left >= right or top >= bottom or (left, top, right, bottom) == (0, 0, *sides):
+        return None
+    return left, top, right, bottom
+
+
+# ---- files that libavif reads
+
+
+def _plays_tracks(original: bytes) -> bool:
+    """Return whether libavif reads the tracks of an image sequence, not its items."""
+    return original[8:12] != b"avif" and any(name == b"moov" for name, *_ in read_boxes(original, 0, len(original)))
+
+
+def _simplify(original: bytes, items: Items) -> bytes | None:
+    """Return the file with nothing but the picture and its transparency, each of which has a size.
+
+    libavif refuses a file for a gain map that it does not understand, and for any picture without a size, the
+    transparency of early encoders among them. Pillow reads all numbers of an Exif block to set one of them.
 
     Returns
     -------
-    parts : int
-        Items, references between them, and their properties.
-    pixels : int
-        Pixels of all pictures that the first one is made of, and again for each time that one of them is turned or
-        cropped.
-
-    Raises
-    ------
-    CorruptImageError
-
-    Notes
-    -----
-    14496-12, section 8.11, and 23008-12, sections 6.5, 6.6 and 9.3.
+    bytes or None
+        ``None`` where there is nothing to change.
     """
-    parts = pixels = 0
-    try:
-        children = _read_meta(original)
-        parts = _read_number(original, children[b"iinf"][0])
-        sizes: dict[int, int] = {}
-        turns: dict[int, int] = {}
-        for item, name, area in _item_properties(original, *children[b"iprp"]):
-            parts += 1
-            if parts > max_parts:
-                return parts, 0
-            sizes[item] = sizes.get(item, 0) + area
-            turns[item] = turns.get(item, 0) + (name in _TURNS)
-        needed: dict[int, list[int]] = {}
-        for type_, item, other in _item_references(original, *children.get(b"iref", (0, 0))):
-            parts += 1
-            if parts > max_parts:
-                return parts, 0
-            if type_ == b"dimg":
-                needed.setdefault(item, []).append(other)
-            # Transparency and the stored thumbnail name the picture that they belong to.
-            elif type_ in {b"auxl", b"thmb"}:
-                needed.setdefault(other, []).append(item)
-        pending = [_read_number(original, children[b"pitm"][0])]
-        while pending and parts <= max_parts:
-            item = pending.pop()
-            pixels += sizes.get(item, 0) * (1 + turns.get(item, 0))
-            pending += needed.get(item, ())
-            parts += 1 + len(needed.get(item, ()))
-    except (struct.error, IndexError, KeyError):
-        pass  # the decoder has the last word
-    return parts, pixels
-
-
-def _read_meta(original: bytes) -> dict[bytes, tuple[int, int]]:
-    """Return the spans of the boxes that describe the items.
-
-    Raises
-    ------
-    CorruptImageError
-        One of them is there twice.
-    KeyError
-        There are none.
-    """
-    start, end = _only_boxes(original, 0, len(original), {b"meta"})[b"meta"]
-    return _only_boxes(original, start + 4, end, {b"iinf", b"iprp", b"iref", b"pitm"})
-
-
-def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Return the span of each box that has one of the names, and is the only one that has it."""
-    found: dict[bytes, tuple[int, int]] = {}
-    for name, *span in _boxes(original, start, end):
-        if name in names:
-            if name in found:
-                raise CorruptImageError(recognise(original))
-            found[name] = (span[0], span[1])
-    return found
-
-
-def _boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the payload of every box that lies whole within the span (14496-12, 4.2)."""
-    while at + 8 <= end:
-        size, header = _read_box_size(original, at)
-        size = size or end - at
-        if size < header or at + size > end:
-            return
-        yield original[at + 4 : at + 8], at + header, at + size
-        at += size
-
-
-def _read_box_size(original: bytes, at: int) -> tuple[int, int]:
-    """Return the bytes of a box, 0 for all that follow, and how many of them are its header."""
-    size = int.from_bytes(original[at : at + 4], "big")
-    return (int.from_bytes(original[at + 8 : at + 16], "big"), 16) if size == 1 else (size, 8)
-
-
-def _read_number(original: bytes, at: int) -> int:
-    """Read the first number of a box, which has 16 bits in version 0 and 32 in later ones."""
-    return int(struct.unpack_from(">I" if original[at] else ">H", original, at + 4)[0])
-
-
-def _item_properties(original: bytes, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield item, name of the property, and pixels where that is a size (23008-12, 9.3.1 and 6.5.3).
-
-    Boxes and items without any are yielded as well, so that they count.
-    """
-    listed = _only_boxes(original, start, end, {b"ipco"})[b"ipco"]
-    properties = list(islice(_boxes(original, *listed), _MOST_PROPERTIES))
-    for box, place, _ in _boxes(original, start, end):
-        yield _NOBODY, box, 0
-        if box != b"ipma":
+    needed: set[int] = set()
+    pending = [items.primary]
+    while pending:
+        number = pending.pop()
+        if number in needed:
             continue
-        item_layout = ">IB" if original[place] else ">HB"
-        number_layout, most = (">H", 0x7FFF) if original[place + 3] & 1 else (">B", 0x7F)
-        (entries,) = struct.unpack_from(">I", original, place + 4)
-        at = place + 8
-        for _ in range(entries):
-            item, associations = struct.unpack_from(item_layout, original, at)
-            at += struct.calcsize(item_layout)
-            yield _NOBODY, box, 0
-            for (number,) in struct.iter_unpack(
-                number_layout, original[at : at + associations * struct.calcsize(number_layout)]
-            ):
-                if 1 <= number & most <= len(properties):
-                    name, payload, _ = properties[(number & most) - 1]
-                    width, height = struct.unpack_from(">II", original, payload + 4) if name == b"ispe" else (0, 0)
-                    yield item, name, width * height
-            at += associations * struct.calcsize(number_layout)
+        needed.add(number)
+        pending += [each for each in items.get(number).needs if not _is_other_auxiliary(original, items.get(each))]
+    needed -= {item for type_, item, _ in items.references if type_ == b"thmb"}
+    hidden = [item.type_at for number, item in items.by_id.items() if number not in needed and item.type_at]
+    sizes = _find_missing_sizes(items, needed)
+    if not hidden and not sizes:
+        return None
+    data = bytearray(original)
+    for at in hidden:
+        data[at : at + 4] = _HIDDEN
+    # The brand of files with a gain map, which libavif then looks for.
+    for at in range(8, min(int.from_bytes(original[:4], "big"), len(original)), 4):
+        if data[at : at + 4] == b"tmap":
+            data[at : at + 4] = b"mif1"
+    return _add_associations(data, sizes) if sizes else bytes(data)
 
 
-def _item_references(original: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type of a reference, and the items that it is from and to (14496-12, 8.11.12)."""
-    if start == end:
-        return
-    number = "I" if original[start] else "H"
-    size = struct.calcsize(">" + number)
-    for type_, at, _ in _boxes(original, start + 4, end):
-        item, count = struct.unpack_from(f">{number}H", original, at)
-        yield b"", item, item
-        for each in range(count):
-            yield type_, item, struct.unpack_from(">" + number, original, at + size + 2 + each * size)[0]
+def _find_missing_sizes(items: Items, needed: set[int]) -> dict[int, bytes]:
+    """Return the size's association that each transparency without one lacks, by the place of its list of them."""
+    missing = {}
+    for type_, number, other in items.references:
+        item, size = items.get(number), items.get(other).first(b"ispe")
+        if type_ == b"auxl" and number in needed and size and item.properties and not item.first(b"ispe"):
+            width = item.properties[0].association.stop - item.properties[0].association.start
+            missing[item.associations_at] = size.number.to_bytes(width, "big")
+    return missing
+
+
+def _add_associations(data: bytearray, added: dict[int, bytes]) -> bytes:
+    """Add properties to lists of associations.
+
+    What follows must stay where it is, because items are found by their distance from the start of the file. So the
+    box of all items is written once more, behind the last box.
+    """
+    original = bytes(data)
+    outermost = list(read_boxes(original, 0, len(original)))
+    place, end = next((start, end) for name, start, end in outermost if name == b"meta")
+    start = place - (16 if original[place - 16 : place - 12] == b"\0\0\0\1" else 8)
+    again = bytearray(original[start:end])
+    for at, association in sorted(added.items(), reverse=True):
+        last = at + 1 + original[at] * len(association)
+        again[last - start : last - start] = association
+        again[at - start] += 1
+        outer = [(place + 4, end)]
+        for name in (b"iprp", b"ipma"):
+            outer += [
+                (first, final)
+                for found, first, final in read_boxes(original, *outer[-1])
+                if found == name and first <= at < final
+            ]
+        for box in (start, *(first - 8 for first, _ in outer[1:])):
+            _enlarge(again, box - start, len(association))
+    data[start + 4 : start + 8] = b"free"
+    last = outermost[-1][2]
+    final = outermost[-1][1] - 8
+    if original[final : final + 4] == bytes(4):  # to the end of the file
+        struct.pack_into(">I", data, final, last - final)
+    return bytes(data[:last] + again)
+
+
+def _enlarge(data: bytearray, box: int, added: int) -> None:
+    size, header = read_box_size(bytes(data[box : box + 16]), 0)
+    if size:
+        struct.pack_into(*((">Q", data, box + 8) if header == 16 else (">I", data, box)), size + added)

@@ -21,6 +21,10 @@ class Structure:
         An ICC profile that the decoder does not see.
     data : bytes or None
         The same picture in a file that the decoders read; ``None`` where that is the original.
+    orientation : int or None
+        1 to 8, as in Exif; ``None`` where Exif or the decoder has it.
+    shown : (int, int, int, int) or None
+        Left, top, right and bottom of the part that is shown, in pixels as stored; ``None`` where that is all.
     """
 
     frames: int | None = None
@@ -29,3 +33,5 @@ class Structure:
     exif: bytes | None = None
     profile: bytes | None = None
     data: bytes | None = None
+    orientation: int | None = None
+    shown: tuple[int, int, int, int] | None = None
