@@ -2,21 +2,36 @@
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
+import io
 import re
+import zlib
 from collections.abc import Iterator
 
-from functions.resize.errors import UnsupportedImageError
+from PIL import JpegImagePlugin
+
+from functions.resize.errors import TruncatedImageError, UnsupportedImageError
+from functions.resize.formats.jpeg_codes import Frame, find_end, has_all_restarts, is_refined
 from functions.resize.formats.structure import Structure
-from functions.resize.limits import Limits, check_parts
+from functions.resize.limits import Limits, check_parts, check_pixels
 
 # Table B.1.
 START_OF_SCAN = 0xDA
+START_OF_IMAGE = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
 # The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.
 SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _LOSSLESS_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE_FRAMES = {0xC2, 0xCA}
+_SEQUENTIAL_HUFFMAN_FRAMES = {0xC0, 0xC1}
+_PROGRESSIVE_HUFFMAN_FRAME = 0xC2
+_ARITHMETIC_FRAMES = {0xC9, 0xCA}
+# No segment follows these, but pixels, the end, or another file (B.1.1.3).
+_WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xDA)}
+# What is usual behind the end: nothing, another picture, zeros, or lengths of four bytes.
+_BEHIND_THE_END = {b"", b"\xff\xd8", b"\xff\xff", b"\0\0"}
+# Bits that a scan without its end would take for its own, and that are not those which libjpeg would make up: zeros.
+_FILLER = b"\x5a\xc3\x96\x3c" * 1024
 # Pillow, or libjpeg where it looks for a restart, takes these for markers without a length and reads on behind them.
 _WITHOUT_LENGTH = {*range(0x02, 0xC0), 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)}
 # Pillow joins such segments one by one and reads numbers in them while it opens the file; more than one is rare.
@@ -25,17 +40,20 @@ _EXIF_WEIGHT = 30
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many segments, and the codings that no browser shows either.
+    """Refuse too many segments, codings that no browser shows, and missing rows; add an end of the image.
 
     Raises
     ------
     TooManyPartsError
     UnsupportedImageError
         Samples of other than 8 bits, or a lossless or hierarchical coding.
+    TruncatedImageError
+        No end of the image, and rows are missing.
     """
     check_parts(_count_segments(original, limits.max_jpeg_segments), limits.max_jpeg_segments, "segments")
     _check_coding(original)
-    return Structure()
+    data = _end_image(original, limits)
+    return Structure(data=None if data is original else data)
 
 
 def is_cut_short(original: bytes) -> bool:
@@ -64,6 +82,8 @@ def walk_segments(original: bytes, at: int = 2) -> Iterator[tuple[int, int, int]
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
+        if marker in _WITHOUT_SEGMENT:
+            return
         end = at + 2 + int.from_bytes(original[at + 2 : at + 4], "big")
         if end < at + 4 or end > len(original):
             return
@@ -71,6 +91,78 @@ def walk_segments(original: bytes, at: int = 2) -> Iterator[tuple[int, int, int]
         if marker == START_OF_SCAN:
             return
         at = end
+
+
+def _end_image(original: bytes, limits: Limits) -> bytes:
+    """Return the file with an end of the image behind the last row, where cameras have written something else there.
+
+    Raises
+    ------
+    TruncatedImageError
+        There is no end of the image, and rows are missing or cannot be seen to be all there.
+    TooManyPixelsError
+    """
+    segments = list(walk_segments(original))
+    frame = next((original[start:end] for marker, start, end in segments if marker in _FRAMES), None)
+    if frame is None or segments[-1][0] != START_OF_SCAN:
+        return original
+    is_sequential = frame[1] in _SEQUENTIAL_HUFFMAN_FRAMES
+    if not is_sequential or original[segments[-1][1] + 4 :][:1] != frame[9:10]:
+        segments += _later_segments(original, segments[-1][2])
+    data = segments[-1][2]
+    at = end = _find_marker(original, data)
+    for _, _, behind in walk_segments(original, end):
+        at = behind
+    is_ended = original[at : at + 2] == END_OF_IMAGE
+    # Arithmetic coding leaves out zeros at its end (D.1.8), and nothing says how many.
+    if is_ended and (original[at + 2 : at + 4] in _BEHIND_THE_END or frame[1] in _ARITHMETIC_FRAMES):
+        return original
+    pieces = [original[start:stop] for _, start, stop in segments]
+    scan = original[data:end]
+    # A part of the file that was never written is zeros, which are codes as well.
+    written = original[:end].rstrip(b"\0")
+    try:
+        header = Frame.parse(frame)
+        check_pixels(header.width, header.height, limits)
+        if not is_ended and is_sequential:
+            return original[: data + find_end(header, pieces, scan)] + END_OF_IMAGE
+        if has_all_restarts(header, pieces, scan):
+            if is_ended and not _runs_out(original[:at]):
+                return original
+            if frame[1] == _PROGRESSIVE_HUFFMAN_FRAME and is_refined(header, pieces) and not _runs_out(written):
+                return written + END_OF_IMAGE
+    except (OSError, SyntaxError, ValueError) as error:
+        raise TruncatedImageError("JPEG") from error
+    raise TruncatedImageError("JPEG")
+
+
+def _later_segments(original: bytes, data: int) -> list[tuple[int, int, int]]:
+    """Return the segments behind the first scan up to the header of the last one."""
+    segments: list[tuple[int, int, int]] = []
+    while following := list(walk_segments(original, _find_marker(original, data))):
+        if following[-1][0] != START_OF_SCAN:
+            break
+        segments += following
+        data = following[-1][2]
+    return segments
+
+
+def _runs_out(scans: bytes) -> bool:
+    """Return whether libjpeg needs more than a file holds: whether the pixels depend on what comes next."""
+    checksums = [
+        zlib.crc32(JpegImagePlugin.JpegImageFile(io.BytesIO(scans + filler + END_OF_IMAGE)).tobytes())
+        for filler in (b"", _FILLER)
+    ]
+    return checksums[0] != checksums[1]
+
+
+def _find_marker(original: bytes, at: int) -> int:
+    """Return where the data of a scan end: at the next marker, or with the file."""
+    found = SEGMENT.search(original, at)
+    end = found.start() if found else len(original)
+    while original[end - 1] == 0xFF:  # fill bytes
+        end -= 1
+    return end
 
 
 def _check_coding(original: bytes) -> None:

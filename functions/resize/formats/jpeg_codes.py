@@ -1,0 +1,289 @@
+"""The Huffman codes of a JPEG scan, walked without decoding a pixel, to see where its last row ends.
+
+Neither an end-of-image marker nor its absence says whether all rows are there: some cameras write none, and what they
+append may hold one. libjpeg fills up missing rows in silence. The terms are those of ITU-T T.81, annexes B, C and F.
+"""
+
+# ruff: noqa: PLR2004 - marker bytes, field sizes and bit counts are those of T.81.
+
+import re
+import sys
+from array import array
+from dataclasses import dataclass
+
+_HUFFMAN_TABLES = 0xC4
+_START_OF_SCAN = 0xDA
+_QUANTISER_TABLES = 0xDB
+_RESTART_INTERVAL = 0xDD
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_BLOCK = 64
+# A.3.3: eight times the level of a black block.
+_LARGEST_AVERAGE = 1024
+# A walk takes half a second for each megabyte; a panorama has up to 12.
+_LONGEST_WALK = 12_000_000
+# As many equal bytes around the end are a part of the file that was never written: zeros are valid codes.
+_UNWRITTEN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component of the frame header (B.2.2)."""
+
+    identifier: int
+    across: int
+    down: int
+    quantiser: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame header: the size in pixels, and the components."""
+
+    width: int
+    height: int
+    components: tuple[Component, ...]
+
+    @classmethod
+    def parse(cls, segment: bytes) -> "Frame":
+        """Read a frame header.
+
+        Raises
+        ------
+        ValueError
+            A header that decoders refuse.
+        """
+        fields = [segment[at : at + 3] for at in range(10, len(segment), 3)]
+        if len(segment) < 13 or len(fields) != segment[9] or len(fields[-1]) != 3:
+            raise ValueError("a frame header of another length")
+        components = tuple(Component(field[0], field[1] >> 4, field[1] & 15, field[2]) for field in fields)
+        if not all(component.across and component.down for component in components):
+            raise ValueError("a component without samples")
+        return cls(int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big"), components)
+
+    def count_units(self, scan: list[Component]) -> tuple[int, list[int]]:
+        """Return how many MCUs a scan has, and for each block of one its component's place in ``scan`` (A.2)."""
+        across = max(component.across for component in self.components)
+        down = max(component.down for component in self.components)
+        if len(scan) == 1:
+            columns = -(-self.width * scan[0].across // (8 * across))
+            rows = -(-self.height * scan[0].down // (8 * down))
+            return columns * rows, [0]
+        columns, rows = -(-self.width // (8 * across)), -(-self.height // (8 * down))
+        blocks = [place for place, component in enumerate(scan) for _ in range(component.across * component.down)]
+        return columns * rows, blocks
+
+
+def find_end(frame: Frame, segments: list[bytes], data: bytes) -> int:
+    """Return where the codes of the last block end.
+
+    Parameters
+    ----------
+    frame : Frame
+        Of a sequential picture.
+    segments : list of bytes
+        All marker segments up to the header of the last scan.
+    data : bytes
+        What follows up to the next marker, restarts not counted.
+
+    Raises
+    ------
+    ValueError
+        The codes do not get as far, or they are no picture's.
+    """
+    if len(data) > _LONGEST_WALK:
+        raise ValueError("too much to walk")
+    try:
+        if _scanned(segments) != {component.identifier for component in frame.components}:
+            raise ValueError("a component without a scan")
+        scan = segments[-1]
+        tables, steps = _read_tables(segments), _read_steps(segments)
+        selectors = zip(_components(frame, scan), scan[6::2], strict=False)
+        codes = [
+            (place, _LARGEST_AVERAGE // steps[component.quantiser] + 1, tables[table >> 4][0], *tables[16 | table & 15])
+            for place, (component, table) in enumerate(selectors)
+        ]
+        units, blocks = frame.count_units(_components(frame, scan))
+        start, end, before = _last_interval(segments, data, units)
+        plain = data[start:end].replace(b"\xff\0", b"\xff")
+        bits = _walk(plain, units - before, [codes[place] for place in blocks])
+        used = -(-bits // 8)
+        # F.1.2.3: the last byte is filled up with ones.
+        is_filled_up = bits % 8 == 0 or ~plain[used - 1] & (0xFF >> bits % 8) == 0
+    except (IndexError, KeyError) as error:
+        raise ValueError("the data end before the last block") from error
+    around = plain[used - _UNWRITTEN : used + _UNWRITTEN]
+    if used > len(plain) or not is_filled_up or (len(around) == 2 * _UNWRITTEN and len(set(around)) == 1):
+        raise ValueError("the data end before the last block")
+    return start + len(plain[:used].replace(b"\xff", b"\xff\0"))
+
+
+def is_refined(frame: Frame, segments: list[bytes]) -> bool:
+    """Return whether the scans of a progressive picture leave no bit of a coefficient unknown (G.1.1.1)."""
+    known = set()
+    for scan in segments:
+        # First and last coefficient, and the lowest bit that is known from here on.
+        if scan[1] == _START_OF_SCAN and len(scan) == 8 + 2 * scan[4] and not scan[-1] & 15:
+            known |= {(each, index) for each in scan[5:-3:2] for index in range(scan[-3], scan[-2] + 1)}
+    return known >= {(component.identifier, index) for component in frame.components for index in range(_BLOCK)}
+
+
+def has_all_restarts(frame: Frame, segments: list[bytes], data: bytes) -> bool:
+    """Return whether the last scan has as many restarts as the picture; libjpeg makes up for others in silence."""
+    try:
+        units, _ = frame.count_units(_components(frame, segments[-1]))
+        _last_interval(segments, data, units)
+    except (IndexError, KeyError):
+        return False
+    return True
+
+
+def _components(frame: Frame, scan: bytes) -> list[Component]:
+    """Return the components of a scan (B.2.3)."""
+    known = {component.identifier: component for component in frame.components}
+    return [known[identifier] for identifier in scan[5 : 5 + 2 * scan[4] : 2]]
+
+
+def _last_interval(segments: list[bytes], data: bytes, units: int) -> tuple[int, int, int]:
+    """Return where the data behind the last restart begin and end, and how many MCUs come before (B.2.4.4).
+
+    Raises
+    ------
+    IndexError
+        There are fewer restarts than the picture has.
+    """
+    intervals = [int.from_bytes(each[4:6], "big") for each in segments if each[1] == _RESTART_INTERVAL]
+    restarts = (units - 1) // intervals[-1] if intervals and intervals[-1] else 0
+    starts = [0, *(found.end() for found in _RESTART.finditer(data)), len(data) + 2]
+    return starts[restarts], starts[restarts + 1] - 2, restarts * intervals[-1] if restarts else 0
+
+
+def _scanned(segments: list[bytes]) -> set[int]:
+    """Return the identifiers of all components that have a scan (B.2.3)."""
+    return {
+        identifier for scan in segments if scan[1] == _START_OF_SCAN for identifier in scan[5 : 5 + 2 * scan[4] : 2]
+    }
+
+
+class _Codes(dict[int, tuple[int, int, bool]]):
+    """What 16 bits of data begin with: bits used up, coefficients they stand for, and whether those end a block.
+
+    For differences of averages: bits used up, and how many of these are the difference (F.1.2.1).
+
+    Entries are made when they are asked for; a small picture meets few.
+    """
+
+    def __init__(self, lengths: bytes, symbols: bytes, *, several: bool, averages: bool) -> None:
+        super().__init__()
+        self._several = several
+        self._averages = averages
+        # C.2: the codes of one length are consecutive numbers.
+        self._ranges = []
+        code = place = 0
+        for length, count in enumerate(lengths, 1):
+            if count:
+                self._ranges.append((length, code, symbols[place : place + count]))
+            code, place = (code + count) << 1, place + count
+
+    def __missing__(self, window: int) -> tuple[int, int, bool]:
+        bits = coefficients = 0
+        ends = False
+        while not ends:
+            length, symbol = self._find(window << bits & 0xFFFF)
+            if bits and (not length or bits + length + (symbol & 15) > 16):
+                break
+            if not length:
+                raise ValueError("bits that are no code")
+            bits += length + (symbol & 15)
+            if self._averages:
+                coefficients = symbol
+                break
+            # F.1.2.2: runs of zeros, 0xF0 for sixteen of them, and 0 for the end of the block.
+            ends = symbol & 15 == 0 and symbol != 0xF0
+            coefficients += not ends and (symbol >> 4) + 1
+            if not self._several:
+                break
+        self[window] = entry = bits, coefficients, ends
+        return entry
+
+    def _find(self, window: int) -> tuple[int, int]:
+        for length, code, symbols in self._ranges:
+            place = (window >> 16 - length) - code
+            if 0 <= place < len(symbols):
+                return length, symbols[place]
+        return 0, 0
+
+
+def _read_tables(segments: list[bytes]) -> dict[int, tuple[_Codes, _Codes]]:
+    """Read the Huffman tables (B.2.4.2), those of AC with 16 added to their number: one code at a time, and several."""
+    tables = {}
+    for segment in segments:
+        at = 4
+        while segment[1] == _HUFFMAN_TABLES and at + 17 <= len(segment):
+            lengths = segment[at + 1 : at + 17]
+            symbols = segment[at + 17 : at + 17 + sum(lengths)]
+            averages = segment[at] < 16
+            one, several = (_Codes(lengths, symbols, several=choice, averages=averages) for choice in (False, True))
+            tables[segment[at]] = one, several
+            at += 17 + sum(lengths)
+    return tables
+
+
+def _read_steps(segments: list[bytes]) -> dict[int, int]:
+    """Read the steps of the averages of every quantiser table (B.2.4.1)."""
+    steps = {}
+    for segment in segments:
+        at = 4
+        while segment[1] == _QUANTISER_TABLES and at < len(segment):
+            size = 2 if segment[at] >> 4 else 1
+            steps[segment[at] & 15] = max(1, int.from_bytes(segment[at + 1 : at + 1 + size], "big"))
+            at += 1 + 64 * size
+    return steps
+
+
+def _walk(data: bytes, units: int, blocks: list[tuple[int, int, _Codes, _Codes, _Codes]]) -> int:
+    """Return how many bits the codes of all MCUs take.
+
+    Parameters
+    ----------
+    data : bytes
+    units : int
+        MCUs.
+    blocks : list
+        For each block of one: which component it belongs to, its largest average, its codes of differences of averages
+        (DC), of a coefficient (AC), and of several.
+
+    Raises
+    ------
+    IndexError, ValueError
+        The data end before that, or are no codes of a picture.
+    """
+    words = array("H", data + bytes(8 + len(data) % 2))
+    if sys.byteorder == "little":
+        words.byteswap()
+    averages = [0] * 4
+    at = 0
+    for _ in range(units):
+        for component, largest, dc, ac, several in blocks:
+            word, bit = at >> 4, at & 15
+            bits, size, _ = dc[(words[word] << bit | words[word + 1] >> 16 - bit) & 0xFFFF]
+            at += bits
+            if size:
+                word, bit = at >> 4, at & 15
+                difference = (words[word - 1] << 16 | words[word]) >> 16 - bit & (1 << size) - 1
+                averages[component] += difference if difference >> size - 1 else difference + 1 - (1 << size)
+                if abs(averages[component]) > largest:
+                    raise ValueError("an average beyond black or white")
+            left = _BLOCK - 1
+            while left:
+                word, bit = at >> 4, at & 15
+                window = (words[word] << bit | words[word + 1] >> 16 - bit) & 0xFFFF
+                bits, coefficients, ends = several[window]
+                if coefficients + ends > left:
+                    bits, coefficients, ends = ac[window]
+                    if coefficients > left:
+                        raise ValueError("more than 64 coefficients")
+                at += bits
+                if ends:
+                    break
+                left -= coefficients
+    return at

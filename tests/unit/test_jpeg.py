@@ -1,0 +1,123 @@
+"""JPEG files as cameras write them: without an end, with something behind it, with headers that decoders differ on."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from functions.resize import errors
+from functions.resize.recipe import Box, OutputFormat, Recipe
+from functions.resize.thumbnails import make_thumbnails
+from samples.pictures import encoded, photograph
+
+SMALL = photograph(120, 90)
+LARGE = photograph(1300, 1000)
+END = b"\xff\xd9"
+PREVIEW = encoded(photograph(40, 30), "JPEG")
+RANDOM = np.random.default_rng(13)
+TRAILERS = {
+    "nothing": b"",
+    "Samsung": RANDOM.bytes(9_000) + b"SEFH" + bytes(20) + b"SEFT",
+    "a film with a preview": b"\0\0\0\x18ftypmp42" + RANDOM.bytes(3_000) + PREVIEW + RANDOM.bytes(90),
+    "a preview": PREVIEW,
+    "zeros": bytes(3_000),
+    "an end after something else": RANDOM.bytes(40).replace(b"\xff", b"") + END + RANDOM.bytes(300),
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "optimized": {"optimize": True},
+    "restarts": {"restart_marker_blocks": 3},
+    "full chroma": {"subsampling": "4:4:4"},
+    "progressive": {"progressive": True},
+    "progressive with restarts": {"progressive": True, "restart_marker_blocks": 3},
+}
+
+
+def make(original: bytes, side: int = 50) -> Image.Image:
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
+    return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
+
+
+def assert_same(one: bytes, other: bytes, side: int = 50) -> None:
+    assert make(one, side).tobytes() == make(other, side).tobytes()
+
+
+@pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_end_behind_all_rows(kind: str, trailer: bytes) -> None:
+    whole = encoded(SMALL, "JPEG", **KINDS[kind])
+
+    assert_same(whole.removesuffix(END) + trailer, whole)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_missing_end_of_other_colours(mode: str) -> None:
+    whole = encoded(SMALL.convert(mode), "JPEG")
+
+    assert_same(whole.removesuffix(END) + TRAILERS["Samsung"], whole)
+
+
+@pytest.mark.parametrize("trailer", TRAILERS.values(), ids=TRAILERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_rows_before_a_trailer(kind: str, trailer: bytes) -> None:
+    whole = encoded(SMALL, "JPEG", **KINDS[kind])
+
+    with pytest.raises(errors.TruncatedImageError):
+        make(whole[: len(whole) // 2] + trailer)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_rows_at_the_end(kind: str) -> None:
+    whole = encoded(SMALL, "JPEG", **KINDS[kind])
+
+    for trailer in (b"", PREVIEW, bytes(3_000)):
+        with pytest.raises(errors.TruncatedImageError):
+            make(whole[: int(len(whole) * 0.95)] + trailer)
+
+
+def test_a_missing_end_of_a_component_in_a_scan_of_its_own() -> None:
+    whole = encoded(SMALL.convert("L"), "JPEG")
+    frame, scan = whole.index(b"\xff\xc0"), whole.index(b"\xff\xda")
+    # Three components that are alike, each in a scan of its own (B.2.2, B.2.3).
+    header = whole[frame : frame + 9] + b"\3" + b"".join(bytes([each, 0x11, 0]) for each in (1, 2, 3))
+    header = header[:2] + (17).to_bytes(2, "big") + header[4:]
+    pixels = whole[scan + 10 :].removesuffix(END)
+    scans = [b"\xff\xda\0\x08\1" + bytes([each, 0, 0, 63, 0]) + pixels for each in (1, 2, 3)]
+    start = whole[:frame] + header + whole[frame + 13 : scan]
+
+    assert_same(start + b"".join(scans) + b"trailer", start + b"".join(scans) + END)
+    with pytest.raises(errors.TruncatedImageError):
+        make(start + b"".join(scans[:2]) + PREVIEW)
+
+
+@pytest.mark.parametrize("side", [50, 1200])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_large_pictures_get_the_same_verdict(side: int, *, progressive: bool) -> None:
+    whole = encoded(LARGE, "JPEG", progressive=progressive)
+    trailer = TRAILERS["a film with a preview"]
+
+    assert_same(whole.removesuffix(END) + trailer, whole, side)
+    with pytest.raises(errors.TruncatedImageError):
+        make(whole[: int(len(whole) * 0.9)] + trailer, side)
+
+
+def test_a_missing_end_of_one_colour() -> None:
+    """Where every code is a single bit, zeros are the picture."""
+    whole = encoded(Image.new("RGB", (400, 300)), "JPEG", optimize=True)
+
+    assert_same(whole.removesuffix(END), whole)
+
+
+@pytest.mark.parametrize("trailer", [b"", PREVIEW, b"\0\0\0\x18ftypmp42", b"SEFT", b"\n"])
+def test_what_follows_an_end_does_not_matter(trailer: bytes) -> None:
+    for options in KINDS.values():
+        whole = encoded(SMALL, "JPEG", **options)
+        assert_same(whole + trailer, whole)
+
+
+def test_segments_behind_the_pixels() -> None:
+    whole = encoded(SMALL, "JPEG")
+
+    assert_same(whole.removesuffix(END) + b"\xff\xfe\0\6note" + END + b"trailer", whole)
