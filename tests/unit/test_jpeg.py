@@ -121,3 +121,71 @@ def test_segments_behind_the_pixels() -> None:
     whole = encoded(SMALL, "JPEG")
 
     assert_same(whole.removesuffix(END) + b"\xff\xfe\0\6note" + END + b"trailer", whole)
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (2 + len(payload)).to_bytes(2, "big") + payload
+
+
+# What stands in place of the first segment, which is JFIF's and has 18 bytes.
+JFIF = encoded(SMALL, "JPEG")[2:20]
+HEADERS = {
+    "junk": b"\0\0junk" + JFIF,
+    "a line end": b"\n" + JFIF,
+    "stuffing": b"\xff\0\xff\0" + JFIF,
+    "fill": b"\xff" * 300 + JFIF,
+    "junk behind a segment": JFIF + b"junk",
+    "a lone marker": JFIF + b"\xff\1",
+    "no JFIF": b"",
+    "empty JFIF": segment(0xE0, b""),
+    "JFIF of its name alone": segment(0xE0, b"JFIF\0"),
+    "short JFIF": segment(0xE0, b"JFIF\0\1"),
+    "a length of 0": b"\xff\xe0\0\0",
+    "a comment with a length of 1": JFIF + b"\xff\xfe\0\1",
+    "short Adobe": JFIF + segment(0xEE, b"Adobe\0"),
+    "short profile": JFIF + segment(0xE2, b"ICC_PROFILE\0\1"),
+    "short Photoshop": JFIF + segment(0xED, b"Photoshop 3.0\x008BIM\4\4"),
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_headers_that_browsers_read(header: bytes) -> None:
+    for options in ({}, {"progressive": True}):
+        whole = encoded(SMALL, "JPEG", **options)
+        assert_same(whole[:2] + header + whole[20:], whole)
+
+
+@pytest.mark.parametrize("header", ["junk", "short JFIF", "short Adobe"])
+@pytest.mark.parametrize("side", [50, 1200])
+def test_headers_of_large_pictures(header: str, side: int) -> None:
+    whole = encoded(LARGE, "JPEG")
+
+    assert_same(whole[:2] + HEADERS[header] + whole[20:], whole, side)
+
+
+@pytest.mark.parametrize("end", [END, b"", b"trailer"])
+@pytest.mark.parametrize(("scene", "side"), [(SMALL, 50), (LARGE, 1200)])
+def test_a_height_behind_the_first_scan(scene: Image.Image, side: int, end: bytes) -> None:
+    whole = encoded(scene, "JPEG")
+    height = whole.index(b"\xff\xc0") + 5
+    unknown = whole[:height] + b"\0\0" + whole[height + 2 :].removesuffix(END)
+    lines = segment(0xDC, whole[height : height + 2])
+
+    assert_same(unknown + b"\xff" + lines + end, whole, side)
+    with pytest.raises(errors.CorruptImageError):
+        make(unknown + END, side)
+
+
+def test_a_height_that_is_too_large_is_refused_by_it() -> None:
+    whole = encoded(SMALL, "JPEG")
+    width = whole.index(b"\xff\xc0") + 7
+    unknown = whole[: width - 2] + b"\0\0\xff\xff" + whole[width + 2 :].removesuffix(END)
+
+    with pytest.raises(errors.TooManyPixelsError):
+        make(unknown + segment(0xDC, b"\xff\xff") + END)
+
+
+def test_a_start_of_image_alone_is_no_picture() -> None:
+    for original in (b"\xff\xd8", b"\xff\xd8 text", b"\xff\xd8" + RANDOM.bytes(9_000)):
+        with pytest.raises(errors.NotAnImageError):
+            make(original)

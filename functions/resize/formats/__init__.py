@@ -71,7 +71,6 @@ FORMATS = {
 }
 
 _SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF87a": "GIF",
     b"GIF89a": "GIF",
@@ -115,6 +114,8 @@ def recognise(original: bytes) -> str:
             return name
     if original[:4] == b"RIFF" and original[8:12] == b"WEBP":
         return "WEBP"
+    if jpeg.is_jpeg(original):
+        return "JPEG"
     if bmp.is_bmp(original):
         return "BMP"
     if original[4:8] == b"ftyp":

@@ -26,6 +26,17 @@ _PROGRESSIVE_FRAMES = {0xC2, 0xCA}
 _SEQUENTIAL_HUFFMAN_FRAMES = {0xC0, 0xC1}
 _PROGRESSIVE_HUFFMAN_FRAME = 0xC2
 _ARITHMETIC_FRAMES = {0xC9, 0xCA}
+_NUMBER_OF_LINES = 0xDC
+# Marker, name and smallest size of what Pillow reads numbers in: JFIF 1.02, the ICC profile specification (annex B.4),
+# and Adobe's technical note 5116.
+_APPLICATION_DATA = (
+    (0xE0, b"JFIF", 18),
+    (0xE2, b"ICC_PROFILE\0", 18),
+    (0xEE, b"Adobe", 16),
+)
+# Its resources are a signature, a code, a name and data (Photoshop file formats specification); without these last two
+# Pillow ends with an error.
+_PHOTOSHOP = 0xED
 # No segment follows these, but pixels, the end, or another file (B.1.1.3).
 _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xDA)}
 # What is usual behind the end: nothing, another picture, zeros, or lengths of four bytes.
@@ -39,8 +50,15 @@ _EXIF = b"Exif\0\0"
 _EXIF_WEIGHT = 30
 
 
+def is_jpeg(original: bytes) -> bool:
+    """Return whether the file begins as one, with junk behind the start of the image or without."""
+    if not original.startswith(START_OF_IMAGE):
+        return False
+    return original[2:3] == b"\xff" or any(marker == START_OF_SCAN for marker, _, _ in _header_segments(original))
+
+
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many segments, codings that no browser shows, and missing rows; add an end of the image.
+    """Refuse too many segments, codings that no browser shows, and missing rows; mend what decoders stumble over.
 
     Raises
     ------
@@ -51,8 +69,9 @@ def inspect(original: bytes, limits: Limits) -> Structure:
         No end of the image, and rows are missing.
     """
     check_parts(_count_segments(original, limits.max_jpeg_segments), limits.max_jpeg_segments, "segments")
-    _check_coding(original)
-    data = _end_image(original, limits)
+    data = _mend_header(original)
+    _check_coding(data)
+    data = _end_image(data, limits)
     return Structure(data=None if data is original else data)
 
 
@@ -91,6 +110,53 @@ def walk_segments(original: bytes, at: int = 2) -> Iterator[tuple[int, int, int]
         if marker == START_OF_SCAN:
             return
         at = end
+
+
+def _mend_header(original: bytes) -> bytes:
+    """Return the file with a header that all decoders read, where browsers do and libjpeg or Pillow does not.
+
+    That is without junk between the segments and application data that are too short for their kind, and with the
+    height that an encoder did not know before it had written the first scan (DNL; B.2.5).
+    """
+    segments = list(_header_segments(original))
+    if not segments or segments[-1][0] != START_OF_SCAN:
+        return original
+    header = segments[-1][2]
+    parts = [START_OF_IMAGE]
+    for marker, start, end in segments:
+        segment = original[start:end]
+        if marker in _FRAMES and segment[5:7] == b"\0\0":
+            after = next(walk_segments(original, _find_marker(original, header)), None)
+            if after and after[0] == _NUMBER_OF_LINES:
+                segment = segment[:5] + original[after[1] + 4 : after[1] + 6] + segment[7:]
+        if not _is_too_short(marker, segment):
+            parts.append(segment)
+    mended = b"".join(parts)
+    return original if mended == original[:header] else mended + original[header:]
+
+
+def _header_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walk the segments up to the header of the first scan like ``walk_segments``, but skip junk as libjpeg does."""
+    at = 2
+    while found := SEGMENT.search(original, at):
+        start = found.start()
+        marker = original[start + 1]
+        at = start + 2 + max(2, int.from_bytes(original[start + 2 : start + 4], "big"))
+        if marker in _WITHOUT_SEGMENT or at > len(original):
+            return
+        yield marker, start, at
+        if marker == START_OF_SCAN:
+            return
+
+
+def _is_too_short(marker: int, segment: bytes) -> bool:
+    """Return whether Pillow would read beyond the end of application data."""
+    if segment[2:4] < b"\0\2" or (marker == _PHOTOSHOP and segment[-6:-2] == b"8BIM"):
+        return True
+    return any(
+        marker == kind and len(segment) < shortest and segment.startswith(name, 4)
+        for kind, name, shortest in _APPLICATION_DATA
+    )
 
 
 def _end_image(original: bytes, limits: Limits) -> bytes:
