@@ -107,6 +107,22 @@ class Limits:
         """Pixels of all that an AVIF or HEIF picture is made of: it, its tiles and its transparency, turned, are 6."""
         return 8 * self.max_pixels
 
+    def max_coded_pixels(self, canvas: int) -> int:
+        """Pixels that are decoded for an AVIF or HEIF picture of so many.
+
+        Tiles reach beyond it, a small one may be a single tile, and transparency is a second picture.
+        """
+        return canvas * 9 // 4 + 4_194_304
+
+    def max_coded_bytes(self, size: int) -> int:
+        """Bytes that are decoded in an AVIF or HEIF file of so many: some tiles share theirs, those of a sky."""
+        return 2 * size + 1_000_000
+
+    @property
+    def max_deep_pixels(self) -> int:
+        """Pixels of an AVIF or HEIF picture of more than 8 bits in 4:4:4, which takes up to 21 bytes for each."""
+        return self.max_pixels * 2 // 3
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read ``LIMIT_MAX_BYTES`` and so on; what is not set keeps its default.

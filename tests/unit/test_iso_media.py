@@ -2,7 +2,9 @@
 
 import io
 import struct
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from functions.resize import errors
+from functions.resize.formats import iso_media
 from functions.resize.limits import Limits
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
@@ -129,6 +132,17 @@ def make(original: bytes, side: int = 1000) -> Image.Image:
     recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     (thumbnail,) = make_thumbnails(original, recipe).thumbnails
     return Image.open(io.BytesIO(thumbnail.data))
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000
 
 
 def assert_near(first: ArrayLike, second: ArrayLike, tolerance: float) -> None:
@@ -275,3 +289,143 @@ def test_a_depth_map_without_a_size_is_not_read() -> None:
     original = container("AVIF", items, [ispe(WIDTH, HEIGHT), configuration, of_depth, kind], [(b"auxl", 2, [1])])
 
     assert_looks_like(original, quadrants())
+
+
+# ---- what a decoder would go through
+
+
+def tiled(
+    format: str,
+    tile: Image.Image,
+    tiles: tuple[int, int],
+    canvas: tuple[int, int],
+    *,
+    says: tuple[int, int] | None = None,
+) -> bytes:
+    """Make a grid of the same tile again and again, each an item of its own."""
+    columns, rows = tiles
+    data, configuration = coded(tile, format)
+    places = [*range(2, 2 + columns * rows)]
+    items = {1: (b"grid", struct.pack(">4B2I", 0, 1, rows - 1, columns - 1, *canvas), [1])}
+    items |= {place: (CODECS[format][1], data, [2, 3]) for place in places}
+    return container(format, items, [ispe(*canvas), ispe(*(says or tile.size)), configuration], [(b"dimg", 1, places)])
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_tiles_that_reach_beyond_the_picture_are_read(format: str) -> None:
+    made = make(tiled(format, Image.new("RGB", (512, 512), "red"), (3, 2), (1030, 520)))
+
+    assert made.size == (1000, 505)
+    assert_near(np.asarray(made.convert("RGB"))[::50, ::50], (255, 0, 0), 4)
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_tiles_far_beyond_the_picture_are_refused(format: str) -> None:
+    original = tiled(format, Image.new("RGB", (1024, 1024)), (8, 8), (64, 64))
+
+    with pytest.raises(errors.TooManyPixelsError, match="in its tiles") as caught:
+        make(original)
+
+    assert caught.value.pixels == 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_a_picture_larger_than_its_container_says_is_refused(format: str) -> None:
+    """Decoders go by the coded bytes, and scale or refuse the result afterwards."""
+    data, configuration = coded(Image.new("RGB", (3072, 2048)), format)
+    original = container(format, {1: (CODECS[format][1], data, [1, 2])}, [ispe(64, 64), configuration], [])
+
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        make(original)
+
+    assert caught.value.pixels == 3072 * 2048
+
+
+def test_a_size_among_the_coded_bytes_counts() -> None:
+    """HEVC repeats its parameters where it likes, and the decoder takes the last."""
+    large, described = coded(Image.new("RGB", (3072, 2048)), "HEIF")
+    _, small = coded(Image.new("RGB", (64, 64)), "HEIF")
+    at, parameters = 8 + 23, b""
+    for _ in range(described[8 + 22]):
+        size = int.from_bytes(described[at + 3 : at + 5], "big")
+        parameters += struct.pack(">I", size) + described[at + 5 : at + 5 + size]
+        at += 5 + size
+    original = container("HEIF", {1: (b"hev1", parameters + large, [1, 2])}, [ispe(64, 64), small], [])
+
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        make(original)
+
+    assert caught.value.pixels == 3072 * 2048
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_frames_that_are_not_shown_count(format: str) -> None:
+    data, configuration = coded(Image.new("RGB", (512, 512)), format)
+    original = container(format, {1: (CODECS[format][1], data * 200, [1, 2])}, [ispe(512, 512), configuration], [])
+
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        make(original)
+
+    assert caught.value.pixels == 200 * 512 * 512
+
+
+def test_the_first_frame_of_a_sequence_is_measured() -> None:
+    """The decoder reads the tracks of a sequence, which needs no items."""
+    file = io.BytesIO()
+    frames = [Image.new("RGB", (4096, 2048), colour) for colour in ("red", "blue")]
+    frames[0].save(file, "AVIF", save_all=True, append_images=frames[1:], speed=10)
+    original = file.getvalue().replace(b"meta", b"free", 1)
+    iso_media.inspect(original, Limits(max_pixels=4096 * 2048))
+
+    with pytest.raises(errors.TooManyPixelsError, match="in its tiles"):
+        iso_media.inspect(original, Limits(max_pixels=1_000_000))
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_bytes_that_many_tiles_share_are_counted_for_each(format: str) -> None:
+    """A megabyte of noise would be decoded a hundred times."""
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (512, 512, 3), dtype=np.uint8))
+    original = tiled(format, noise, (8, 8), (4096, 4096))
+
+    with pytest.raises(errors.TooManyPartsError, match="bytes in its tiles"):
+        make(original)
+
+
+def test_metadata_that_many_pictures_share_are_not_read() -> None:
+    """The decoder copies them for each picture: these would be 4 GB."""
+    data, configuration = coded(quadrants(), "HEIF")
+    items: Items = {picture: (b"hvc1", data, [1, 2]) for picture in range(1, 1000)}
+    items[5000] = (b"Exif", b"\0\0\0\0Exif\0\0MM\0*\0\0\0\x08" + bytes(4_000_000), [])
+    original = container("HEIF", items, [ispe(WIDTH, HEIGHT), configuration], [(b"cdsc", 5000, [*range(1, 1000)])])
+
+    with little_memory():
+        make_thumbnails(original, Recipe((Box(64, 64),)))
+
+
+def test_numbers_in_exif_are_not_read() -> None:
+    """Pillow makes an object of each of these fractions, to write the orientation between them."""
+    count = 500_000
+    entry = struct.pack(">HHHII", 1, 0xC350, 5, count, 26)
+    exif = bytes(4) + b"MM\0*\0\0\0\x08" + entry + bytes(4) + struct.pack(">II", 1, 3) * count
+    data, configuration = coded(quadrants(), "AVIF")
+    items = {1: (b"av01", data, [1, 2, 3]), 2: (b"Exif", exif, [])}
+    original = container("AVIF", items, [ispe(WIDTH, HEIGHT), configuration, irot(1)], [(b"cdsc", 2, [1])])
+
+    with little_memory():
+        make_thumbnails(original, Recipe((Box(64, 64),)))
+
+
+@pytest.mark.parametrize("format", CODECS)
+def test_deep_samples_without_subsampling_end_earlier(format: str) -> None:
+    """They take up to 21 bytes a pixel; only the configuration is looked at here."""
+    name = CODECS[format][2]
+    deep = box(
+        name, b"\x81\x2c\x40\0" if format == "AVIF" else bytes([*range(1, 17), 0xFF, 0xFA, 0xFA, 0, 0, 0, 0x0F, 0])
+    )
+    original = container(format, {1: (CODECS[format][1], b"-", [1, 2])}, [ispe(300, 200), deep], [])
+    iso_media.inspect(original, Limits(max_pixels=90_000))
+
+    with pytest.raises(errors.TooManyPixelsError, match="4:4:4") as caught:
+        iso_media.inspect(original, Limits(max_pixels=89_998))
+
+    assert caught.value.pixels == 60_000

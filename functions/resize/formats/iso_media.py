@@ -6,10 +6,11 @@ ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items)
 # ruff: noqa: PLR2004 - box and field sizes are those of the two standards; each function cites where from.
 
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
 
-from functions.resize.errors import CorruptImageError, TooManyPartsError, TooManyPixelsError, UnsupportedImageError
+from functions.resize.errors import CorruptImageError, TooManyPixelsError, UnsupportedImageError
 from functions.resize.formats.iso_media_coded import Coded, measure_av1, measure_hevc
 from functions.resize.formats.iso_media_items import Item, Items, read_box_size, read_boxes, read_items, read_meta
 from functions.resize.formats.structure import Structure
@@ -23,11 +24,9 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 _TURNS = {b"irot", b"imir", b"clap"}
 # 23008-12, section 6.6.2.1, and ISO/IEC 23091-2; without a type it may be anything.
 _TRANSPARENCY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
+_IN_PIECES = " in its tiles and transparency"
 # A box and an item of this type are read by nobody.
 _HIDDEN = b"skip"
-# Spare for a small picture that is one tile, or whose few bytes many tiles share.
-_SPARE_PIXELS = 4_194_304
-_SPARE_BYTES = 1_000_000
 # Where each corner of the stored picture is seen, for the orientations 1 to 8 of Exif.
 _CORNERS = ["abcd", "badc", "dcba", "cdab", "acbd", "cadb", "dbca", "bdac"]
 
@@ -62,24 +61,31 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     CorruptImageError
         Two boxes where there must be one, of which decoders take the first or the last.
     """
+    is_avif = recognise(original) == "AVIF"
+    if is_sequence := is_avif and _plays_tracks(original):
+        _check_first_samples(original, limits)
     try:
         items = read_items(original, limits.max_item_parts)
     except (struct.error, IndexError, KeyError):
         return Structure()  # the decoder has the last word
     _check_work(original, items, limits)
+    if is_sequence:
+        return Structure()
     picture = items.get(items.primary)
     shown = _read_clean_aperture(original, picture)
-    if recognise(original) == "AVIF":
-        if _plays_tracks(original):
-            return Structure()
+    if is_avif:
         return Structure(data=_simplify(original, items), orientation=_read_orientation(original, picture), shown=shown)
-    if shown:
-        data = bytearray(original)
-        for turn in picture.properties:
-            if turn.name in _TURNS:
-                data[turn.association] = bytes(turn.association.stop - turn.association.start)
-        return Structure(data=bytes(data), orientation=_read_orientation(original, picture), shown=shown)
-    return Structure()
+    # libheif reads the metadata of every picture in the file, and one block can be that of hundreds.
+    hidden = items.descriptions_at
+    associations = [turn.association for turn in picture.properties if turn.name in _TURNS] if shown else []
+    if not hidden and not associations:
+        return Structure()
+    data = bytearray(original)
+    for at in hidden:
+        data[at : at + 4] = _HIDDEN
+    for association in associations:
+        data[association] = bytes(association.stop - association.start)
+    return Structure(data=bytes(data), orientation=_read_orientation(original, picture) if shown else None, shown=shown)
 
 
 def is_cut_short(original: bytes) -> bool:
@@ -152,14 +158,27 @@ def _check_work(original: bytes, items: Items, limits: Limits) -> None:
         check_parts(parts, limits.max_item_parts, "parts")
     if pixels > limits.max_derived_pixels:
         raise TooManyPixelsError(pixels, limits.max_derived_pixels, " in what it is made of")
-    # Tiles reach beyond the picture, a small picture may be one tile, and transparency is a second picture.
-    most = canvas * 9 // 4 + _SPARE_PIXELS if canvas else limits.max_pixels
+    most = limits.max_coded_pixels(canvas or limits.max_pixels)
     if coded_pixels > most:
-        raise TooManyPixelsError(coded_pixels, most, " in its tiles and transparency")
-    # Bytes that many tiles share are decoded once for each.
-    most = 2 * len(original) + _SPARE_BYTES
-    if coded_bytes > most:
-        raise TooManyPartsError(coded_bytes, most, "bytes in its tiles and transparency")
+        raise TooManyPixelsError(coded_pixels, most, _IN_PIECES)
+    # Decoders decode the bytes that tiles share once for each.
+    check_parts(coded_bytes, limits.max_coded_bytes(len(original)), f"bytes{_IN_PIECES}")
+    if canvas > limits.max_deep_pixels and any(_is_deep(original, items.get(number)) for number in measured):
+        raise TooManyPixelsError(canvas, limits.max_deep_pixels, " of more than 8 bits in 4:4:4")
+
+
+def _is_deep(original: bytes, item: Item) -> bool:
+    """Return whether an item has more than 8 bits a sample, and as many samples of chroma as of luma.
+
+    The fields are those of the AV1 ISO media binding, section 2.3.3, and ISO/IEC 14496-15, section 8.3.3.1.
+    """
+    if configuration := item.first(b"av1C"):
+        # High depth, and neither monochrome nor chroma of half the width.
+        return int.from_bytes(original[configuration.start + 2 : configuration.end][:1]) & 0b01011000 == 0b01000000
+    if configuration := item.first(b"hvcC"):
+        fields = original[configuration.start : configuration.end][16:18]
+        return len(fields) == 2 and fields[0] & 3 == 3 and fields[1] & 7 > 0
+    return False
 
 
 def _area(original: bytes, item: Item) -> int:
@@ -251,6 +270,43 @@ def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int,
 def _plays_tracks(original: bytes) -> bool:
     """Return whether libavif reads the tracks of an image sequence, not its items."""
     return original[8:12] != b"avif" and any(name == b"moov" for name, *_ in read_boxes(original, 0, len(original)))
+
+
+def _check_first_samples(original: bytes, limits: Limits) -> None:
+    """Add up what a decoder makes of the first frame of every track (14496-12, sections 8.7.3 and 8.7.5).
+
+    Raises
+    ------
+    TooManyPartsError, TooManyPixelsError
+    """
+    parts = pixels = 0
+    for track in _find_boxes(original, (0, len(original)), [b"moov", b"trak"]):
+        (table,) = [*_find_boxes(original, track, [b"mdia", b"minf", b"stbl"]), (0, 0)][:1]
+        boxes = {name: (start, end) for name, start, end in read_boxes(original, *table)}
+        if b"stsz" not in boxes or not boxes.keys() & {b"stco", b"co64"}:
+            continue
+        sizes, places = boxes[b"stsz"][0], boxes.get(b"stco") or boxes[b"co64"]
+        size = int.from_bytes(original[sizes + 4 : sizes + 8], "big")
+        size = size or int.from_bytes(original[sizes + 12 : sizes + 16], "big")
+        width = 4 if b"stco" in boxes else 8
+        place = int.from_bytes(original[places[0] + 8 : places[0] + 8 + width], "big")
+        coded = measure_av1(original[place : place + size], limits.max_item_parts)
+        parts += 1 + coded.units
+        pixels += coded.pixels
+        check_parts(parts, limits.max_item_parts, "parts")
+        most = limits.max_coded_pixels(limits.max_pixels)
+        if pixels > most:
+            raise TooManyPixelsError(pixels, most, _IN_PIECES)
+
+
+def _find_boxes(original: bytes, span: tuple[int, int], path: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield the payload of every box at the end of a path."""
+    for name, start, end in read_boxes(original, *span):
+        if name == path[0]:
+            if path[1:]:
+                yield from _find_boxes(original, (start, end), path[1:])
+            else:
+                yield start, end
 
 
 def _simplify(original: bytes, items: Items) -> bytes | None:

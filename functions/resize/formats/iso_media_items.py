@@ -86,12 +86,15 @@ class Items:
     by_id : dict
     references : list of (bytes, int, int)
         Type, and the items that it is from and to.
+    descriptions_at : list of int
+        Where the type stands of each reference from metadata to pictures.
     """
 
     primary: int
     parts: int = 0
     by_id: dict[int, Item] = field(default_factory=dict)
     references: list[tuple[bytes, int, int]] = field(default_factory=list)
+    descriptions_at: list[int] = field(default_factory=list)
 
     def get(self, item: int) -> Item:
         """Return an item; one without anything where the file does not describe it."""
@@ -212,7 +215,9 @@ def _read_references(original: bytes, children: dict[bytes, tuple[int, int]], it
         yield 1 + count
         others = struct.unpack_from(f">{count}{number}", original, at + size + 2)
         items.references += [(type_, item, other) for other in others]
-        if type_ == b"dimg":
+        if type_ == b"cdsc":
+            items.descriptions_at.append(at - 4)
+        elif type_ == b"dimg":
             items.get(item).needs += others
         # Transparency and the stored thumbnail name the picture that they belong to.
         elif type_ in {b"auxl", b"thmb"}:
