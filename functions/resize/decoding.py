@@ -16,7 +16,7 @@ from functions.resize.pixels import TRANSPARENT, TWO_TONE, to_working_mode
 from functions.resize.resampling import Raster, libvips, weigh_edges
 
 # Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
-_NOT_STREAMED = {TWO_TONE, "CMYK"}
+_NOT_STREAMED = {TWO_TONE, "CMYK", "YCbCr"}
 # Of smaller ones, only the shrinking is libvips'.
 _STREAMED_FROM = 1_000_000
 # What streaming leaves for each pixel wanted where not everything can be made from the largest thumbnail.

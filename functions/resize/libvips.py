@@ -3,13 +3,16 @@
 Pillow's kernel is scalar, and three times slower. Its PNG and WebP decoders take the whole picture into
 memory first: 4 bytes a pixel for PNG, 16 for WebP, and most of the time goes into memory and scalar
 unfiltering. libvips holds a few rows, unfilters with SIMD, and lets libwebp scale while it decodes. Only
-the three loaders named here are ever called.
+the four loaders named here and in ``tiff_unpacking.py`` are ever called.
 """
 
 from typing import Any
 
 import pyvips  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image
+
+from functions.resize.formats.tiff_unpacking import open_samples
+from functions.resize.pixels import TWO_TONE
 
 # Operations and their inputs would be kept for the next call, which has another original.
 pyvips.cache_set_max(0)
@@ -79,7 +82,7 @@ def decode(
     ----------
     original : bytes
     format : str
-        ``JPEG`` (grey or RGB), ``PNG`` or ``WEBP``.
+        ``JPEG`` (grey or RGB), ``PNG``, ``WEBP`` or ``TIFF``.
     size : (width, height)
         Pixels of the result.
     region : (left, top, right, bottom)
@@ -101,7 +104,11 @@ def decode(
     """
     try:
         scale = max(size[0] / (region[2] - region[0]), size[1] / (region[3] - region[1]))
-        picture, scale_x, scale_y = _open(original, format, scale, denominator)
+        if format == "TIFF":
+            tiff = open_samples(original)  # kept until the pixels are read
+            picture, scale_x, scale_y = tiff.picture, 1.0, 1.0
+        else:
+            picture, scale_x, scale_y = _open(original, format, scale, denominator)
         scaled = (region[0] * scale_x, region[1] * scale_y, region[2] * scale_x, region[3] * scale_y)
         steps = (scaled[2] - scaled[0]) / size[0], (scaled[3] - scaled[1]) / size[1]
         place = _align(size, scaled) if format == "JPEG" or steps[1] < _LARGE_STEP else None
@@ -119,6 +126,22 @@ def decode(
         return _to_pillow(small, _MODES[small.bands]), region if place else whole
     except pyvips.Error:
         return None
+
+
+def decode_tiff(original: bytes) -> Image.Image:
+    """Decode all of a TIFF file's first picture.
+
+    Raises
+    ------
+    UnsupportedImageError
+    pyvips.Error
+        Damaged strips among others.
+    """
+    unpacked = open_samples(original)
+    if unpacked.mode != TWO_TONE:
+        return _to_pillow(unpacked.picture, unpacked.mode)
+    size = (unpacked.picture.width, unpacked.picture.height)
+    return Image.frombytes(TWO_TONE, size, unpacked.picture.write_to_memory(), "raw", "1;8")
 
 
 def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple[Any, float, float]:

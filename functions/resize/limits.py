@@ -103,6 +103,11 @@ class Limits:
         return 2 * self.max_pixels
 
     @property
+    def max_tile_row_bytes(self) -> int:
+        """Unpacked bytes of a row of tiles of a TIFF, which stand in memory at once."""
+        return 6 * self.max_pixels
+
+    @property
     def max_derived_pixels(self) -> int:
         """Pixels of all that an AVIF or HEIF picture is made of: it, its tiles and its transparency, turned, are 6."""
         return 8 * self.max_pixels

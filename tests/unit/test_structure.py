@@ -218,9 +218,7 @@ def test_entries_without_end() -> None:
 def test_bytes_and_what_is_not_in_the_file_are_no_numbers() -> None:
     profile = profiles.srgb()
     assert make(tiff({700: (1, 1_200_000, 4112), 34675: (7, len(profile), 4112)}, profile + bytes(1_200_000)), 64)
-    damaged = tiff({282: (5, 2**31, 4112)})
-    with pytest.warns(UserWarning, match="larger than file"):
-        assert make(damaged, 64)
+    assert make(tiff({282: (5, 2**31, 4112)}), 64)
 
 
 def test_directories_that_name_each_other() -> None:

@@ -61,7 +61,7 @@ FORMATS = {
         is_streamed=True,
     ),
     "TIFF": Format(
-        ("PIL.TiffImagePlugin", "TiffImageFile"), tiff.inspect, tiff.is_cut_short, is_upright_when_read=True
+        ("functions.resize.formats.tiff_reader", "TiffFile"), tiff.inspect, tiff.is_cut_short, is_streamed=True
     ),
     "BMP": Format(("PIL.BmpImagePlugin", "BmpImageFile"), bmp.inspect, bmp.is_cut_short),
     "AVIF": Format(

@@ -1,28 +1,43 @@
-"""TIFF: its directories, what is refused of it, and whether its end is there (TIFF 6.0, and BigTIFF)."""
-
-# ruff: noqa: PLR2004 - tags and field sizes are those of TIFF 6.0, section 2.
+"""TIFF: what is refused of its directories, and whether its end is there (TIFF 6.0, and BigTIFF)."""
 
 import struct
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from functions.resize.errors import TooManyPixelsError
 from functions.resize.formats.structure import Structure
+from functions.resize.formats.tiff_layout import (
+    BITS,
+    HEIGHT,
+    ORIENTATION,
+    SAMPLES,
+    STRIP_LENGTHS,
+    TILE_HEIGHT,
+    TILE_LENGTHS,
+    TILE_WIDTH,
+    VALUE_SIZES,
+    WIDTH,
+    Entry,
+    Header,
+    read_header,
+    read_layout,
+)
 from functions.resize.limits import Limits, check_parts
 
-# Bytes of a value, of those types that Pillow makes numbers of; 16 to 18 are BigTIFF's.
-_VALUE_SIZES = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Exif, GPS and interoperability: Exif 3.0, section 4.6.3.
 _DIRECTORIES = {34665, 34853, 40965}
 _MOST_DIRECTORIES = 8
-_WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_SIDES = (256, 257)
-_TILE_SIDES = (322, 323)
+_SIZES = {WIDTH, HEIGHT, BITS, SAMPLES, TILE_WIDTH, TILE_HEIGHT}
+_LENGTHS = {STRIP_LENGTHS, TILE_LENGTHS}
+_UPRIGHT = 1
+# Types of which nobody makes numbers: bytes and text.
+_BYTES = {1, 2, 7}
+# Tags may lie over each other by this many bytes, which says nothing.
+_OVERLAP = 100_000
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many numbers in tags, and tiles that reach far beyond the picture.
+    """Refuse too many numbers in tags, and strips or tiles that ask for more than the picture or the file has.
 
     Raises
     ------
@@ -30,49 +45,54 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     """
     directories = _read_directories(original, limits.max_tiff_values)
     check_parts(directories.values, limits.max_tiff_values, "numbers in its tags")
+    # libtiff copies the values of every tag, and many may name the same bytes.
+    check_parts(directories.tag_bytes, len(original) + _OVERLAP, "bytes in its tags")
+    # Many strips may name the same bytes; each of them is decompressed.
+    check_parts(directories.chunk_bytes, limits.max_bytes, "bytes in its strips and tiles")
+    sizes = directories.sizes
     # Decoders also decode the padding of edge tiles.
-    if directories.tiled_pixels > limits.max_tiled_pixels:
-        raise TooManyPixelsError(directories.tiled_pixels, limits.max_tiled_pixels, " in its tiles")
-    return Structure()
+    if (pixels := _count_tiled_pixels(sizes)) > limits.max_tiled_pixels:
+        raise TooManyPixelsError(pixels, limits.max_tiled_pixels, " in its tiles")
+    if (row := _count_row_bytes(sizes)) > limits.max_tile_row_bytes:
+        raise TooManyPixelsError(row, limits.max_tile_row_bytes, ", times their bytes, in a row of tiles")
+    return Structure(orientation=_read_orientation(original))
 
 
 def is_cut_short(original: bytes) -> bool:
     """Return whether the first directory, or a strip or tile that it lists, lies beyond the end."""
-    order = "<" if original[:2] == b"II" else ">"
-    if original[2:4] in (b"+\0", b"\0+"):
-        return False  # BigTIFF: not told apart
     try:
-        (directory,) = struct.unpack_from(order + "I", original, 4)
-        values = {}
-        for tag, type_, count, value in _entries(original, directory, order, big=False):
-            if tag in (273, 279, 324, 325):  # strip offsets and lengths, tile offsets and lengths
-                letter = {3: "H", 4: "I"}.get(type_)
-                if letter is None:
-                    return False
-                layout = f"{order}{count}{letter}"
-                place = _find_values(original, order, struct.calcsize(layout), value)
-                values[tag] = struct.unpack_from(layout, *place)
-    except struct.error:
+        layout = read_layout(original)
+    except (struct.error, OverflowError):
         return True
-    offsets = (*values.get(273, ()), *values.get(324, ()))
-    lengths = (*values.get(279, ()), *values.get(325, ()))
-    return any(offset + length > len(original) for offset, length in zip(offsets, lengths, strict=False))
+    return any(offset + length > len(original) for offset, length in layout.chunks)
 
 
-@dataclass(frozen=True, slots=True)
+def _read_orientation(original: bytes) -> int:
+    with suppress(struct.error, OverflowError):
+        return read_layout(original).get(ORIENTATION, _UPRIGHT)
+    return _UPRIGHT
+
+
+@dataclass(slots=True)
 class _Directories:
-    """What the directories of a TIFF file say.
+    """What the directories of a TIFF file add up to.
 
     Attributes
     ----------
     values : int
         Numbers in tags, and tags that hold none.
-    tiled_pixels : int
-        Pixels of all tiles, their padding included; 0 where there are none.
+    tag_bytes : int
+        Bytes of all tags in the first directory.
+    chunk_bytes : int
+        Bytes of all strips or tiles.
+    sizes : dict of int to int
+        The largest number of each tag that sizes a picture, a strip or a tile; readers differ in which one they take.
     """
 
-    values: int
-    tiled_pixels: int
+    values: int = 0
+    tag_bytes: int = 0
+    chunk_bytes: int = 0
+    sizes: dict[int, int] = field(default_factory=dict)
 
 
 def _read_directories(original: bytes, max_values: int) -> _Directories:
@@ -84,69 +104,56 @@ def _read_directories(original: bytes, max_values: int) -> _Directories:
     max_values : int
         Counting stops at the first number above this.
     """
-    order = "<" if original[:2] == b"II" else ">"
-    big = original[2] == 43  # as Pillow tells it
-    values = 0
-    numbers: dict[int, int] = {}
+    header = read_header(original)
+    found = _Directories()
     directories = [0]
     with suppress(struct.error):
-        directories = list(struct.unpack_from(order + ("8xQ" if big else "4xI"), original))
+        directories = [header.first_directory(original)]
     # Each of the others is named in one before it, so the list grows while it is walked.
     for directory in directories:
         # A directory may end with the file, or lie beyond it.
         with suppress(struct.error, OverflowError):
-            for tag, type_, count, value in _entries(original, directory, order, big=big):
+            for entry in header.entries(original, directory):
                 # What reaches beyond the file is not read.
-                length = count * _VALUE_SIZES.get(type_, 0)
-                values += max(1, count) if 0 < length <= len(original) else 1
-                if values > max_values:
-                    return _Directories(values, 0)
-                if tag in _DIRECTORIES and len(directories) < _MOST_DIRECTORIES:
-                    directories.append(_read_number(original, order, type_, length, value))
-                elif tag in _SIDES + _TILE_SIDES and directory == directories[0]:
-                    # Readers differ in which one of several they take.
-                    one = _read_number(original, order, type_, length, value)
-                    numbers[tag] = max(numbers.get(tag, 0), one)
-    return _Directories(values, _count_tiled_pixels(numbers))
+                is_read = entry.length <= len(original)
+                is_numbers = entry.type in VALUE_SIZES.keys() - _BYTES
+                found.values += max(1, entry.count) if is_numbers and is_read else 1
+                if found.values > max_values:
+                    return found
+                if entry.tag in _DIRECTORIES and len(directories) < _MOST_DIRECTORIES:
+                    directories.append(_first_number(header, original, entry))
+                elif directory == directories[0] and is_read:
+                    found.tag_bytes += entry.length
+                    _add_sizes(found, header, original, entry)
+    return found
 
 
-def _entries(original: bytes, directory: int, order: str, *, big: bool) -> Iterator[tuple[int, int, int, bytes]]:
-    """Yield tag, type_, count, and the values or where they are.
-
-    Raises
-    ------
-    struct.error, OverflowError
-        The file, or all files, end before the directory does.
-    """
-    number, entry = ("Q", "HHQ8s") if big else ("H", "HHI4s")
-    (entries,) = struct.unpack_from(order + number, original, directory)
-    first, size = directory + struct.calcsize(order + number), struct.calcsize(order + entry)
-    for at in range(first, first + entries * size, size):
-        yield struct.unpack_from(order + entry, original, at)
+def _add_sizes(found: _Directories, header: Header, original: bytes, entry: Entry) -> None:
+    if entry.tag in _LENGTHS:
+        with suppress(struct.error, OverflowError):
+            found.chunk_bytes = max(found.chunk_bytes, sum(header.numbers(original, entry)))
+    elif entry.tag in _SIZES:
+        found.sizes[entry.tag] = max(found.sizes.get(entry.tag, 0), _first_number(header, original, entry))
 
 
-def _find_values(original: bytes, order: str, length: int, value: bytes) -> tuple[bytes, int]:
-    """Return the bytes and the offset in them where values of some length are: in their entry, or elsewhere."""
-    if length <= len(value):
-        return value, 0
-    (offset,) = struct.unpack(order + ("I" if len(value) == 4 else "Q"), value)
-    return original, offset
+def _first_number(header: Header, original: bytes, entry: Entry) -> int:
+    """Read the first number of a tag; 0 if there is none."""
+    with suppress(struct.error, OverflowError):
+        return next(iter(header.numbers(original, entry, 1)), 0)
+    return 0
 
 
-def _read_number(original: bytes, order: str, type_: int, length: int, value: bytes) -> int:
-    """Read the first number of a tag, which stands elsewhere if it does not fit into the entry; 0 if there is none."""
-    layout = _WHOLE_NUMBERS.get(type_)
-    if layout is None:
-        return 0
-    try:
-        return int(struct.unpack_from(order + layout, *_find_values(original, order, length, value))[0])
-    except (struct.error, OverflowError):
-        return 0
-
-
-def _count_tiled_pixels(numbers: dict[int, int]) -> int:
+def _count_tiled_pixels(sizes: dict[int, int]) -> int:
+    """Count the pixels of all tiles, their padding included; 0 where there are none."""
     pixels = 1
-    for side, tile_side in zip(_SIDES, _TILE_SIDES, strict=True):
-        tile = numbers.get(tile_side, 0)
-        pixels *= -(-numbers.get(side, 0) // tile) * tile if tile else 0
+    for side, tile_side in ((WIDTH, TILE_WIDTH), (HEIGHT, TILE_HEIGHT)):
+        tile = sizes.get(tile_side, 0)
+        pixels *= -(-sizes.get(side, 0) // tile) * tile if tile else 0
     return pixels
+
+
+def _count_row_bytes(sizes: dict[int, int]) -> int:
+    """Count the bytes of a row of tiles, unpacked; strips are read row by row."""
+    tile = sizes.get(TILE_WIDTH, 0)
+    width = -(-sizes.get(WIDTH, 0) // tile) * tile if tile else 0
+    return width * sizes.get(TILE_HEIGHT, 0) * sizes.get(SAMPLES, 1) * -(-sizes.get(BITS, 1) // 8)

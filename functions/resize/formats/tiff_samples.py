@@ -1,0 +1,237 @@
+"""TIFF: what the samples of a pixel mean, and which kinds are not read (TIFF 6.0, part 2)."""
+
+# ruff: noqa: PLR2004 - values of tags are those of TIFF 6.0 and the registry of libtiff (tiff.h).
+
+from dataclasses import dataclass, replace
+
+from functions.resize.errors import UnsupportedImageError
+from functions.resize.formats.tiff_layout import (
+    BITS,
+    COLOUR_MAP,
+    COMPRESSION,
+    EXTRA_SAMPLES,
+    INK_SET,
+    PHOTOMETRIC,
+    PLANAR,
+    PREDICTOR,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STRIP_LENGTHS,
+    STRIP_OFFSETS,
+    TILE_HEIGHT,
+    TILE_LENGTHS,
+    TILE_OFFSETS,
+    TILE_WIDTH,
+    WIDTH,
+    YCBCR_SUBSAMPLING,
+    Changes,
+    Layout,
+)
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
+_COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _INKS: 4, _YCBCR: 3}
+_MODES = {_WHITE_IS_ZERO: "L", _BLACK_IS_ZERO: "L", _RGB: "RGB", _PALETTE: "RGB", _INKS: "CMYK", _YCBCR: "RGB"}
+_OTHER_COLOURS = {
+    4: "a transparency mask",
+    8: "Lab samples",
+    9: "Lab samples",
+    10: "Lab samples",
+    32803: "raw sensor samples",
+    32844: "LogLuv samples",
+    32845: "LogLuv samples",
+    34892: "raw sensor samples",
+}
+_FORMATS = {2: "signed samples", 3: "floating-point samples", 5: "complex samples", 6: "complex samples"}
+
+_NONE, _OLD_JPEG, _JPEG = 1, 6, 7
+# Byte for byte whatever the samples are: no compression, LZW, deflate under two numbers, PackBits.
+_OF_BYTES = {_NONE, 5, 8, 32946, 32773}
+# libtiff as libvips' wheel has it was built without these, Pillow's with them.
+_PILLOWS = {_OLD_JPEG: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard"}
+# 999 is what Corel Draw 10 writes for alpha.
+_PREMULTIPLIED, _ALPHAS = 1, {1, 2, 999}
+_IN_PLANES = 2
+# libvips calls a file with larger tiles damaged: measured.
+_TILE_SIDE = 8192
+_TILE_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How to make a picture of what libtiff unpacks.
+
+    Attributes
+    ----------
+    mode : str
+        What the picture becomes: ``1``, ``L``, ``LA``, ``RGB``, ``RGBA``, ``CMYK`` or ``YCbCr``.
+    colours : int
+        Samples of a colour, which come first.
+    alpha : bool
+        The next sample is alpha. CMYK with alpha is put on white.
+    pages : tuple of Changes
+        Directories in place of the first, each for the same samples of every pixel, so that libvips takes them for
+        shades of grey and leaves their meaning to the engine; none where it knows what they mean.
+    inverted : bool
+        Zero is white, and libvips does not know.
+    premultiplied : bool
+        The colours are multiplied by alpha, and libvips does not know.
+    packed : int
+        Bits of a sample where libvips does not know that either and takes bytes; else 0.
+    width, together : int
+        Pixels of a row, and samples that stand together, if packed: those of a pixel, or one where each has a plane.
+    by_pillow : bool
+        libvips cannot decompress it.
+    """
+
+    mode: str
+    colours: int
+    alpha: bool = False
+    pages: tuple[Changes, ...] = ()
+    inverted: bool = False
+    premultiplied: bool = False
+    packed: int = 0
+    width: int = 0
+    together: int = 1
+    by_pillow: bool = False
+
+
+def read_samples(layout: Layout) -> Samples:
+    """Find out what the samples mean.
+
+    Raises
+    ------
+    UnsupportedImageError
+    """
+    samples = layout.get(SAMPLES, 1)
+    bits = layout.get(BITS, 1)
+    compression = layout.get(COMPRESSION, _NONE)
+    photometric = _read_photometric(layout, samples)
+    _check_kind(layout, photometric, samples, bits)
+    _check_tiles(layout, samples, bits)
+
+    colours = _COLOURS[photometric]
+    extra = layout.numbers.get(EXTRA_SAMPLES, ())
+    # What libtiff takes for alpha in files that do not say what their extra samples are.
+    undeclared = not extra and samples == colours + 1 and photometric in {_BLACK_IS_ZERO, _WHITE_IS_ZERO, _RGB}
+    alpha = samples > colours and (undeclared or (bool(extra) and extra[0] in _ALPHAS))
+    premultiplied = alpha and bool(extra) and extra[0] == _PREMULTIPLIED
+    mode = _MODES[photometric]
+    if alpha and mode != "CMYK":
+        mode += "A"
+    if compression in _PILLOWS:
+        return _leave_to_pillow(layout, photometric, mode, bits)
+    if photometric == _PALETTE:
+        return _read_palette(layout, mode, alpha=alpha, premultiplied=premultiplied)
+    if photometric == _YCBCR:
+        # libvips asks libtiff for RGB, unless there is a chroma sample for every pixel.
+        is_plain = compression != _JPEG and layout.numbers.get(YCBCR_SUBSAMPLING, (2, 2)) == (1, 1)
+        return Samples("YCbCr" if is_plain else "RGB", colours)
+    if bits == 1 and samples == 1 and PHOTOMETRIC in layout.entries:
+        return Samples("1", colours)
+    packed = bits not in {8, 16} and (bits not in {2, 4} or samples > 1)
+    planar = layout.get(PLANAR, 1) == _IN_PLANES and samples > 1
+    is_known = PHOTOMETRIC in layout.entries and not packed and not planar
+    # libvips takes any premultiplied sample for alpha, and makes inks of 16 bits wrong by it.
+    if is_known and (_PREMULTIPLIED not in extra or (extra == (_PREMULTIPLIED,) and photometric != _INKS)):
+        return Samples(mode, colours, alpha)
+    inverted = photometric == _WHITE_IS_ZERO
+    meant = Samples(mode, colours, alpha, inverted=inverted, premultiplied=premultiplied)
+    return _rewrite(meant, layout, packed=bits if packed else 0, planar=planar)
+
+
+def _read_palette(layout: Layout, mode: str, *, alpha: bool, premultiplied: bool) -> Samples:
+    bits, samples = layout.get(BITS, 1), layout.get(SAMPLES, 1)
+    is_alone = samples == 1 and bits in {1, 2, 4, 8}
+    if not is_alone and (bits != 8 or premultiplied or layout.get(PLANAR, 1) == _IN_PLANES):
+        raise _unsupported(f"a colour map for {bits}-bit samples" if samples == 1 else "a colour map and alpha")
+    return Samples(mode, _COLOURS[_PALETTE], alpha)
+
+
+def _rewrite(meant: Samples, layout: Layout, *, packed: int, planar: bool) -> Samples:
+    """Let libvips read shades of grey: a plane at a time, and bytes where it knows no samples of such sizes."""
+    if packed and (layout.get(COMPRESSION, _NONE) not in _OF_BYTES or layout.get(PREDICTOR, 1) != 1):
+        raise _unsupported(f"compressed {packed}-bit samples")
+    samples, bits, width = layout.get(SAMPLES, 1), layout.get(BITS, 1), layout.get(WIDTH, 0)
+    together = 1 if planar else samples
+    changes: Changes = dict.fromkeys((COLOUR_MAP, EXTRA_SAMPLES, INK_SET, SAMPLE_FORMAT))
+    changes |= {PHOTOMETRIC: (_BLACK_IS_ZERO,), SAMPLES: (together,), PLANAR: (1,), BITS: (bits,) * together}
+    if packed:
+        changes |= {SAMPLES: (1,), BITS: (8,), WIDTH: (-(-width * together * bits // 8),)}
+        if tile := layout.get(TILE_WIDTH, 0):
+            changes[TILE_WIDTH] = (-(-tile * together * bits // 8),)
+    planes = _read_planes(layout, samples) if planar else [{}]
+    pages = tuple(changes | plane for plane in planes)
+    return replace(meant, pages=pages, packed=packed, width=width, together=together)
+
+
+def _read_planes(layout: Layout, samples: int) -> list[Changes]:
+    """Return the strips or tiles of each plane: libvips reads neither tiles in planes nor grey with alpha in planes."""
+    planes: list[Changes] = [{} for _ in range(samples)]
+    for tag in (STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS):
+        places = layout.numbers.get(tag, ())
+        each = len(places) // samples
+        for index, plane in enumerate(planes):
+            if each:
+                plane[tag] = places[index * each : (index + 1) * each]
+    return planes
+
+
+def _read_photometric(layout: Layout, samples: int) -> int:
+    if layout.get(COMPRESSION, _NONE) == _OLD_JPEG:
+        return _YCBCR
+    # Files without it are not allowed; Pillow takes zero for white.
+    return layout.get(PHOTOMETRIC, _RGB if samples >= 3 else _WHITE_IS_ZERO)
+
+
+def _check_kind(layout: Layout, photometric: int, samples: int, bits: int) -> None:
+    """Refuse what neither libvips nor Pillow makes the right picture of."""
+    if photometric not in _COLOURS:
+        raise _unsupported(_OTHER_COLOURS.get(photometric, f"PhotometricInterpretation {photometric}"))
+    for number in layout.numbers.get(SAMPLE_FORMAT, ()):
+        if number in _FORMATS:
+            raise _unsupported(_FORMATS[number])
+    if len(set(layout.numbers.get(BITS, ())[:samples])) > 1:
+        raise _unsupported("samples of different sizes")
+    if bits > 16:
+        raise _unsupported(f"{bits}-bit samples")
+    if samples < _COLOURS[photometric] or (photometric == _INKS and layout.get(INK_SET, 1) != 1):
+        raise _unsupported("inks other than CMYK" if photometric == _INKS else f"{samples} samples a pixel")
+    if photometric == _YCBCR and layout.get(COMPRESSION, _NONE) != _OLD_JPEG:
+        if bits != 8 or samples != 3:
+            raise _unsupported(f"YCbCr samples of {bits} bits" if bits != 8 else "YCbCr and further samples")
+        if layout.get(PLANAR, 1) == _IN_PLANES:
+            raise _unsupported("YCbCr samples in planes")
+
+
+def _check_tiles(layout: Layout, samples: int, bits: int) -> None:
+    tile = layout.get(TILE_WIDTH, 0), layout.get(TILE_HEIGHT, 0)
+    together = 1 if layout.get(PLANAR, 1) == _IN_PLANES else samples
+    if max(tile) > _TILE_SIDE or tile[0] * tile[1] * together * -(-bits // 8) > _TILE_BYTES:
+        raise _unsupported("very large tiles")
+
+
+def _leave_to_pillow(layout: Layout, photometric: int, mode: str, bits: int) -> Samples:
+    """Choose the kinds that Pillow reads right."""
+    colours, compression = _COLOURS[photometric], layout.get(COMPRESSION, _NONE)
+    name = _PILLOWS[compression]
+    if compression == _OLD_JPEG:
+        return Samples("RGB", colours, by_pillow=True)
+    samples = layout.get(SAMPLES, 1)
+    right = (
+        layout.get(PLANAR, 1) == 1
+        and PHOTOMETRIC in layout.entries
+        and samples in {colours, colours + 1}
+        and (
+            (bits == 1 and samples == 1 and photometric in {_WHITE_IS_ZERO, _BLACK_IS_ZERO})
+            or (bits == 8 and photometric in {_RGB, _BLACK_IS_ZERO})
+            or (bits == 8 and samples == colours and photometric in {_WHITE_IS_ZERO, _INKS})
+            or (bits == 16 and (photometric == _RGB or (photometric == _BLACK_IS_ZERO and samples == 1)))
+        )
+    )
+    if not right:
+        raise _unsupported(f"{name} compression of such samples")
+    return Samples("1" if bits == 1 else mode, colours, by_pillow=True)
+
+
+def _unsupported(what: str) -> UnsupportedImageError:
+    return UnsupportedImageError(f"TIFF picture with {what}")
