@@ -429,3 +429,76 @@ def test_deep_samples_without_subsampling_end_earlier(format: str) -> None:
         iso_media.inspect(original, Limits(max_pixels=89_998))
 
     assert caught.value.pixels == 60_000
+
+
+# ---- where the bytes are
+
+
+def located(format: str, layout: str) -> bytes:
+    """Make a file with one red picture whose bytes are where the layout says."""
+    data, configuration = coded(Image.new("RGB", (64, 64), "red"), format)
+    brand, kind, _ = CODECS[format]
+    types = box(b"ftyp", brand, bytes(4), brand, b"mif1miaf")
+    third = len(data) // 3
+
+    def meta(extents: list[tuple[int, int]], method: int = 0, base: int = 0) -> bytes:
+        entry = struct.pack(">HHHIH", 1, method, 0, base, len(extents))
+        places = b"".join(struct.pack(">II", *extent) for extent in extents)
+        boxes = (
+            full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
+            full_box(b"pitm", struct.pack(">H", 1)),
+            full_box(b"iloc", b"\x44\x40\0\1", entry, places, version=1),
+            full_box(b"iinf", b"\0\1", full_box(b"infe", struct.pack(">HH4sx", 1, 0, kind), version=2)),
+            box(b"iprp", box(b"ipco", ispe(64, 64), configuration), full_box(b"ipma", b"\0\0\0\1\0\1\2\x81\x82")),
+        )
+        return full_box(b"meta", *boxes, *([box(b"idat", data)] if method else []))
+
+    start = len(types) + len(meta([(0, 0)]))
+    body = meta([(start + 8, len(data))]) + box(b"mdat", data)
+    match layout:
+        case "to the end":
+            body = meta([(start + 8, len(data))]) + bytes(4) + b"mdat" + data
+        case "64-bit size":
+            size = struct.pack(">I4sQ", 1, b"mdat", 16 + len(data))
+            body = meta([(start + 16, len(data))]) + size + data
+        case "extents":
+            at = len(types) + len(meta([(0, 0)] * 3)) + 8
+            extents = [(at + third, third), (at, third), (at + 2 * third, len(data) - 2 * third)]
+            body = meta(extents) + box(b"mdat", data[third : 2 * third], data[:third], data[2 * third :])
+        case "before its description":
+            body = box(b"mdat", data) + meta([(len(types) + 8, len(data))])
+        case "among its description":
+            body = meta([(0, len(data))], method=1)
+        case "base offset":
+            body = meta([(0, len(data))], base=start + 8) + box(b"mdat", data)
+    return types + body
+
+
+LAYOUTS = [
+    "plain",
+    "to the end",
+    "64-bit size",
+    "extents",
+    "before its description",
+    "among its description",
+    "base offset",
+]
+
+
+@pytest.mark.parametrize("format", CODECS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("behind", [b"", b"\0\0\1\xffSEFT, what a maker appends"])
+def test_bytes_may_be_anywhere(format: str, layout: str, behind: bytes) -> None:
+    original = located(format, layout) + behind
+
+    assert_near(np.asarray(make(original).convert("RGB"))[32, 32], (255, 0, 0), 4)
+    assert not iso_media.is_cut_short(original)
+
+
+@pytest.mark.parametrize("format", CODECS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bytes_that_are_missing(format: str, layout: str) -> None:
+    original = located(format, layout)
+    for missing in (4, len(original) // 8):
+        with pytest.raises(errors.TruncatedImageError):
+            make(original[:-missing])

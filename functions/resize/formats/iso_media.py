@@ -7,10 +7,11 @@ ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items)
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from math import ceil, floor
 
-from functions.resize.errors import CorruptImageError, TooManyPixelsError, UnsupportedImageError
+from functions.resize.errors import CorruptImageError, TooManyPartsError, TooManyPixelsError, UnsupportedImageError
 from functions.resize.formats.iso_media_coded import Coded, measure_av1, measure_hevc
 from functions.resize.formats.iso_media_items import Item, Items, read_box_size, read_boxes, read_items, read_meta
 from functions.resize.formats.structure import Structure
@@ -24,6 +25,8 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 _TURNS = {b"irot", b"imir", b"clap"}
 # 23008-12, section 6.6.2.1, and ISO/IEC 23091-2; without a type it may be anything.
 _TRANSPARENCY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
+# Of the boxes that stand in no other, those with items and tracks in them (14496-12, table 1).
+_OUTERMOST = {b"ftyp", b"mdat", b"meta", b"moov"}
 _IN_PIECES = " in its tiles and transparency"
 # A box and an item of this type are read by nobody.
 _HIDDEN = b"skip"
@@ -89,14 +92,23 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether the outermost boxes reach beyond the end (14496-12, section 4.2)."""
-    at = 0
+    """Return whether bytes of an item, or one of the outermost boxes, reach beyond the end (14496-12, section 4.2).
+
+    What a maker appended need not be a box.
+    """
+    end = 0
+    with suppress(struct.error, IndexError, KeyError, TooManyPartsError, CorruptImageError):
+        end = read_items(original, len(original)).end
+    if end > len(original):
+        return True
+    at, name = 0, b""
     while at + 8 <= len(original):
         size, _ = read_box_size(original, at)
+        name = original[at + 4 : at + 8]
         if size < 8:  # 0 is to the end of the file, wherever that is; others are no size of a box
             return False
         at += size
-    return at != len(original)
+    return at != len(original) and (not end or name in _OUTERMOST)
 
 
 def show_stored_thumbnail(original: bytes) -> bytes | None:

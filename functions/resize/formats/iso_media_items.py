@@ -88,6 +88,8 @@ class Items:
         Type, and the items that it is from and to.
     descriptions_at : list of int
         Where the type stands of each reference from metadata to pictures.
+    end : int
+        Where the last of the bytes of items ends, which may be beyond the end of the file.
     """
 
     primary: int
@@ -95,6 +97,7 @@ class Items:
     by_id: dict[int, Item] = field(default_factory=dict)
     references: list[tuple[bytes, int, int]] = field(default_factory=list)
     descriptions_at: list[int] = field(default_factory=list)
+    end: int = 0
 
     def get(self, item: int) -> Item:
         """Return an item; one without anything where the file does not describe it."""
@@ -270,5 +273,7 @@ def _read_extents(original: bytes, children: dict[bytes, tuple[int, int]], items
             length = int.from_bytes(original[at + offset_size : at + offset_size + length_size], "big")
             at += offset_size + length_size
             last = min(first + length, within[1]) if length else within[1]
+            if method in {0, 1}:
+                items.end = max(items.end, first + length)
             if first < last:
                 items.get(item).extents.append((first, last))
