@@ -86,7 +86,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     for box, sequence in zip(recipe.boxes, sequences, strict=True):
         finished = [finish(frame, box, recipe.fit, keeps_transparency=encoder.transparency) for frame in sequence]
         alike = make_alike(finished)
-        data = encoder.encode(alike, timing, recipe.quality)
+        data = encoder.encode(alike, timing, recipe.quality, enough=len(original))
         type_ = (encoder.format, encoder.content_type, encoder.extension)
         thumbnails.append(Thumbnail(box, data, *type_, *alike[0].size))
     return Result(seen, tuple(thumbnails), tuple(warnings))

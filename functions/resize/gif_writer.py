@@ -1,0 +1,182 @@
+"""GIF: one palette where that is enough, and of each frame only what changed (GIF89a specification).
+
+Pillow compresses the rectangles. It does not write the file: its ``save`` writes whole frames where there is
+transparency, a palette for each frame, and codes of eight bits for two colours.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops, ImageStat
+
+from functions.resize.gif_palette import Effort, Indexed, index_frames
+
+# Alpha below this is transparent in a GIF, which knows no more than on and off.
+_OPAQUE = 128
+_NOTHING = (0, 0, 0, 0)
+_CHANGED = [0] + [255] * 255
+_TRANSPARENT_MODES = {"LA", "RGBA"}
+# Section 23.
+_KEEP, _CLEAR = 1, 2
+_LONGEST = 65_535
+_COLOURS = 256
+_STILL = Effort(sample=15_000, settled=0.03)
+_ANIMATION = Effort(sample=40_000, settled=0.1)
+_ONE_FRAME = Effort(sample=4_000, settled=0.3)
+# A palette of its own takes 768 bytes and time to find, so that a frame has one only where it removes this share of an
+# error (mean of squares) that can be seen: this is 37 dB.
+_VISIBLE = 12.0
+_REMOVED = 0.3
+# Tried where the thumbnail of an animation has more bytes than the original: lines of one pixel become lines of many
+# greys.
+_LARGER = 1.1
+_FEWER_COLOURS = (128, 32)
+
+
+def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], plays: int, enough: int | None = None) -> bytes:
+    """Write a still picture or an animation.
+
+    Parameters
+    ----------
+    frames : sequence of Image
+        All of one size and one mode of ``L``, ``LA``, ``RGB`` and ``RGBA``.
+    durations : sequence of int
+        Milliseconds of each frame.
+    plays : int
+        How often an animation plays, 0 for ever.
+    enough : int or None
+        With clearly more bytes than this, an animation gets fewer colours.
+    """
+    pictures, times = _merge_repeated([_hide(frame) for frame in frames], durations)
+    keeps_one = len(pictures) > 1 or frames[0].mode in _TRANSPARENT_MODES
+    data = _write(pictures, times, plays, _COLOURS, keeps_one=keeps_one)
+    for colours in _FEWER_COLOURS:
+        if len(pictures) == 1 or enough is None or len(data) <= _LARGER * enough:
+            break
+        data = min(data, _write(pictures, times, plays, colours, keeps_one=True), key=len)
+    return data
+
+
+def _hide(frame: Image.Image) -> Image.Image:
+    """Return the frame as RGBA, each pixel opaque or nothing."""
+    rgba = frame.convert("RGBA")
+    if frame.mode in _TRANSPARENT_MODES:
+        alpha = rgba.getchannel("A").point([0] * _OPAQUE + [255] * (256 - _OPAQUE))
+        rgba.putalpha(alpha)
+        rgba.paste(_NOTHING, mask=ImageChops.invert(alpha))
+    return rgba
+
+
+def _merge_repeated(pictures: list[Image.Image], durations: Sequence[int]) -> tuple[list[Image.Image], list[int]]:
+    """Show a frame that is like the one before it for the time of both, in hundredths of a second."""
+    kept, times = pictures[:1], [durations[0] // 10]
+    for picture, duration in zip(pictures[1:], durations[1:], strict=True):
+        time = duration // 10
+        if times[-1] + time <= _LONGEST and not _difference(kept[-1], picture).getbbox():
+            times[-1] += time
+        else:
+            kept.append(picture)
+            times.append(time)
+    return kept, times
+
+
+def _difference(picture: Image.Image, other: Image.Image) -> Image.Image:
+    """Return 255 where two pictures differ, ``L``."""
+    red, green, blue, alpha = ImageChops.difference(picture, other).split()
+    return ImageChops.lighter(ImageChops.lighter(red, green), ImageChops.lighter(blue, alpha)).point(_CHANGED)
+
+
+def _write(pictures: list[Image.Image], times: list[int], plays: int, most: int, *, keeps_one: bool) -> bytes:
+    shared = index_frames(pictures, _ANIMATION if len(pictures) > 1 else _STILL, most=most, keeps_one=keeps_one)
+    bits, table = _colour_table(shared.colours)
+    blocks = [b"GIF89a", struct.pack("<2H3B", *pictures[0].size, 0x80 | (bits - 1), 0, 0), table]
+    # It counts repetitions, and an animation that plays once has none.
+    if len(pictures) > 1 and plays != 1:
+        blocks += [b"\x21\xff\x0bNETSCAPE2.0\x03\x01", struct.pack("<HB", max(0, plays - 1), 0)]
+    # What is on the canvas, and of which pixels it was made.
+    canvas = source = Image.new("RGBA", pictures[0].size)
+    for place, picture in enumerate(pictures):
+        indexed, index = _choose_palette(shared, place, picture, most)
+        shown = indexed.show(index)
+        # A pixel that stands still keeps its colour where a palette has another for it.
+        changed = ImageChops.darker(_difference(canvas, shown), _difference(source, picture))
+        box = changed.getbbox() or (0, 0, 1, 1)
+        cleared = _find_cleared(picture, pictures[place + 1 : place + 2])
+        if cleared:
+            left, top, right, bottom = cleared
+            box = (min(box[0], left), min(box[1], top), max(box[2], right), max(box[3], bottom))
+        disposal = (_CLEAR if cleared else _KEEP) if len(pictures) > 1 else 0
+        unchanged = ImageChops.invert(changed.crop(box)) if place else None
+        coded = _compress_smaller(indexed.frames[index].crop(box), unchanged, indexed.transparent)
+        blocks += _control(times[place], disposal, indexed.transparent)
+        blocks += _image(box, coded, None if indexed is shared else indexed.colours)
+        canvas = Image.composite(shown, canvas, changed)
+        source = picture
+        if cleared:
+            source = picture.copy()
+            canvas.paste(_NOTHING, box)
+            source.paste(_NOTHING, box)
+    return b"".join([*blocks, b";"])
+
+
+def _choose_palette(shared: Indexed, place: int, picture: Image.Image, most: int) -> tuple[Indexed, int]:
+    """Return the indices of a frame, in a palette of its own where that shows."""
+    if shared.is_exact or len(shared.frames) == 1:
+        return shared, place
+    error = _measure_error(picture, shared.show(place))
+    own = index_frames([picture], _ONE_FRAME, most=most, keeps_one=True) if error > _VISIBLE else shared
+    if own is shared or _measure_error(picture, own.show(0)) > (1 - _REMOVED) * error:
+        return shared, place
+    return own, 0
+
+
+def _measure_error(picture: Image.Image, shown: Image.Image) -> float:
+    """Return the mean of the squares, of the channels of all pixels."""
+    return sum(ImageStat.Stat(ImageChops.difference(picture, shown)).sum2[:3]) / 3 / (picture.width * picture.height)
+
+
+def _find_cleared(picture: Image.Image, following: list[Image.Image]) -> tuple[int, int, int, int] | None:
+    """Return where the next frame shows nothing and this one does: only clearing a rectangle takes pixels away."""
+    for other in following:
+        return ImageChops.subtract(picture.getchannel("A"), other.getchannel("A")).getbbox()
+    return None
+
+
+def _control(duration: int, disposal: int, transparent: int | None) -> list[bytes]:
+    """Return the graphic control extension (section 23), where there is something to say."""
+    if transparent is None and not duration and not disposal:
+        return []
+    flags = disposal << 2 | (transparent is not None)
+    return [b"\x21\xf9\4", struct.pack("<BHBB", flags, duration, transparent or 0, 0)]
+
+
+def _image(box: tuple[int, int, int, int], coded: tuple[int, bytes], own: bytes | None) -> list[bytes]:
+    """Return a rectangle with its own colours, if it has some (sections 20 to 22)."""
+    left, top, right, bottom = box
+    table_bits, table = _colour_table(own) if own else (1, b"")
+    flags = 0x80 | (table_bits - 1) if own else 0
+    descriptor = struct.pack("<4HB", left, top, right - left, bottom - top, flags)
+    bits, data = coded
+    return [b"\x2c", descriptor, table, bytes([bits]), data, b"\0"]
+
+
+def _compress_smaller(part: Image.Image, unchanged: Image.Image | None, transparent: int | None) -> tuple[int, bytes]:
+    """Compress a rectangle as it is, or with holes where nothing changed, whichever is smaller."""
+    coded = _compress(part)
+    if unchanged is None or transparent is None:
+        return coded
+    part.paste(transparent, mask=unchanged)
+    return min(coded, _compress(part), key=lambda bits_and_data: len(bits_and_data[1]))
+
+
+def _compress(part: Image.Image) -> tuple[int, bytes]:
+    """Return the smallest code size for the indices, and the data (appendix F)."""
+    highest = max(index for index, used in enumerate(part.histogram()) if used)
+    bits = max(2, highest.bit_length())
+    return bits, part.tobytes("gif", "L", bits, 0)
+
+
+def _colour_table(colours: bytes) -> tuple[int, bytes]:
+    """Return the bits of an index, and the colours filled up to a power of two."""
+    bits = max(1, (len(colours) // 3 - 1).bit_length())
+    return bits, colours.ljust(3 << bits, b"\0")
