@@ -108,6 +108,11 @@ class Limits:
         return 6 * self.max_pixels
 
     @property
+    def max_scanned_pixels(self) -> int:
+        """Pixels that the scans of a JPEG go through, component by component: encoders write up to 20 passes."""
+        return 40 * self.max_pixels
+
+    @property
     def max_derived_pixels(self) -> int:
         """Pixels of all that an AVIF or HEIF picture is made of: it, its tiles and its transparency, turned, are 6."""
         return 8 * self.max_pixels

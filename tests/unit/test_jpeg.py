@@ -123,6 +123,17 @@ def test_segments_behind_the_pixels() -> None:
     assert_same(whole.removesuffix(END) + b"\xff\xfe\0\6note" + END + b"trailer", whole)
 
 
+def test_scans_are_left_out_whatever_follows_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = encoded(SMALL, "JPEG", progressive=True)
+    seen = []
+    monkeypatch.setattr("functions.resize.decoding.drop_scans", lambda data, *_: seen.append(data))
+
+    for trailer in (b"", bytes(100_000), PREVIEW):
+        make(whole + trailer, 10)
+
+    assert seen == [whole] * 3
+
+
 def segment(marker: int, payload: bytes) -> bytes:
     return bytes([0xFF, marker]) + (2 + len(payload)).to_bytes(2, "big") + payload
 

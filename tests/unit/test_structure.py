@@ -15,7 +15,7 @@ import pyvips  # type: ignore[import-untyped]  # ships no type hints
 from PIL import Image
 
 from functions.resize import errors
-from functions.resize.formats import iso_media
+from functions.resize.formats import iso_media, jpeg
 from functions.resize.formats import tiff as tiff_format
 from functions.resize.limits import Limits
 from functions.resize.recipe import Box, OutputFormat, Recipe
@@ -69,6 +69,32 @@ def test_progressive_scans_without_end(side: int) -> None:
     original = PROGRESSIVE[:-2] + DC_SCAN * 600 + END
     with pytest.raises(errors.TooManyPartsError, match="segments"):
         make(original, side)
+
+
+@pytest.mark.parametrize("frame", [0xC2, 0xCA])
+@pytest.mark.parametrize("behind", [b"", bytes(100_000), b"junk" * 20_000])
+def test_scans_of_a_large_picture(frame: int, behind: bytes) -> None:
+    """Each is a pass over all of it."""
+    place = PROGRESSIVE.index(b"\xff\xc2")
+    size = (8_600).to_bytes(2, "big") * 2
+    header = PROGRESSIVE[:place] + bytes([0xFF, frame]) + PROGRESSIVE[place + 2 : place + 5] + size
+    original = header + PROGRESSIVE[place + 9 : -2] + DC_SCAN * 60 + END + behind
+
+    for side in (80, 2_000):
+        with pytest.raises(errors.TooManyPixelsError, match="in its scans"):
+            make(original, side)
+
+
+@pytest.mark.parametrize(("subsampling", "blocks"), [("4:4:4", 14), ("4:2:0", 8)])
+def test_scans_are_added_up(subsampling: str, blocks: int) -> None:
+    """As libjpeg writes them: two of all components, four more of brightness, and two more of each colour."""
+    original = encoded(SCENE, "JPEG", progressive=True, subsampling=subsampling)
+    pixels = blocks * 320 * 240
+    with pytest.raises(errors.TooManyPixelsError) as caught:
+        jpeg.inspect(original, Limits(max_pixels=pixels // 40 - 1))
+
+    assert caught.value.pixels == pixels
+    jpeg.inspect(original, Limits(max_pixels=pixels // 40))
 
 
 def test_sequential_scans_without_end() -> None:

@@ -6,10 +6,11 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 from PIL import JpegImagePlugin
 
-from functions.resize.errors import TruncatedImageError, UnsupportedImageError
+from functions.resize.errors import TooManyPixelsError, TruncatedImageError, UnsupportedImageError
 from functions.resize.formats.jpeg_codes import Frame, find_end, has_all_restarts, is_refined
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits, check_parts, check_pixels
@@ -63,6 +64,8 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     Raises
     ------
     TooManyPartsError
+    TooManyPixelsError
+        In all scans together.
     UnsupportedImageError
         Samples of other than 8 bits, or a lossless or hierarchical coding.
     TruncatedImageError
@@ -71,6 +74,9 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     check_parts(_count_segments(original, limits.max_jpeg_segments), limits.max_jpeg_segments, "segments")
     data = _mend_header(original)
     _check_coding(data)
+    pixels = _count_scanned_pixels(data)
+    if pixels > limits.max_scanned_pixels:
+        raise TooManyPixelsError(pixels, limits.max_scanned_pixels, " in its scans")
     data = _end_image(data, limits)
     return Structure(data=None if data is original else data)
 
@@ -182,7 +188,8 @@ def _end_image(original: bytes, limits: Limits) -> bytes:
     is_ended = original[at : at + 2] == END_OF_IMAGE
     # Arithmetic coding leaves out zeros at its end (D.1.8), and nothing says how many.
     if is_ended and (original[at + 2 : at + 4] in _BEHIND_THE_END or frame[1] in _ARITHMETIC_FRAMES):
-        return original
+        # Scans are left out only of a file that ends with the picture.
+        return original if is_sequential else original[: at + 2]
     pieces = [original[start:stop] for _, start, stop in segments]
     scan = original[data:end]
     # A part of the file that was never written is zeros, which are codes as well.
@@ -215,11 +222,13 @@ def _later_segments(original: bytes, data: int) -> list[tuple[int, int, int]]:
 
 def _runs_out(scans: bytes) -> bool:
     """Return whether libjpeg needs more than a file holds: whether the pixels depend on what comes next."""
-    checksums = [
-        zlib.crc32(JpegImagePlugin.JpegImageFile(io.BytesIO(scans + filler + END_OF_IMAGE)).tobytes())
-        for filler in (b"", _FILLER)
-    ]
-    return checksums[0] != checksums[1]
+    checksums = set()
+    for filler in (b"", _FILLER):
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(scans + filler + END_OF_IMAGE))
+        # One block: libjpeg starts again from the first byte of a block that it could not finish.
+        image.decodermaxblock = len(scans) + len(_FILLER) + 2
+        checksums.add(zlib.crc32(image.tobytes()))
+    return len(checksums) > 1
 
 
 def _find_marker(original: bytes, at: int) -> int:
@@ -242,39 +251,58 @@ def _check_coding(original: bytes) -> None:
 
 
 def _count_segments(original: bytes, enough: int) -> int:
-    """Count the marker segments that Pillow or libjpeg reads, scans among them, and each of Exif as 30.
-
-    They read on behind junk, where ``walk_segments`` ends.
-
-    Parameters
-    ----------
-    original : bytes
-    enough : int
-        Counting stops at the first segment above this.
-
-    Notes
-    -----
-    Of scans that cost next to no bytes and a pass over the picture each: "Two Issues with the JPEG Standard and
-    Their Potential Effect on Applications", libjpeg-turbo.org, issue LJT-01-003.
-    """
+    """Count the marker segments that decoders read, each of Exif as 30; stops at the first above ``enough``."""
     counted = 0
+    for _, start, _ in _read_segments(original):
+        counted += _EXIF_WEIGHT if original.startswith(_EXIF, start + 4) else 1
+        if counted > enough:
+            break
+    return counted
+
+
+def _count_scanned_pixels(data: bytes) -> int:
+    """Count the pixels that decoders go through, once for each scan of a component, in blocks of 64 (A.2.3).
+
+    Scans cost next to no bytes: "Two Issues with the JPEG Standard and Their Potential Effect on Applications",
+    libjpeg-turbo.org, issue LJT-01-003.
+    """
+    pixels = 0
+    frame = None
+    # What decoders refuse is not counted.
+    with suppress(IndexError, KeyError, ValueError):
+        for marker, start, end in _read_segments(data):
+            if marker in _FRAMES:
+                frame = Frame.parse(data[start:end])
+            elif marker == START_OF_SCAN and frame:
+                units, blocks = frame.count_units(frame.find_components(data[start:end]))
+                pixels += 64 * units * len(blocks)
+    return pixels
+
+
+def _read_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walk all segments that Pillow or libjpeg reads; they read on behind junk, where ``walk_segments`` ends.
+
+    Yields
+    ------
+    marker, start, end : int
+        As from ``walk_segments``; the end may lie beyond the file.
+    """
     at = 2
     progressive = scanned = False
     components = b""
-    while counted <= enough and (found := SEGMENT.search(original, at)):
+    while found := SEGMENT.search(original, at):
         start = found.start()
         marker = original[start + 1]
         if marker == END_OF_IMAGE[1] and scanned:
-            break
-        counted += _EXIF_WEIGHT if original.startswith(_EXIF, start + 4) else 1
+            return
         length = 0 if marker in _WITHOUT_LENGTH else int.from_bytes(original[start + 2 : start + 4], "big")
         at = start + 2 + length
+        yield marker, start, at
         if marker in _FRAMES:
             progressive = marker in _PROGRESSIVE_FRAMES
             components = original[start + 9 : start + 10]
         elif marker == START_OF_SCAN:
             # What follows is not read where the first scan holds all the components.
             if not progressive and not scanned and original[start + 4 : start + 5] == components:
-                break
+                return
             scanned = True
-    return counted

@@ -60,6 +60,11 @@ class Frame:
             raise ValueError("a component without samples")
         return cls(int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big"), components)
 
+    def find_components(self, scan: bytes) -> list[Component]:
+        """Return the components of a scan (B.2.3)."""
+        known = {component.identifier: component for component in self.components}
+        return [known[identifier] for identifier in scan[5 : 5 + 2 * scan[4] : 2]]
+
     def count_units(self, scan: list[Component]) -> tuple[int, list[int]]:
         """Return how many MCUs a scan has, and for each block of one its component's place in ``scan`` (A.2)."""
         across = max(component.across for component in self.components)
@@ -97,12 +102,12 @@ def find_end(frame: Frame, segments: list[bytes], data: bytes) -> int:
             raise ValueError("a component without a scan")
         scan = segments[-1]
         tables, steps = _read_tables(segments), _read_steps(segments)
-        selectors = zip(_components(frame, scan), scan[6::2], strict=False)
+        selectors = zip(frame.find_components(scan), scan[6::2], strict=False)
         codes = [
             (place, _LARGEST_AVERAGE // steps[component.quantiser] + 1, tables[table >> 4][0], *tables[16 | table & 15])
             for place, (component, table) in enumerate(selectors)
         ]
-        units, blocks = frame.count_units(_components(frame, scan))
+        units, blocks = frame.count_units(frame.find_components(scan))
         start, end, before = _last_interval(segments, data, units)
         plain = data[start:end].replace(b"\xff\0", b"\xff")
         bits = _walk(plain, units - before, [codes[place] for place in blocks])
@@ -130,17 +135,11 @@ def is_refined(frame: Frame, segments: list[bytes]) -> bool:
 def has_all_restarts(frame: Frame, segments: list[bytes], data: bytes) -> bool:
     """Return whether the last scan has as many restarts as the picture; libjpeg makes up for others in silence."""
     try:
-        units, _ = frame.count_units(_components(frame, segments[-1]))
+        units, _ = frame.count_units(frame.find_components(segments[-1]))
         _last_interval(segments, data, units)
     except (IndexError, KeyError):
         return False
     return True
-
-
-def _components(frame: Frame, scan: bytes) -> list[Component]:
-    """Return the components of a scan (B.2.3)."""
-    known = {component.identifier: component for component in frame.components}
-    return [known[identifier] for identifier in scan[5 : 5 + 2 * scan[4] : 2]]
 
 
 def _last_interval(segments: list[bytes], data: bytes, units: int) -> tuple[int, int, int]:
