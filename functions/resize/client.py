@@ -1,4 +1,4 @@
-"""The S3 client of the function: how long it waits, how often it tries, and when it sends a body."""
+"""The S3 client of the function: timeouts, retries, and the Expect header."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,7 +8,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Two quick attempts here; the patient ones, with jitter and in a new sandbox, are Step Functions'.
+# Two quick attempts. Step Functions makes the slow ones, with jitter and in a new sandbox.
 _CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
 )
@@ -18,14 +18,14 @@ _LARGE_BODY = 2 * 1024 * 1024
 
 
 def create_s3_client() -> "S3Client":
-    """Return a client for the function's buckets; region and credentials are those of the environment."""
+    """Return a client for the function's buckets, with region and credentials from the environment."""
     client = botocore.session.get_session().create_client("s3", config=_CONFIG)
-    # Behind botocore's own handler, which is registered for all operations.
+    # Runs after botocore's own handler, which adds the header.
     client.meta.events.register_last("before-call.s3", _send_small_bodies_at_once)
     return cast("S3Client", client)
 
 
 def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
-    """Drop the Expect header of small bodies: the extra round trip costs more than a body sent for nothing."""
+    """Drop the Expect header of small bodies: the extra round trip costs more than resending the body."""
     if "Expect" in params["headers"] and params["body"].getbuffer().nbytes < _LARGE_BODY:
         del params["headers"]["Expect"]

@@ -6,25 +6,25 @@
     ├── PermanentError               the same request can never succeed: returned as FAILED, never retried
     │   ├── InvalidRequestError          the request does not match schemas/resize_request.json
     │   ├── BucketNotAllowedError        a bucket outside the configured pair
-    │   ├── InvalidKeyError              a key that is too long or would leave thumbnails/
+    │   ├── InvalidKeyError              a key that is too long or escapes thumbnails/
     │   ├── OriginalNotFoundError        no such object
     │   ├── OriginalArchivedError        an object in an archive, which must be restored first
-    │   ├── OriginalEncryptedError       an object encrypted with a key that is not the deployment's
+    │   ├── OriginalEncryptedError       an object encrypted with a key that the deployment cannot use
     │   ├── OriginalEmptyError           an object of zero bytes
     │   ├── OriginalTooLargeError        more bytes than the limit
-    │   ├── NotAnImageError              the bytes are no picture that is known
-    │   ├── UnsupportedImageError        a picture of a kind that is not read
-    │   ├── CorruptImageError            a picture whose bytes are broken
-    │   │   └── TruncatedImageError      a picture whose end is missing
+    │   ├── NotAnImageError              the bytes are not in a recognised image format
+    │   ├── UnsupportedImageError        a kind of picture that is not supported
+    │   ├── CorruptImageError            a damaged picture
+    │   │   └── TruncatedImageError      a picture that was cut short
     │   ├── TooManyPixelsError           more pixels, in the picture or in each frame, than the limit
-    │   ├── TooManyPartsError            a file in more pieces than encoders make
+    │   ├── TooManyPartsError            a file in more pieces than encoders write
     │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
     └── TransientError               the same request may succeed later: raised, so that it is retried
-        ├── OriginalChangedError         the original was replaced again and again while it was being resized
+        ├── OriginalChangedError         the original was replaced repeatedly while it was being resized
         └── StorageUnavailableError      S3 throttled, timed out or answered 5xx
 
 The class name is the public name of the error, ``str(error)`` the public sentence: both reach the
-execution's output, so a sentence names no role, account or internal path.
+execution's output, so sentences never name a role, an account or an internal path.
 """
 
 
@@ -48,7 +48,7 @@ class InvalidRequestError(PermanentError):
     path : str
         JSON path of the offending value, ``$`` for the whole request.
     reason : str
-        What the schema says against it.
+        The rule that it breaks.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -75,7 +75,7 @@ class BucketNotAllowedError(PermanentError):
 
 
 class InvalidKeyError(PermanentError):
-    """A key that S3 would refuse, or whose thumbnail would not stay under ``thumbnails/``.
+    """A key that S3 would reject, or whose thumbnail would escape ``thumbnails/``.
 
     Attributes
     ----------
@@ -92,12 +92,11 @@ class InvalidKeyError(PermanentError):
 
 
 class OriginalNotFoundError(PermanentError):
-    """There is no such object.
+    """The object does not exist.
 
     Attributes
     ----------
     bucket, key : str
-        Where it was looked for.
     """
 
     def __init__(self, bucket: str, key: str) -> None:
@@ -120,7 +119,7 @@ class OriginalArchivedError(PermanentError):
 
 
 class OriginalEncryptedError(PermanentError):
-    """The object is encrypted with a key of its uploader (SSE-C), or with a KMS key that is not the deployment's.
+    """The object is encrypted with a customer-provided key (SSE-C), or with a KMS key that the deployment cannot use.
 
     Attributes
     ----------
@@ -140,7 +139,7 @@ class OriginalEmptyError(PermanentError):
 
 
 class OriginalTooLargeError(PermanentError):
-    """The original has more bytes than the function reads.
+    """The original is larger than the limit.
 
     Attributes
     ----------
@@ -155,14 +154,14 @@ class OriginalTooLargeError(PermanentError):
 
 
 class NotAnImageError(PermanentError):
-    """The first bytes belong to no picture format that is known."""
+    """The original is not in a recognised image format."""
 
     def __init__(self) -> None:
-        super().__init__("The original is not a picture in a format that is known.")
+        super().__init__("The original is not in a recognised image format.")
 
 
 class UnsupportedImageError(PermanentError):
-    """A picture, but of a kind that is not read.
+    """A kind of picture that is not supported.
 
     Attributes
     ----------
@@ -176,12 +175,12 @@ class UnsupportedImageError(PermanentError):
 
 
 class CorruptImageError(PermanentError):
-    """The bytes of the picture are broken.
+    """The picture is damaged.
 
     Attributes
     ----------
     format : str
-        The format that the first bytes announce, such as ``PNG``.
+        The format that the signature names, such as ``PNG``.
     """
 
     def __init__(self, format: str) -> None:
@@ -190,7 +189,7 @@ class CorruptImageError(PermanentError):
 
 
 class TruncatedImageError(CorruptImageError):
-    """The end of the picture is missing, as after an interrupted upload."""
+    """The picture was cut short, as by an interrupted upload."""
 
     def __init__(self, format: str) -> None:
         PermanentError.__init__(self, f"The end of the {format} original is missing.")
@@ -198,7 +197,7 @@ class TruncatedImageError(CorruptImageError):
 
 
 class TooManyPixelsError(PermanentError):
-    """The picture decodes to more pixels than the function's memory is meant for.
+    """Decoding the picture would take more memory or time than the function has.
 
     Attributes
     ----------
@@ -213,7 +212,7 @@ class TooManyPixelsError(PermanentError):
 
 
 class TooManyPartsError(PermanentError):
-    """The file is in more pieces than encoders make, and might take minutes or gigabytes to read.
+    """The file has more pieces than encoders write, and could take minutes or gigabytes to read.
 
     Attributes
     ----------
@@ -228,7 +227,7 @@ class TooManyPartsError(PermanentError):
 
 
 class OutputTooLargeError(PermanentError):
-    """The thumbnails asked for are too many or too large together.
+    """The request asks for too many thumbnails, or too many pixels.
 
     Attributes
     ----------
@@ -244,7 +243,7 @@ class OutputTooLargeError(PermanentError):
 
 
 class OriginalChangedError(TransientError):
-    """The original was replaced during every one of the bounded attempts.
+    """The original was replaced during every attempt.
 
     Attributes
     ----------
@@ -259,7 +258,7 @@ class OriginalChangedError(TransientError):
 
 
 class StorageUnavailableError(TransientError):
-    """S3 throttled, timed out, cut the connection or answered 5xx.
+    """S3 throttled, timed out, closed the connection or answered 5xx.
 
     Attributes
     ----------

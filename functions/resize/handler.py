@@ -1,13 +1,13 @@
 """Entry point of the resize Lambda: parse, run, log, return.
 
 A request that can never succeed returns ``{"status": "FAILED", …}``; everything else that goes wrong is
-raised, so that Step Functions retries it. Catching more here would make every Retry of the state machine dead.
+raised, so that Step Functions retries it. Catching more here would disable every Retry of the state machine.
 """
 
-# ruff: noqa: E402 - the imports are what the garbage collector is stopped for
+# ruff: noqa: E402 - garbage collection stops before the imports
 import gc
 
-# Everything made here lives as long as the process, and looking for garbage in it takes 9 % of the start.
+# Everything imported lives as long as the process, and collecting garbage takes 9 % of the cold start.
 gc.disable()
 
 import os
@@ -46,7 +46,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     event : dict
         ``{"execution": <name of the execution>, "request": <schemas/resize_request.json>}``.
     context : LambdaContext
-        As Lambda gives it.
 
     Returns
     -------
@@ -56,7 +55,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Raises
     ------
     TransientError
-        What may pass; Step Functions retries it.
+        Step Functions retries these.
     """
     measurements = Measurements()
     metrics.add_metric("ResizesStarted", MetricUnit.Count, 1)

@@ -1,4 +1,4 @@
-"""One resize from request to result: refuse, read, make, write, check that it is still the same original."""
+"""One resize: check the request, read the original, make and write thumbnails, check that the original is unchanged."""
 
 import time
 from collections.abc import Iterator
@@ -15,29 +15,29 @@ from functions.resize.request import ResizeRequest
 from functions.resize.storage import StoredOriginal
 from functions.resize.thumbnails import make_thumbnails
 
-# An original that is replaced more often than this within one run is left to a retry by Step Functions.
+# After this many replacements of the original within one run, Step Functions retries.
 MAX_ATTEMPTS = 3
 
-# Uploads wait for S3, not for the processor.
+# Uploads are I/O-bound.
 _UPLOADS_AT_ONCE = 8
 
 
 class Store(Protocol):
-    """What the job needs of S3; ``storage.Storage`` in production."""
+    """The S3 operations that the job needs; ``storage.Storage`` in production."""
 
     def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
-        """Give the bytes and the ETag of an original."""
+        """Return the bytes and the ETag of an original."""
 
     def original_etag(self, bucket: str, key: str) -> str:
-        """Give the ETag that the original has now."""
+        """Return the current ETag of an original."""
 
     def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
-        """Write one thumbnail and give its ETag."""
+        """Write one thumbnail and return its ETag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The only pair of buckets that is served."""
+    """The pair of buckets that this deployment serves."""
 
     originals: str
     thumbnails: str
@@ -45,7 +45,7 @@ class Buckets:
 
 @dataclass(slots=True)
 class Measurements:
-    """What one resize cost, summed over its attempts; times in milliseconds."""
+    """Costs of one resize, summed over its attempts; times in milliseconds."""
 
     attempts: int = 0
     download_ms: float = 0.0
@@ -72,8 +72,8 @@ def run(
 ) -> dict[str, Any]:
     """Make and write the thumbnails of one request.
 
-    The original may be replaced while this runs. So its ETag is read again after the writes: if it is another
-    one, the work is done again. Whichever of several runs writes last has therefore seen the last original.
+    The original may be replaced during the run. So its ETag is read again after the writes, and a new ETag repeats
+    the work. The run that writes last has therefore read the latest original.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def run(
 def _write(request: ResizeRequest, store: Store, made: Result, original_etag: str) -> list[dict[str, Any]]:
     bucket = request.destination_bucket
     keys = [_key(request, thumbnail, made) for thumbnail in made.thumbnails]
-    # All of them before the first is written.
+    # Check every key before writing the first thumbnail.
     check_thumbnail_keys(request.object_key, keys)
 
     def write(thumbnail: Thumbnail, key: str) -> dict[str, Any]:

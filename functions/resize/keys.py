@@ -1,4 +1,4 @@
-"""Where a thumbnail is written: one rule for every key that S3 allows."""
+"""The key of a thumbnail: one rule for every key that S3 allows."""
 
 from functions.resize.errors import InvalidKeyError
 from functions.resize.recipe import Box, Fit
@@ -10,19 +10,19 @@ MAX_KEY_BYTES = 1024
 
 
 def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> str:
-    """Give the key of one thumbnail.
+    """Return the key of one thumbnail.
 
     ``2026/trip/example.jpg`` in the box 128x128 becomes ``thumbnails/2026/trip/128x128_example.jpg``: the
-    folder is kept, so that originals of the same name in two folders do not share a thumbnail.
+    folder is kept, so that originals with the same name in different folders get different thumbnails.
 
     Parameters
     ----------
     object_key : str
         Raw key of the original.
     box : Box
-        The box that was asked for, not the size that came of it: a client can know the key beforehand.
+        The requested box, not the resulting size, so that a client knows the key in advance.
     fit : Fit
-        Any but ``inside`` is added to the box, because it makes another picture of the same box.
+        Appended to the box unless it is ``inside``, because the same box gives another thumbnail.
     extension : str
         Appended (with its dot) when the thumbnail is of another type than the original.
     """
@@ -32,7 +32,7 @@ def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> s
 
 
 def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
-    """Refuse a key whose original or thumbnails S3 could not hold, before any call to S3.
+    """Refuse keys that S3 would reject, of the original and its thumbnails, before any call to S3.
 
     The thumbnails' keys count without an extension: whether one is appended depends on the original's content.
 
@@ -40,13 +40,13 @@ def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
     ------
     InvalidKeyError
         The key is over 1,024 bytes, names a folder, has ``.`` or ``..`` as a segment (HTTP clients and
-        proxies resolve these, which would take the thumbnail out of ``thumbnails/``), holds a character
-        that UTF-8 cannot carry, or a thumbnail's key would be over 1,024 bytes.
+        proxies resolve these, so the thumbnail would escape ``thumbnails/``), has a character
+        that UTF-8 cannot encode, or a thumbnail's key would be over 1,024 bytes.
     """
     try:
         size = len(object_key.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise InvalidKeyError(ascii(object_key)[1:-1], "it is not text that UTF-8 can carry") from error
+        raise InvalidKeyError(ascii(object_key)[1:-1], "it cannot be encoded in UTF-8") from error
     if size > MAX_KEY_BYTES:
         raise InvalidKeyError(object_key, f"it has {size:,} bytes and S3 allows {MAX_KEY_BYTES:,}")
     *folders, name = object_key.split("/")
@@ -58,7 +58,7 @@ def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
 
 
 def check_thumbnail_keys(object_key: str, keys: list[str]) -> None:
-    """Refuse an original of which a thumbnail has a key that S3 could not hold.
+    """Refuse thumbnail keys that S3 would reject.
 
     Raises
     ------

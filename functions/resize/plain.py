@@ -1,7 +1,6 @@
-"""Recognise requests that plainly meet the schema, so that only the others pay for importing jsonschema.
+"""Validate common requests without jsonschema, whose import is slow.
 
-The schema file is read, not duplicated. A request that meets a keyword not listed here does not pass this check,
-and jsonschema validates it.
+The schema file stays the only schema. Where it has a keyword that is not listed here, jsonschema validates the request.
 """
 
 import re
@@ -13,7 +12,7 @@ _TYPES = {"object": dict, "array": list, "string": str, "integer": int}
 
 
 def is_plainly_valid(value: Any, schema: dict[str, Any]) -> bool:
-    """Return whether a value meets a schema beyond doubt.
+    """Return whether a value certainly matches a schema.
 
     Parameters
     ----------
@@ -25,12 +24,12 @@ def is_plainly_valid(value: Any, schema: dict[str, Any]) -> bool:
     Returns
     -------
     bool
-        ``False`` where the value breaks a rule, and where a rule is not known here.
+        ``False`` where the value breaks a rule or a keyword is unknown.
     """
     try:
         return _meets(value, schema)
     except (KeyError, TypeError, AttributeError):
-        # A keyword that is not known, or a known one in another form.
+        # An unknown keyword, or a known one in an unknown form.
         return False
 
 
@@ -45,7 +44,7 @@ def _meets(value: Any, schema: dict[str, Any]) -> bool:
 
 
 def _is_of_type(value: Any, name: str) -> bool:
-    # In Python a bool is an int, in JSON it is no number.
+    # In Python a bool is an int; in JSON it is not a number.
     return isinstance(value, _TYPES[name]) and not isinstance(value, bool)
 
 

@@ -1,14 +1,14 @@
-"""What is wanted of the engine and what it makes: plain values, without a decoder behind them."""
+"""Input and output of the engine: plain values that import no decoder."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Fit(StrEnum):
-    """How a picture meets its box.
+    """How a picture is fitted to its box.
 
     ``inside`` keeps the aspect ratio and never enlarges; ``cover`` fills the box and crops the centre;
-    ``pad`` fits inside, enlarging if need be, and adds a border; ``fill`` stretches.
+    ``pad`` fits inside, enlarging if necessary, and adds a border; ``fill`` stretches.
     """
 
     INSIDE = "inside"
@@ -18,7 +18,7 @@ class Fit(StrEnum):
 
 
 class OutputFormat(StrEnum):
-    """What a thumbnail is written as; ``source`` keeps the original's format where people display it."""
+    """The format of a thumbnail; ``source`` keeps the original's format where browsers display it."""
 
     SOURCE = "source"
     JPEG = "jpeg"
@@ -29,7 +29,7 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The box a thumbnail is made for, in pixels, in the orientation a person sees."""
+    """The box that a thumbnail must fit, in pixels of the upright picture."""
 
     width: int
     height: int
@@ -37,7 +37,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to make.
+    """The thumbnails to make.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Recipe:
     fit : Fit
     format : OutputFormat
     quality : int or None
-        1 to 100 for JPEG, WebP and AVIF; ``None`` takes what was measured best for the format.
+        1 to 100 for JPEG, WebP and AVIF; ``None`` for the default of the format.
     """
 
     boxes: tuple[Box, ...]
@@ -57,7 +57,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What was read: ``format`` by Pillow's name, size in pixels as a person sees it, animation frames."""
+    """The original: Pillow's name of its format, its upright size in pixels, and its frames."""
 
     format: str
     width: int
@@ -96,7 +96,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The original as it was found, its thumbnails in the order of the boxes, and what a log should know."""
+    """The original, its thumbnails in the order of the boxes, and warnings for the log."""
 
     original: Original
     thumbnails: tuple[Thumbnail, ...]

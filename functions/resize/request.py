@@ -1,7 +1,7 @@
-"""A resize request: the JSON that API Gateway and `start_from_s3` send, made into typed values.
+"""Parse a resize request: the JSON that API Gateway and `start_from_s3` send becomes typed values.
 
-The schema is the one API Gateway validates with. The gateway is the first filter and may be passed
-by (StartExecution can be called directly), so this module is the authority.
+API Gateway validates with the same schema, but StartExecution can be called directly, so every request is validated
+again here.
 """
 
 import json
@@ -13,20 +13,20 @@ from functions.resize.errors import InvalidRequestError
 from functions.resize.plain import is_plainly_valid
 from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 
-# The artefact mirrors the repository, so this path is right in both.
+# The artefact mirrors the repository, so this path works in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 
 _SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
-# The rules of the schema that say which of width, height and sizes go together, whose messages nobody understands.
+# Keywords that combine width, height and sizes. jsonschema's messages for them are hard to understand.
 _ABOUT_SIZES = {"oneOf", "anyOf", "not", "dependencies"}
-# A reason quotes the offending value, which may be a whole document.
+# Reasons quote the offending value, which can be long.
 _MAX_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ResizeRequest:
-    """One original and the thumbnails wanted of it."""
+    """One original and the thumbnails to make of it."""
 
     source_bucket: str
     destination_bucket: str
@@ -35,7 +35,7 @@ class ResizeRequest:
 
 
 def parse_request(payload: Any) -> ResizeRequest:
-    """Validate a request against the schema and give it types.
+    """Validate a request against the schema and convert it to typed values.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def parse_request(payload: Any) -> ResizeRequest:
     Raises
     ------
     InvalidRequestError
-        Naming the path of the value and the rule of the schema that it breaks.
+        With the path of the value and the rule of the schema that it breaks.
     """
     if not is_plainly_valid(payload, _SCHEMA):
         _judge(payload)
@@ -64,7 +64,7 @@ def parse_request(payload: Any) -> ResizeRequest:
 
 
 def _judge(payload: Any) -> None:
-    """Refuse what jsonschema refuses; importing it takes as long as everything else here together.
+    """Refuse what jsonschema refuses; importing it takes as long as all other imports together.
 
     Raises
     ------

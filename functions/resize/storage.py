@@ -1,7 +1,7 @@
-"""S3 as the job sees it: get the original, put a thumbnail, ask whether the original is still the same.
+"""S3 for the job: read the original, write a thumbnail, read the original's current ETag.
 
-Every S3 answer becomes a value, an error of the tree in ``errors.py``, or, for what neither the client nor
-a retry can fix (no permission, no bucket), the unchanged botocore error, which fails the execution.
+S3 errors become errors of the tree in ``errors.py``. Those that neither the client nor a retry can fix (no permission,
+no bucket) stay botocore errors, which fail the execution.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ from functions.resize.recipe import Thumbnail
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A thumbnail is replaced under the same key when its original is: caches may keep it for a day.
+# A new original replaces the thumbnail under the same key, so caches may keep it for a day only.
 CACHE_CONTROL = "public, max-age=86400"
 
-# Codes that say "not now": https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# Codes of transient errors: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _PASSING = frozenset(
     {"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "KMS.ThrottlingException"}
 )
@@ -38,7 +38,7 @@ _HTTP_SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredOriginal:
-    """The bytes of an original and the ETag (without quotes) they were read under."""
+    """The bytes of an original and their ETag, without quotes."""
 
     data: bytes
     etag: str
@@ -50,10 +50,10 @@ class Storage:
     Parameters
     ----------
     client : S3Client
-        A boto3 or botocore S3 client; its retries come before any error named here.
+        A boto3 or botocore S3 client, which retries before any error is raised here.
     owner : str
-        Account id that must own the buckets (``ExpectedBucketOwner``): a bucket that was deleted and
-        made again by a stranger gets nothing.
+        Account id that must own the buckets (``ExpectedBucketOwner``), in case a stranger re-creates a deleted
+        bucket.
     kms_key : str
         ARN of the KMS key that the role may decrypt with; empty for none.
     """
@@ -64,7 +64,7 @@ class Storage:
         self._kms_key = kms_key
 
     def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
-        """Download an original, whose size is checked before its first byte is read.
+        """Download an original, after checking its size.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Storage:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "Unknown")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            # HEAD has no body: its 404 has the code "404" and does not tell a key from a bucket.
+            # HEAD has no body: a 404 has the code "404", whether the key or the bucket is missing.
             if code == "NoSuchKey" or (operation == "HeadObject" and status == _HTTP_NOT_FOUND):
                 raise OriginalNotFoundError(bucket, key) from error
             if code == "InvalidObjectState":
@@ -125,15 +125,15 @@ class Storage:
                 raise OriginalEncryptedError(key) from error
             raise
         except BotoCoreError as error:
-            # Connections refused, reset or cut, timeouts, half-sent bodies: botocore's own retries are used up.
+            # Connection errors, timeouts and incomplete bodies, after botocore's own retries.
             raise StorageUnavailableError(operation, type(error).__name__) from error
 
     def _has_foreign_key(self, code: str, bucket: str, key: str) -> bool:
-        """Return whether GetObject was refused because of a key that is not the deployment's.
+        """Return whether GetObject failed because the deployment cannot use the object's key.
 
-        The error leaves that open: ``AccessDenied`` may be a permission that the role lacks, and ``InvalidRequest`` has
-        several causes. HeadObject needs no permission for a KMS key, and names it. For an object with a key of its
-        uploader (SSE-C) it answers 400:
+        The error code is ambiguous: ``AccessDenied`` can be a missing permission of the role, and ``InvalidRequest``
+        has several causes. HeadObject returns the KMS key and needs no permission for it. For an object encrypted
+        with a customer-provided key (SSE-C) it answers 400:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         """
         if code not in {"AccessDenied", "InvalidRequest"} and not code.startswith("KMS."):

@@ -1,4 +1,4 @@
-"""The execution that an upload starts: its input and its name. Pure."""
+"""The input and the name of the execution that an upload starts. Pure."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from functions.start_from_s3.uploads import Upload
 
-# The API's executions begin with "api-" (template.yaml), so no client of the API can take the name of an upload.
+# The API's executions begin with "api-" (template.yaml), so API clients cannot take the name of an upload.
 _DOOR = "upload"
-# Step Functions promises to log only executions whose names have these characters, 80 at most:
+# CloudWatch logs only executions with these characters in their names, and names end at 80:
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _DIGEST_CHARACTERS = 32
@@ -32,7 +32,7 @@ def parse_sizes(text: str) -> list[dict[str, int]]:
     Raises
     ------
     ValueError
-        A part is not a box; the message names it.
+        A part is not a box; the message quotes it.
     """
     sizes: list[dict[str, int]] = []
     for part in text.split(","):
@@ -46,10 +46,10 @@ def parse_sizes(text: str) -> list[dict[str, int]]:
 
 
 def execution_for(upload: Upload, destination_bucket: str, sizes: list[dict[str, int]]) -> Execution:
-    """Describe the one execution that belongs to an upload.
+    """Return the one execution that belongs to an upload.
 
-    ``upload-example-jpg-<32 hexadecimal digits>``: the file's name is for people, the digest is of what was uploaded
-    and of what is made of it. The same event delivered again has the same name, which Step Functions starts only once.
+    Its name is ``upload-example-jpg-<32 hexadecimal digits>``. The file's name is for people. The digest identifies
+    the upload and the request, so a repeated delivery of an event has the same name, which Step Functions starts once.
     """
     request = {
         "source_bucket": upload.bucket,

@@ -1,4 +1,4 @@
-"""Entry point of the Lambda behind the uploads queue: each message by itself, started or returned."""
+"""Entry point of the Lambda that reads the uploads queue and starts one execution for each upload."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +29,7 @@ metrics = Metrics()
 
 
 class ExecutionNameTakenError(Exception):
-    """An execution with this upload's name has another input: somebody else started it.
+    """An execution with this upload's name exists with another input.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class ExecutionNameTakenError(Exception):
 
 
 class NoTimeLeftError(Exception):
-    """The function would end before Step Functions has answered, so the upload was not started."""
+    """The function would time out before Step Functions answers, so the upload was not started."""
 
     def __init__(self) -> None:
         super().__init__("There was no time left to start this upload.")
@@ -54,22 +54,22 @@ class UploadsNotStartedError(ExceptionGroup):
 
 
 class _Processor(BatchProcessor):
-    """A batch processor that logs why a message returns to the queue; Powertools' does not."""
+    """A batch processor that logs why a message returns to the queue, which Powertools does not."""
 
     def failure_handler(self, record: Any, exception: ExceptionInfo) -> FailureResponse:
         logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
         return super().failure_handler(record, exception)
 
 
-# A batch in which every message failed is still answered message by message, not with an exception.
+# Report failures message by message even if every message of the batch failed.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-# A call takes at most seven seconds: two attempts of three, and a pause of one.
+# A call takes at most seven seconds: two attempts of three seconds and a pause of one.
 _CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
-# An upload takes at most two calls: StartExecution, and DescribeExecution where the name exists.
+# An upload takes at most two calls: StartExecution, and DescribeExecution if the name exists.
 _MILLISECONDS_FOR_ONE = 14_000
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
@@ -89,9 +89,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     """
     answer = process_partial_response(event=event, record_handler=_start_all, processor=_processor, context=context)
     returned = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-    # A batch that fails in part is no error to Lambda, and SQS leaves messages received three times out of the age of
-    # its oldest message, so neither of their metrics shows an upload that cannot be started. The first try does not
-    # count: it may have met a throttled call.
+    # No metric of AWS shows an upload that cannot be started: Lambda does not count partial batch failures as errors,
+    # and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. The first attempt is not
+    # counted, because a call may have been throttled.
     again = [message for message in event["Records"] if message["attributes"]["ApproximateReceiveCount"] != "1"]
     metrics.add_metric(
         "UploadsNotStarted", MetricUnit.Count, sum(message["messageId"] in returned for message in again)
@@ -100,15 +100,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
 
 
 def _start_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Start every upload of a message, then raise what went wrong with any."""
+    """Start every upload of a message, then raise the errors together."""
     uploads, refused = read_uploads(record.body, _ORIGINALS_BUCKET)
     errors: list[Exception] = [*refused]
     for upload in uploads:
         try:
             if lambda_context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_ONE:
-                raise NoTimeLeftError  # noqa: TRY301 - it is noted and logged as the errors of _start are
+                raise NoTimeLeftError  # noqa: TRY301 - handled like the errors of _start
             started = _start(execution := execution_for(upload, _THUMBNAILS_BUCKET, _SIZES))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's other uploads
+        except Exception as error:  # noqa: BLE001 - no error may hold back the message's other uploads
             error.add_note(f"object_key: {upload.key}")
             errors.append(error)
         else:
@@ -122,7 +122,7 @@ def _start_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 
 def _start(execution: Execution) -> bool:
-    """Start an execution; return whether it was not there before.
+    """Start an execution; return whether it is new.
 
     Raises
     ------

@@ -1,15 +1,15 @@
-"""S3 event notifications, read into uploads. Pure: text in, values out.
+"""Parse S3 event notifications into uploads. Pure.
 
 Source of the format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 
 Errors::
 
     EventError
-    ├── UnreadableEventError     not an S3 event notification, or a record without what an upload needs
+    ├── UnreadableEventError     not an S3 event notification, or a record that lacks a field
     ├── ForeignBucketError       a record of a bucket other than the originals bucket
     └── UnexpectedEventError     a record of something other than a created object
 
-A message with such a record returns to the queue and ends in the dead-letter queue; its other records are started.
+The other records of such a message are started. The message returns to the queue and ends in the dead-letter queue.
 """
 
 import json
@@ -22,7 +22,7 @@ _CREATED = "ObjectCreated:"
 
 
 class EventError(Exception):
-    """Base of what is wrong with a notification; repeating it changes nothing."""
+    """Base of all errors of notifications, which are permanent."""
 
 
 class UnreadableEventError(EventError):
@@ -30,7 +30,7 @@ class UnreadableEventError(EventError):
 
 
 class ForeignBucketError(EventError):
-    """A record of a bucket that this deployment does not read.
+    """A record of a bucket other than the originals bucket.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ForeignBucketError(EventError):
 
 
 class UnexpectedEventError(EventError):
-    """A record of an event type that starts no resize.
+    """A record of an event type other than ObjectCreated.
 
     Attributes
     ----------
@@ -61,9 +61,9 @@ class UnexpectedEventError(EventError):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object that was created.
+    """One created object.
 
-    ``key`` is raw; ``revision`` tells this upload from every other one under the same key.
+    ``key`` is raw; ``revision`` differs between uploads to the same key.
     """
 
     bucket: str
@@ -78,7 +78,7 @@ def read_uploads(body: str, originals_bucket: str) -> tuple[list[Upload], list[E
     ----------
     body : str
     originals_bucket : str
-        The only bucket whose uploads are started.
+        Records of other buckets are errors.
 
     Returns
     -------
@@ -86,12 +86,12 @@ def read_uploads(body: str, originals_bucket: str) -> tuple[list[Upload], list[E
         Empty for the ``s3:TestEvent`` that S3 sends when a notification is configured, and without the
         folder markers (``photos/``, 0 bytes) that consoles create.
     list of EventError
-        One for each record that cannot be started: one bad record does not hold back the others.
+        One for each record that cannot be started, so that it does not hold back the others.
 
     Raises
     ------
     UnreadableEventError
-        The body has no records at all.
+        The body has no records.
     """
     try:
         event = json.loads(body)
@@ -117,7 +117,7 @@ def _upload(record: Any, originals_bucket: str) -> Upload | None:
     """Return the upload of one record, or None for a folder marker."""
     try:
         name, bucket, created = record["eventName"], record["s3"]["bucket"]["name"], record["s3"]["object"]
-        # Keys in notifications are form-encoded; this is the one place that decodes them.
+        # Keys in notifications are form-encoded. They are decoded here only.
         key = unquote_plus(created["key"], errors="strict")
         if bucket != originals_bucket:
             raise ForeignBucketError(bucket, key)
@@ -125,8 +125,8 @@ def _upload(record: Any, originals_bucket: str) -> Upload | None:
             raise UnexpectedEventError(name, key)
         if created["key"].endswith("/") and created.get("size", 0) == 0:
             return None
-        # A versioned bucket gives each upload a version id of its own, but a suspended one calls all of them "null".
-        # The sequencer tells uploads of a key apart in every bucket.
+        # A versioned bucket gives each upload its own version id; with versioning suspended all are "null". The
+        # sequencer differs between uploads to a key in every bucket.
         revision = json.dumps([created.get("versionId"), created["eTag"], created["sequencer"]])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableEventError(f"A record of the message is not an S3 event: {error!r}") from error

@@ -111,6 +111,6 @@ def test_a_folder_is_refused(key: str) -> None:
 def test_lone_surrogates_are_refused_in_words_that_can_be_encoded(key: str) -> None:
     error = refused(key)
 
-    assert error.rule == "it is not text that UTF-8 can carry"
+    assert error.rule == "it cannot be encoded in UTF-8"
     assert str(error).encode()
     assert error.key.encode()
