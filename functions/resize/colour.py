@@ -39,7 +39,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
     if profile is None:
         return _without_profile(image), None
     try:
-        transform = _build_transform(profile, "CMYK" if image.mode == "CMYK" else image.mode[0])
+        transform = _find_transform(profile, "CMYK" if image.mode == "CMYK" else image.mode[0])
     except (ImageCms.PyCMSError, OSError, ValueError):
         return _without_profile(image), _BROKEN
     if transform is None:
@@ -61,8 +61,19 @@ def _without_profile(image: Image.Image) -> Image.Image:
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 
+def _find_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | None:
+    """Build the transform, or take it from the cache, whose keys are whole profiles: so large ones are not kept."""
+    # ICC.1:2022, section 7.2.2: what stands behind the profile is not part of it.
+    profile = profile[: int.from_bytes(profile[:4], "big")]
+    build = _build_transform if len(profile) <= _LARGEST_KEPT else _build_transform.__wrapped__
+    return build(profile, kind)
+
+
 # Building a transform parses the profile and samples its curves: 1 to 30 ms. Uploads of one phone model
 # share theirs; a CMYK profile of 500 KB is the largest that is common.
+_LARGEST_KEPT = 600_000
+
+
 @lru_cache(maxsize=16)
 def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | None:
     """Build the transform from a profile to sRGB.

@@ -232,7 +232,8 @@ class OutputTooLargeError(PermanentError):
     Attributes
     ----------
     amount, limit : int
-        In ``unit``: ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
+        In ``unit``: ``thumbnails``, ``pixels on a side``, ``output pixels``, ``AVIF output pixels`` or
+        ``transparent WebP output pixels``.
     """
 
     def __init__(self, amount: int, limit: int, unit: str) -> None:

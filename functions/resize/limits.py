@@ -51,6 +51,8 @@ class Limits:
         Pixels of all thumbnails together, times the frames of an animation that stays one.
     max_avif_pixels, max_gif_pixels : int
         The same where thumbnails are written as AVIF, or as animated GIF.
+    max_webp_pixels : int
+        Pixels of all thumbnails together that are WebP with transparency; of an animation, one frame.
     max_output_side : int
         Width or height of one thumbnail, pixels.
     """
@@ -89,6 +91,8 @@ class Limits:
     max_avif_pixels: int = 16_000_000
     # 54 frames of 640 x 480: a palette for each frame is chosen, and every pixel compared with it.
     max_gif_pixels: int = 16_600_000
+    # 5000 x 4000. Noise with alpha takes 34 bytes a pixel to encode, without alpha 18.
+    max_webp_pixels: int = 20_000_000
     # As the request schema says; WebP ends at 16,383.
     max_output_side: int = 10_000
 
@@ -96,6 +100,11 @@ class Limits:
     def max_runs(self) -> int:
         """Runs of pixels in a BMP file, 0.6 s a million; 12 megapixels of a photograph have some 4 million."""
         return self.max_pixels // 8
+
+    @property
+    def max_shrunk_pixels(self) -> int:
+        """Pixels of all frames of an animation, once for each thumbnail: 6 s with transparency."""
+        return 8 * self.max_total_pixels
 
     @property
     def max_tiled_pixels(self) -> int:
@@ -243,7 +252,7 @@ def check_frame(width: int, height: int, frames: int, limits: Limits) -> None:
         raise TooManyPixelsError(width * height, limits.max_frame_pixels, " in each frame")
 
 
-def why_still(frames: int, pixels: int, output_pixels: int, format: str, limits: Limits) -> str | None:
+def why_still(frames: int, pixels: int, outputs: list[int], format: str, limits: Limits) -> str | None:
     """Return a sentence where an animation would take too much time, so that only its first frame is kept.
 
     Parameters
@@ -252,8 +261,8 @@ def why_still(frames: int, pixels: int, output_pixels: int, format: str, limits:
         1 for a still picture.
     pixels : int
         That are decoded for each frame.
-    output_pixels : int
-        Of all thumbnails, for each frame.
+    outputs : list of int
+        Pixels of each thumbnail, for each frame.
     format : str
         The format they are written in, by Pillow's name.
     limits : Limits
@@ -261,10 +270,11 @@ def why_still(frames: int, pixels: int, output_pixels: int, format: str, limits:
     amounts = [
         (frames, limits.max_frames, "frames"),
         (frames * pixels, limits.max_total_pixels, "pixels in all frames"),
-        (frames * output_pixels, limits.max_output_pixels, "output pixels"),
+        (frames * pixels * len(outputs), limits.max_shrunk_pixels, "pixels in all frames to be shrunk"),
+        (frames * sum(outputs), limits.max_output_pixels, "output pixels"),
     ]
     if format == "GIF":
-        amounts.append((frames * output_pixels, limits.max_gif_pixels, "GIF output pixels"))
+        amounts.append((frames * sum(outputs), limits.max_gif_pixels, "GIF output pixels"))
     for amount, limit, what in amounts:
         if frames > 1 and amount > limit:
             return (
@@ -292,3 +302,19 @@ def check_output(pixels: int, format: str, limits: Limits) -> None:
         raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
     if format == "AVIF" and pixels > limits.max_avif_pixels:
         raise OutputTooLargeError(pixels, limits.max_avif_pixels, "AVIF output pixels")
+
+
+def check_transparent_output(pixels: int, format: str, limits: Limits) -> None:
+    """Refuse thumbnails that need too much memory to encode because they turned out to be transparent.
+
+    Parameters
+    ----------
+    pixels, format, limits
+        As in ``check_output``.
+
+    Raises
+    ------
+    OutputTooLargeError
+    """
+    if format == "WEBP" and pixels > limits.max_webp_pixels:
+        raise OutputTooLargeError(pixels, limits.max_webp_pixels, "transparent WebP output pixels")

@@ -60,16 +60,20 @@ def shrink(decoded: Raster, crops: list[Crop]) -> Iterator[tuple[int, Image.Imag
     image : Image
     """
     rasters = [decoded]
+    premultiplied: Image.Image | None = None
     for index in sorted(range(len(crops)), key=lambda index: -crops[index].scale):
         crop = crops[index]
         raster = next((raster for raster in reversed(rasters) if raster.crop.is_enough_for(crop)), decoded)
-        small = _resample(raster, crop)
+        if raster is decoded and crop != decoded.crop and not decoded.is_two_tone:
+            # Once for all sizes: 50 megapixels take 0.24 s, three times as long as the box filter.
+            premultiplied = premultiplied or premultiply(decoded.image)
+        small = _resample(raster, crop, premultiplied if raster is decoded else None)
         yield index, small
         if not decoded.is_two_tone:
             rasters.append(Raster(small, crop))
 
 
-def _resample(raster: Raster, crop: Crop) -> Image.Image:
+def _resample(raster: Raster, crop: Crop, premultiplied: Image.Image | None) -> Image.Image:
     """Resize a region with a box filter for the whole number in the factor and the Lanczos kernel for the rest."""
     if crop == raster.crop:
         # The decoder's own picture becomes the next frame.
@@ -80,7 +84,7 @@ def _resample(raster: Raster, crop: Crop) -> Image.Image:
     left, top, right, bottom = max(0, left), max(0, top), min(right, image.width), min(bottom, image.height)
     if raster.is_two_tone:
         return image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
-    image = premultiply(image)
+    image = premultiplied or premultiply(image)
     factor_x = min(max(1, int((right - left) / crop.width / _REDUCING_GAP)), _LARGEST_REDUCTION)
     factor_y = min(max(1, int((bottom - top) / crop.height / _REDUCING_GAP)), _LARGEST_REDUCTION)
     if (factor_x, factor_y) != (1, 1):

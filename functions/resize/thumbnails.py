@@ -9,7 +9,7 @@ from functions.resize.colour import to_srgb
 from functions.resize.decoding import decode
 from functions.resize.encoders import Timing, choose_encoders
 from functions.resize.geometry import choose_crop
-from functions.resize.limits import Limits, check_frame, check_output, why_still
+from functions.resize.limits import Limits, check_frame, check_output, check_transparent_output, why_still
 from functions.resize.opening import open_original, turn_upright
 from functions.resize.pixels import TRANSPARENT, finish, make_alike
 from functions.resize.recipe import Fit, OutputFormat, Recipe, Result, Thumbnail
@@ -57,9 +57,9 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         for box in recipe.boxes
     ]
     encoders = choose_encoders(picture.format, recipe.format)
-    pixels = sum(size.width * size.height for size in (recipe.boxes if recipe.fit is Fit.PAD else crops))
+    pixels = [size.width * size.height for size in (recipe.boxes if recipe.fit is Fit.PAD else crops)]
     check_frame(picture.width, picture.height, picture.frames, limits)
-    check_output(pixels, encoders.opaque.format, limits)
+    check_output(sum(pixels), encoders.opaque.format, limits)
     if warning := why_still(frames, picture.frame_pixels, pixels, encoders.opaque.format, limits):
         frames = 1
         warnings[warning] = None
@@ -82,6 +82,8 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
 
     is_transparent = any(frame.mode in TRANSPARENT for frame in sequences[0])
     encoder = encoders.transparent if is_transparent else encoders.opaque
+    if is_transparent:
+        check_transparent_output(sum(pixels), encoder.format, limits)
     thumbnails = []
     for box, sequence in zip(recipe.boxes, sequences, strict=True):
         finished = [finish(frame, box, recipe.fit, keeps_transparency=encoder.transparency) for frame in sequence]

@@ -143,6 +143,15 @@ ANCILLARY = {
     "profile, empty": png_chunk(b"iCCP"),
     "two profiles": 2 * png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profiles.srgb())),
     **{f"short {name}": png_chunk(name.encode(), b"\1") for name in ("cHRM", "gAMA", "pHYs", "tIME", "sBIT", "cICP")},
+    # Colours that are described without an ICC profile are taken as sRGB.
+    "gamma of 1": png_chunk(b"gAMA", struct.pack(">I", 100_000)),
+    "primaries of Adobe RGB": png_chunk(
+        b"cHRM", struct.pack(">8I", 31_270, 32_900, 64_000, 33_000, 21_000, 71_000, 15_000, 6_000)
+    ),
+    "Display P3": png_chunk(b"cICP", bytes([12, 13, 0, 1])),
+    "PQ": png_chunk(b"cICP", bytes([9, 16, 0, 1])),
+    "HLG": png_chunk(b"cICP", bytes([9, 18, 0, 1])),
+    "sRGB": png_chunk(b"sRGB", b"\0"),
     "empty sRGB": png_chunk(b"sRGB"),
     "long suggestions": png_chunk(b"sPLT", bytes(70_000)) + png_chunk(b"hIST", bytes(9_000)),
     "long background": png_chunk(b"bKGD", bytes(99)),
