@@ -1,14 +1,18 @@
 """The formats that thumbnails are written in, and the settings that were measured best for each."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from functions.resize.gif_writer import encode_gif
 from functions.resize.recipe import OutputFormat
+
+# What the quantiser steps of an original are multiplied by until its pixels take no more bytes than it has.
+_COARSER = (1, 1.15, 1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,22 @@ class Timing:
 
     durations: tuple[int, ...]
     plays: int
+
+
+@dataclass(frozen=True, slots=True)
+class JpegSettings:
+    """How a JPEG was encoded: the steps of brightness and of colour, 8 x 8 each, and Pillow's number for its chroma."""
+
+    tables: list[list[int]]
+    subsampling: int
+
+    @classmethod
+    def of(cls, image: ImageFile.ImageFile) -> "JpegSettings | None":
+        """Return those of a picture that was opened; ``None`` for other formats."""
+        if not isinstance(image, JpegImagePlugin.JpegImageFile):
+            return None
+        tables = [image.quantization[table] for *_, table in image.layer[:2]]
+        return cls(tables, JpegImagePlugin.get_sampling(image))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +65,12 @@ class Encoder:
     transparency: bool = True
 
     def encode(
-        self, frames: Sequence[Image.Image], timing: Timing | None, quality: int | None, enough: int | None = None
+        self,
+        frames: Sequence[Image.Image],
+        timing: Timing | None,
+        quality: int | None,
+        enough: int | None = None,
+        own: JpegSettings | None = None,
     ) -> bytes:
         """Encode a still picture, or an animation where ``timing`` is given.
 
@@ -59,6 +84,10 @@ class Encoder:
             1 to 100.
         enough : int or None
             Bytes that an animated GIF should not exceed.
+
+        own : JpegSettings or None
+            Of the original where this is a JPEG of its pixels: then it takes no more than ``enough`` bytes, if it can,
+            unless a quality is asked for.
 
         Returns
         -------
@@ -74,8 +103,22 @@ class Encoder:
         if timing is not None:
             options |= {"save_all": True, "append_images": frames[1:], "duration": list(timing.durations)}
             options["loop"] = timing.plays
+        data = self._save(frames[0], options)
+        if own is None or enough is None or quality is not None:
+            return data
+        # The original's steps lose next to nothing again. Its encoder may have coded them better, which coarser ones
+        # make up for.
+        for factor, progressive in itertools.product(_COARSER, (False, True)):
+            if len(data) <= enough:
+                break
+            steps = [[min(255, round(step * factor)) for step in table] for table in own.tables]
+            same = {"qtables": steps, "subsampling": own.subsampling, "progressive": progressive}
+            data = min(data, self._save(frames[0], self.settings | same), key=len)
+        return data
+
+    def _save(self, image: Image.Image, options: dict[str, Any]) -> bytes:
         output = _NamedFile(self.extension)
-        frames[0].save(output, **options)
+        image.save(output, **options)
         return output.getvalue()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.resize.colour import to_srgb
 from functions.resize.decoding import decode
-from functions.resize.encoders import Timing, choose_encoders
+from functions.resize.encoders import JpegSettings, Timing, choose_encoders
 from functions.resize.geometry import choose_crop
 from functions.resize.limits import Limits, check_frame, check_output, check_transparent_output, why_still
 from functions.resize.opening import open_original, turn_upright
@@ -77,6 +77,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         warnings[f"Frame {len(durations) + 1} of {frames} is broken; only the frames before it were kept."] = None
     if len(durations) > 1:
         timing = Timing(tuple(durations), picture.plays)
+    settings = JpegSettings.of(picture.image)
     # The original's pixels are given back before anything is encoded.
     del picture, raster
 
@@ -88,7 +89,8 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     for box, sequence in zip(recipe.boxes, sequences, strict=True):
         finished = [finish(frame, box, recipe.fit, keeps_transparency=encoder.transparency) for frame in sequence]
         alike = make_alike(finished)
-        data = encoder.encode(alike, timing, recipe.quality, enough=len(original))
+        own = settings if alike[0].size == (seen.width, seen.height) and encoder.format == seen.format else None
+        data = encoder.encode(alike, timing, recipe.quality, enough=len(original), own=own)
         type_ = (encoder.format, encoder.content_type, encoder.extension)
         thumbnails.append(Thumbnail(box, data, *type_, *alike[0].size))
     return Result(seen, tuple(thumbnails), tuple(warnings))

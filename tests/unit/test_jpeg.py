@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from functions.resize import errors
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, photograph
+from samples.pictures import encoded, photograph, stored_as
+from samples.reference import ssim
 
 SMALL = photograph(120, 90)
 LARGE = photograph(1300, 1000)
@@ -200,3 +202,49 @@ def test_a_start_of_image_alone_is_no_picture() -> None:
     for original in (b"\xff\xd8", b"\xff\xd8 text", b"\xff\xd8" + RANDOM.bytes(9_000)):
         with pytest.raises(errors.NotAnImageError):
             make(original)
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}, {"subsampling": "4:4:4"}])
+@pytest.mark.parametrize(("scene", "quality"), [(SMALL, 20), (SMALL, 30), (LARGE, 30)])
+def test_a_thumbnail_of_the_original_size_is_no_larger(
+    scene: Image.Image, quality: int, options: dict[str, Any]
+) -> None:
+    original = encoded(scene, "JPEG", quality=quality, **options)
+
+    made = make_thumbnails(original, Recipe((Box(*scene.size),))).thumbnails[0]
+
+    assert (made.format, made.width, made.height) == ("JPEG", *scene.size)
+    assert len(made.data) <= len(original)
+    assert ssim(_pixels(original), _pixels(made.data)) > 0.97
+
+
+def test_a_thumbnail_of_the_original_size_that_is_turned_is_no_larger() -> None:
+    stored, exif = stored_as(SMALL, 6)
+    original = encoded(stored, "JPEG", quality=40, exif=exif)
+
+    made = make_thumbnails(original, Recipe((Box(*SMALL.size),))).thumbnails[0]
+
+    assert (made.width, made.height) == SMALL.size
+    assert len(made.data) <= len(original)
+    assert b"Exif" not in made.data
+
+
+def test_a_quality_that_is_asked_for_wins() -> None:
+    original = encoded(SMALL, "JPEG", quality=20)
+
+    same, better = (
+        make_thumbnails(original, Recipe((Box(*SMALL.size),), quality=quality)).thumbnails[0].data
+        for quality in (20, 90)
+    )
+
+    assert len(same) <= len(original) < len(better)
+
+
+def test_a_thumbnail_of_another_size_keeps_the_quality() -> None:
+    coarse = make_thumbnails(encoded(SMALL, "JPEG", quality=5), Recipe((Box(110, 110),))).thumbnails[0].data
+
+    assert len(coarse) > len(encoded(SMALL, "JPEG", quality=5))
+
+
+def _pixels(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
