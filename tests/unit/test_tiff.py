@@ -344,3 +344,72 @@ def test_only_the_first_page_is_read() -> None:
     red, blue = (Image.new("RGB", SMALL, colour) for colour in ("red", "blue"))
 
     assert_halves(encoded(red, "TIFF", save_all=True, append_images=[blue]), "RGB", (255, 0, 0), (255, 0, 0))
+
+
+def without_end(original: bytes, changes: dict[int, tuple[int, int, int]], more: list[bytes] | None = None) -> bytes:
+    """Write the first directory of a little-endian file again, at its end; ``changes``: tag -> type, count, value."""
+    (place,) = struct.unpack_from("<I", original, 4)
+    (count,) = struct.unpack_from("<H", original, place)
+    entries = [original[place + 2 + 12 * index : place + 14 + 12 * index] for index in range(count)]
+    kept = [entry for entry in entries if struct.unpack_from("<H", entry)[0] not in changes]
+    kept += [struct.pack("<HHII", tag, *values) for tag, values in changes.items()] + (more or [])
+    kept.sort(key=lambda entry: struct.unpack_from("<H", entry)[0])
+    body = original + bytes(len(original) % 2)
+    header = original[:4] + struct.pack("<I", len(body))
+    return header + body[8:] + struct.pack("<H", len(kept)) + b"".join(kept) + bytes(4)
+
+
+PLAIN = tiff(halves(SMALL, (1, 2, 3), (4, 5, 6)), RGB)
+
+
+@pytest.mark.parametrize(("offsets", "lengths"), [(273, 279), (324, 325)])
+def test_strips_and_tiles_that_name_the_same_megabyte(offsets: int, lengths: int) -> None:
+    many = 200
+    places = len(PLAIN) + 1_000_000
+    body = PLAIN + bytes(1_000_000) + struct.pack("<I", 8) * many + struct.pack("<I", 1_000_000) * many
+    original = without_end(body, {offsets: (LONG, many, places), lengths: (LONG, many, places + 4 * many)})
+
+    with pytest.raises(errors.TooManyPartsError, match="bytes in its strips and tiles") as caught:
+        thumbnail_of(original)
+    assert (caught.value.parts, caught.value.limit) == (200_000_000, 100_000_000)
+
+
+def test_the_same_small_strip_many_times_is_read() -> None:
+    height = 5_000
+    body = PLAIN + struct.pack("<I", 8) * height + struct.pack("<I", 30) * height
+    changes = {256: (LONG, 1, 10), 257: (LONG, 1, height), 278: (LONG, 1, 1)}
+    strips = {273: (LONG, height, len(PLAIN)), 279: (LONG, height, len(PLAIN) + 4 * height)}
+
+    assert thumbnail_of(without_end(body, changes | strips), 100).size == (1, 100)
+
+
+def test_tags_that_name_the_same_bytes() -> None:
+    body = PLAIN + bytes(1_000_000)
+    entries = [struct.pack("<HHII", 40_000 + index, 7, 1_000_000, len(PLAIN)) for index in range(100)]
+    again = [struct.pack("<HHII", 34675, 7, 1_000_000, len(PLAIN)) for _ in range(100)]
+
+    for more in (entries, again):
+        with pytest.raises(errors.TooManyPartsError, match="bytes in its tags"):
+            thumbnail_of(without_end(body, {}, more))
+
+
+def test_further_pages_are_not_looked_at() -> None:
+    original = bytearray(encoded(SCENE, "TIFF", save_all=True, append_images=[SCENE]))
+    (first,) = struct.unpack_from("<I", original, 4)
+    (count,) = struct.unpack_from("<H", original, first)
+    # Thousands of directories, each of which names the same bytes, took a minute.
+    struct.pack_into("<I", original, first + 2 + 12 * count, 2**31)
+
+    assert thumbnail_of(bytes(original)).size == (40, 30)
+
+
+def test_large_tiles_and_many_samples() -> None:
+    wide = {256: (LONG, 1, 40_000), 257: (LONG, 1, 1_800), 258: (SHORT, 1, 16)}
+    tiles = {322: (LONG, 1, 4_096), 323: (LONG, 1, 2_048), 324: (LONG, 1, 8), 325: (LONG, 1, 100)}
+
+    with pytest.raises(errors.TooManyPixelsError, match="in a row of tiles"):
+        thumbnail_of(without_end(PLAIN, wide | tiles))
+    with pytest.raises(errors.UnsupportedImageError, match="very large tiles"):
+        thumbnail_of(without_end(PLAIN, tiles | {322: (LONG, 1, 8_208)}))
+    with pytest.raises(errors.UnsupportedImageError, match="1000 samples a pixel"):
+        thumbnail_of(without_end(PLAIN, {277: (SHORT, 1, 1_000)}))

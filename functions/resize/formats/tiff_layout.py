@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 # Bytes of a value by its type; 16 to 18 are BigTIFF's.
@@ -73,6 +74,14 @@ class Header:
         for at in range(first, first + entries * size, size):
             yield Entry(*struct.unpack_from(self.order + entry, original, at))
 
+    def following(self, original: bytes, directory: int) -> int:
+        """Return the offset of the next directory, 0 if there is none; raises like ``entries``."""
+        number, entry, offset = ("Q", "HHQ8s", "Q") if self.big else ("H", "HHI4s", "I")
+        (entries,) = struct.unpack_from(self.order + number, original, directory)
+        size = struct.calcsize(self.order + number) + entries * struct.calcsize(self.order + entry)
+        (place,) = struct.unpack_from(self.order + offset, original, directory + size)
+        return int(place)
+
     def numbers(self, original: bytes, entry: Entry, most: int | None = None) -> tuple[int, ...]:
         """Read the values of a tag, at most some of them; none where they are no whole numbers.
 
@@ -120,11 +129,14 @@ class Layout:
         By tag; of several with one tag the first, as in libtiff.
     numbers : dict of int to tuple of int
         The values of the tags that describe the picture.
+    is_alone : bool
+        No other directory follows.
     """
 
     header: Header
     entries: dict[int, Entry]
     numbers: dict[int, tuple[int, ...]]
+    is_alone: bool
 
     def get(self, tag: int, default: int) -> int:
         """Return the first value of a tag."""
@@ -158,14 +170,19 @@ def read_layout(original: bytes) -> Layout:
     """
     header = read_header(original)
     entries: dict[int, Entry] = {}
-    for entry in header.entries(original, header.first_directory(original)):
+    is_alone = False
+    directory = header.first_directory(original)
+    for entry in header.entries(original, directory):
         entries.setdefault(entry.tag, entry)
+    # A directory may end with the file.
+    with suppress(struct.error, OverflowError):
+        is_alone = not header.following(original, directory)
     numbers = {
         tag: header.numbers(original, entry, None if tag in _CHUNKS else _MOST_VALUES)
         for tag, entry in entries.items()
         if tag in _DESCRIBING | _CHUNKS
     }
-    return Layout(header, entries, numbers)
+    return Layout(header, entries, numbers, is_alone)
 
 
 # Values of a tag, all of them; None removes it.

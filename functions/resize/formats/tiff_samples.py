@@ -51,6 +51,8 @@ _PILLOWS = {_OLD_JPEG: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard"}
 # 999 is what Corel Draw 10 writes for alpha.
 _PREMULTIPLIED, _ALPHAS = 1, {1, 2, 999}
 _IN_PLANES = 2
+# CMYK, alpha and spot colours; each is decompressed, and small files can have thousands.
+_MOST_SAMPLES = 16
 # libvips calls a file with larger tiles damaged: measured.
 _TILE_SIDE = 8192
 _TILE_BYTES = 1 << 26
@@ -107,7 +109,7 @@ def read_samples(layout: Layout) -> Samples:
     compression = layout.get(COMPRESSION, _NONE)
     photometric = _read_photometric(layout, samples)
     _check_kind(layout, photometric, samples, bits)
-    _check_tiles(layout, samples, bits)
+    _check_size(layout, samples, bits)
 
     colours = _COLOURS[photometric]
     extra = layout.numbers.get(EXTRA_SAMPLES, ())
@@ -192,8 +194,6 @@ def _check_kind(layout: Layout, photometric: int, samples: int, bits: int) -> No
             raise _unsupported(_FORMATS[number])
     if len(set(layout.numbers.get(BITS, ())[:samples])) > 1:
         raise _unsupported("samples of different sizes")
-    if bits > 16:
-        raise _unsupported(f"{bits}-bit samples")
     if samples < _COLOURS[photometric] or (photometric == _INKS and layout.get(INK_SET, 1) != 1):
         raise _unsupported("inks other than CMYK" if photometric == _INKS else f"{samples} samples a pixel")
     if photometric == _YCBCR and layout.get(COMPRESSION, _NONE) != _OLD_JPEG:
@@ -203,7 +203,11 @@ def _check_kind(layout: Layout, photometric: int, samples: int, bits: int) -> No
             raise _unsupported("YCbCr samples in planes")
 
 
-def _check_tiles(layout: Layout, samples: int, bits: int) -> None:
+def _check_size(layout: Layout, samples: int, bits: int) -> None:
+    if samples > _MOST_SAMPLES:
+        raise _unsupported(f"{samples} samples a pixel")
+    if bits > 16:
+        raise _unsupported(f"{bits}-bit samples")
     tile = layout.get(TILE_WIDTH, 0), layout.get(TILE_HEIGHT, 0)
     together = 1 if layout.get(PLANAR, 1) == _IN_PLANES else samples
     if max(tile) > _TILE_SIDE or tile[0] * tile[1] * together * -(-bits // 8) > _TILE_BYTES:

@@ -41,7 +41,10 @@ def open_samples(original: bytes) -> Unpacked:
     """
     layout = read_layout(original)
     samples = read_samples(layout)
-    data = with_directories(original, layout, list(samples.pages)) if samples.pages else original
+    data = original
+    # libvips counts the pages, and for that libtiff reads the tags of all of them, which may name the same megabytes.
+    if samples.pages or not layout.is_alone:
+        data = with_directories(original, layout, list(samples.pages) or [{}])
     # Planes of samples that mean nothing are not read.
     pages = min(max(1, len(samples.pages)), samples.colours + samples.alpha)
     planes = [_open_page(data, page) for page in range(pages)]
