@@ -41,7 +41,7 @@ def _print_table(report: Report) -> None:
     width = max(map(len, totals), default=0)
     for name, count in totals.most_common():
         print(f"  {name:{width}}  {count:7,}")
-    print()
+    print("\nMade by " + ", ".join(f"{shape} {count:,}" for shape, count in report.shapes.most_common()) + ".\n")
 
 
 def _keep(finding: Trial) -> str:

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 # What lengths, sizes and offsets are read from, at their most awkward.
-_AWKWARD = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+AWKWARD = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 # Sizes, counts and offsets stand in the first bytes of every format.
 _HEADER_BYTES = 400
 _MOST_INSERTED = 64
@@ -31,11 +31,12 @@ def damage(source: bytes, other: bytes, chance: random.Random) -> bytes:
             break
         chance.choice(_WAYS)(data, other, chance)
     if chance.random() < _MENDED:
-        _mend_checksums(data)
+        mend_checksums(data)
     return bytes(data)
 
 
-def _mend_checksums(data: bytearray) -> None:
+def mend_checksums(data: bytearray) -> None:
+    """Give the chunks of a PNG the checksums of their content."""
     if not data.startswith(_PNG_SIGNATURE):
         return
     at = len(_PNG_SIGNATURE)
@@ -60,7 +61,7 @@ def _flip_bits(data: bytearray, _: bytes, chance: random.Random) -> None:
 
 def _set_number(data: bytearray, _: bytes, chance: random.Random) -> None:
     width = chance.choice([1, 2, 4])
-    number = chance.choice(_AWKWARD) & ((1 << 8 * width) - 1)
+    number = chance.choice(AWKWARD) & ((1 << 8 * width) - 1)
     at = _position(data, chance)
     data[at : at + width] = number.to_bytes(width, "big" if chance.random() < 0.5 else "little")  # noqa: PLR2004 - even odds
 

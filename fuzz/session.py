@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from fuzz.corpus import seeds
 from fuzz.damage import damage
+from fuzz.structure import rearrange
 
 ROOT = Path(__file__).parents[1]
 ENGINE = "functions.resize.thumbnails:make_thumbnails"
@@ -25,6 +26,8 @@ ENGINE = "functions.resize.thumbnails:make_thumbnails"
 MEMORY = 1769 * 1024 * 1024
 # A third of the function's timeout: damaged files are small.
 HANG_SECONDS = 20.0
+_REARRANGED = 0.5
+_DAMAGED_AS_WELL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class Report:
 
     trials: int = 0
     outcomes: dict[str, collections.Counter[str]] = field(default_factory=dict)
+    shapes: collections.Counter[str] = field(default_factory=collections.Counter)
     findings: list[Trial] = field(default_factory=list)
     slowest: float = 0.0
 
-    def add(self, trial: Trial, seconds: float) -> None:
-        """Count one trial."""
+    def add(self, trial: Trial, shape: str, seconds: float) -> None:
+        """Count one trial of an input that was made in some way."""
         self.trials += 1
+        self.shapes[shape] += 1
         self.outcomes.setdefault(trial.seed, collections.Counter())[trial.name] += 1
         self.slowest = max(self.slowest, seconds)
         if trial.is_finding:
@@ -145,13 +150,22 @@ def run(seconds: float, seed: int, progress: Callable[[Report, float], None] = l
     with Child() as child:
         while (now := time.monotonic()) - start < seconds:
             name, source = chance.choice(corpus)
-            data = damage(source, chance.choice(corpus)[1], chance)
+            data, shape = _spoil(source, chance.choice(corpus)[1], chance)
             trial = child.attempt(name, data, _request(chance))
-            report.add(trial, time.monotonic() - now)
+            report.add(trial, shape, time.monotonic() - now)
             if now - said >= 1:
                 said = now
                 progress(report, now - start)
     return report
+
+
+def _spoil(source: bytes, other: bytes, chance: random.Random) -> tuple[bytes, str]:
+    """Return a hostile file and how it was made."""
+    rearranged = rearrange(source, chance) if chance.random() < _REARRANGED else None
+    if rearranged is None:
+        return damage(source, other, chance), "random damage"
+    data, shape = rearranged
+    return (damage(data, other, chance) if chance.random() < _DAMAGED_AS_WELL else data), shape
 
 
 def _request(chance: random.Random) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Hostile input, briefly: nothing is found, what was found once stays mended, and the fuzzer can find."""
 
 import json
+import random
 
 import pytest
 
 from functions.resize.errors import PermanentError
 from fuzz.corpus import seeds
 from fuzz.session import MEMORY, ROOT, Child, run
+from fuzz.structure import rearrange
 from tests.deployed import read_template
 
 REQUEST = {"boxes": [[64, 64]], "fit": "inside", "format": "source"}
@@ -17,8 +19,21 @@ def test_a_short_session_finds_nothing() -> None:
 
     assert report.trials > 50
     assert [(finding.seed, finding.kind, finding.name) for finding in report.findings] == []
+    assert {"random damage", "pieces repeated", "numbers repeated"} <= set(report.shapes)
     ends = {name for outcomes in report.outcomes.values() for name in outcomes}
     assert {"JPEG", "CorruptImageError", "TruncatedImageError"} <= ends
+
+
+@pytest.mark.parametrize("name", ["png", "webp-animated", "jpeg-progressive", "gif-animated", "tiff", "avif", "heic"])
+def test_pieces_of_every_format_are_rearranged(name: str) -> None:
+    source, chance = seeds()[name], random.Random(1)  # noqa: S311 - no secrets
+
+    made = [rearrange(source, chance) for _ in range(60)]
+
+    done = {way for _, way in filter(None, made)}
+    assert done == {"pieces repeated", "pieces moved", "pieces resized", "numbers repeated"}
+    assert max(len(data) for data, _ in filter(None, made)) > 3 * len(source)
+    assert rearrange(b"no picture", chance) is None
 
 
 def test_undamaged_seeds_are_made_in_the_function_s_memory() -> None:

@@ -1,4 +1,4 @@
-"""The largest pictures that are taken on, in the memory that the template gives the function."""
+"""The largest pictures that are taken on, and many small ones, in the memory that the template gives the function."""
 
 import os
 import subprocess
@@ -28,6 +28,42 @@ with open("/proc/self/status") as status:
 print(peak, *(max(thumbnail.width, thumbnail.height) for thumbnail in thumbnails))
 """
 
+# Of pictures whose profiles are unlike and large, of damaged and of rearranged ones; every second one is none of these.
+RUN_MANY = """
+import random
+from contextlib import suppress
+from functions.resize.errors import PermanentError
+from functions.resize.recipe import Box, Recipe
+from functions.resize.thumbnails import make_thumbnails
+from fuzz.corpus import seeds
+from fuzz.damage import damage
+from fuzz.structure import rearrange
+from samples.pictures import encoded, photograph
+from samples.profiles import adobe_rgb
+
+def resident():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS"))
+
+chance, scene, profile = random.Random(7), photograph(64, 48), adobe_rgb()
+good = [data for name, data in seeds().items() if "large" not in name]
+made = 0
+for number in range(500):
+    original = chance.choice(good)
+    if number % 8 == 1:
+        format = chance.choice(["WEBP", "PNG", "TIFF"])
+        original = encoded(scene, format, icc_profile=profile + number.to_bytes(4, "big") + bytes(8_000_000))
+    elif number % 8 == 3:
+        original, _ = rearrange(original, chance) or (original, "")
+    elif number % 2:
+        original = damage(original, chance.choice(good), chance)
+    with suppress(PermanentError):
+        made += len(make_thumbnails(original, Recipe((Box(128, 128), Box(40, 40)))).thumbnails)
+    if number == 20:
+        before = resident()
+print(before, resident(), made)
+"""
+
 LOSSLESS = {"lossless": True, "method": 0, "quality": 0}
 # What needs most to decode, and of what is written to encode: measured for every format at the limits.
 HUNGRY: dict[str, tuple[str, str, dict[str, Any], list[int]]] = {
@@ -48,6 +84,26 @@ def _largest(mode: str, pixels: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST)
 
 
+def _function() -> dict[str, Any]:
+    properties: dict[str, Any] = read_template()["Resources"]["ResizeFunction"]["Properties"]
+    return properties
+
+
+def _run_as_function(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run Python with the function's environment."""
+    variables = _function()["Environment"]["Variables"]
+    environment = {variable: value if isinstance(value, str) else "any" for variable, value in variables.items()}
+    return subprocess.run(  # noqa: S603 - of this file only
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 @pytest.mark.parametrize("name", HUNGRY)
 def test_the_largest_pictures_fit_into_the_functions_memory(name: str, tmp_path: Path) -> None:
@@ -57,24 +113,25 @@ def test_the_largest_pictures_fit_into_the_functions_memory(name: str, tmp_path:
     picture = _largest(mode, Limits().max_frame_pixels if animated else Limits().max_pixels)
     second = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)] if animated else []
     picture.save(path, kind, append_images=second, **options)
-    function = read_template()["Resources"]["ResizeFunction"]["Properties"]
-    variables = function["Environment"]["Variables"]
-    environment = {variable: value if isinstance(value, str) else "any" for variable, value in variables.items()}
-    handler, _, _ = function["Handler"].rpartition(".")
 
-    done = subprocess.run(  # noqa: S603 - of this file only
-        [sys.executable, "-c", RUN, handler, path, *map(str, sides)],
-        cwd=ROOT,
-        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    handler, _, _ = _function()["Handler"].rpartition(".")
+
+    done = _run_as_function("-c", RUN, handler, path, *map(str, sides))
 
     assert done.returncode == 0, done.stderr
     peak, *made = map(int, done.stdout.split())
     assert made == sides
-    assert peak <= function["MemorySize"] - KEPT_FREE_MB
+    assert peak <= _function()["MemorySize"] - KEPT_FREE_MB
     # A picture this large was decoded, or the peak says nothing.
     assert peak > 150
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from Linux's /proc")
+def test_memory_does_not_grow_from_picture_to_picture() -> None:
+    done = _run_as_function("-c", RUN_MANY)
+
+    assert done.returncode == 0, done.stderr
+    before, after, made = map(int, done.stdout.split())
+    assert made > 500
+    # Kept profiles made it 150, and the heap of the first pictures is not that of all formats.
+    assert after - before <= 100
