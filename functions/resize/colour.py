@@ -6,14 +6,14 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
 _SRGB = ImageCms.createProfile("sRGB")
-# Steps of the colour cube that tell whether a profile is sRGB under whatever name.
+# Grid of the colour cube to detect profiles that equal sRGB, whatever their name.
 _LATTICE = bytes(range(0, 256, 17))
 # ICC.1:2022, section 7.3.1: the table of tags begins behind the header and its count. LittleCMS reads 100 of them.
 _ICC_TAGS = 132
 _ICC_TAG_BYTES = 12
 _ICC_MOST_TAGS = 100
-# A floating-point pipeline of any length, whose steps may all be the same bytes: 36 KB can take minutes, 0.5 MB 6 GB.
-# LittleCMS prefers it; browsers do not read it, and a profile has plain tables as well (sections 8.3 and 9.2.17).
+# A floating-point pipeline of any length, whose steps may share the same bytes: 36 KB can take minutes, 0.5 MB 6 GB.
+# LittleCMS prefers it. Browsers ignore it, and such a profile also has plain tables (sections 8.3 and 9.2.17).
 _ICC_PIPELINE = b"D2B0"
 _ICC_UNKNOWN = b"d2b0"
 _BROKEN = "The colour profile is broken or does not fit the picture; its colours were taken as sRGB."
@@ -34,7 +34,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
     image : Image
         ``L`` or ``LA`` for grey, else ``RGB`` or ``RGBA``: grey stays grey.
     warning : str or None
-        A sentence where the profile could not be used.
+        A message if the profile could not be applied.
     """
     if profile is None:
         return _without_profile(image), None
@@ -87,12 +87,12 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
     Returns
     -------
     ImageCmsTransform or None
-        ``None`` where the transform would change nothing by more than rounding.
+        ``None`` if the transform changes nothing beyond rounding.
 
     Raises
     ------
     PyCMSError, OSError, ValueError
-        A broken profile, or one of another colour space.
+        A broken profile, or a profile for another colour space.
     """
     source = ImageCms.ImageCmsProfile(io.BytesIO(_hide_pipeline(profile)))
     space = source.profile.xcolor_space.strip()
@@ -102,7 +102,7 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
         mode = "RGB"
     else:
         mode = "CMYK"
-    # Perceptual, like browsers and libvips: what does not fit into sRGB is compressed, not cut.
+    # Perceptual, like browsers and libvips: colours outside sRGB are compressed, not clipped.
     transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
     if mode == "RGB" and _changes_nothing(transform):
         return None
@@ -110,7 +110,7 @@ def _build_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | 
 
 
 def _hide_pipeline(profile: bytes) -> bytes:
-    """Give the tag that holds a pipeline a name that nobody knows."""
+    """Rename the pipeline tag, so that LittleCMS ignores it."""
     tags = min(int.from_bytes(profile[_ICC_TAGS - 4 : _ICC_TAGS], "big"), _ICC_MOST_TAGS)
     end = _ICC_TAGS + tags * _ICC_TAG_BYTES
     table = bytearray(profile[:end])

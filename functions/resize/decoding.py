@@ -1,4 +1,4 @@
-"""Decoding at the smallest scale that all crops can be made from."""
+"""Decode at the smallest scale that is sufficient for all crops."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,11 +17,11 @@ from functions.resize.resampling import Raster, libvips, weigh_edges
 
 # Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
 _NOT_STREAMED = {TWO_TONE, "CMYK", "YCbCr"}
-# Of smaller ones, only the shrinking is libvips'.
+# Streaming smaller pictures saves nothing; libvips only shrinks them.
 _STREAMED_FROM = 1_000_000
-# What streaming leaves for each pixel wanted where not everything can be made from the largest thumbnail.
+# Pixels that streaming leaves for each output pixel, unless all thumbnails can be resampled from the largest.
 _STREAMED_HEADROOM = 2.0
-# What is stored was shrunk and encoded once already: this much larger, it does not show.
+# A stored thumbnail was shrunk and encoded before, which is invisible if it is this much larger.
 _STORED_HEADROOM = 2.0
 # A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
 _DCT_HEADROOM = 1.2
@@ -48,15 +48,14 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
 
 
 def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | None:
-    """Decode the thumbnail that phones store in a HEIC file, where it is large enough for all crops.
+    """Decode the thumbnail that phones store in a HEIC file, if it is large enough for all crops.
 
-    ``None`` where there is none, where it shows anything but the whole picture in the same colours, and where the
-    decoder does not take it: then the picture itself is decoded. So is a file without its end, which must be refused
-    whatever the box.
+    ``None`` if there is none, if it differs from the picture in shape, transparency or profile, and if it cannot be
+    decoded. Files that were cut short also get ``None``, so that they are refused whatever the box.
     """
     if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.original):
         return None
-    # A thumbnail may show what is cropped of the picture.
+    # The thumbnail may show the picture uncropped.
     if picture.shown:
         return None
     if (data := show_stored_thumbnail(picture.data)) is None:

@@ -1,4 +1,4 @@
-"""Crops: which region of a picture becomes a smaller picture, and of what size."""
+"""Crops: the region of a picture that becomes a thumbnail, and the size of the thumbnail."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from functions.resize.recipe import Box, Fit
 
 # Tolerance in pixels when comparing crops.
 ROUNDING = 1e-6
-# Resampling a resampled picture again does not show when it was this much larger.
+# A picture this much larger than the result can be resampled a second time without a visible loss.
 _SECOND_RESAMPLING_HEADROOM = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A region of the original, and the size in pixels that it becomes; all as stored, before it is turned upright."""
+    """A region of the original and the size in pixels that it is resampled to, both before turning upright."""
 
     left: float
     top: float
@@ -33,11 +33,11 @@ class Crop:
 
     @property
     def scale(self) -> float:
-        """Result pixels per picture pixel along the axis that keeps more of them."""
+        """The larger of the two scales."""
         return max(self.scale_x, self.scale_y)
 
     def is_enough_for(self, other: "Crop") -> bool:
-        """Return whether the other crop can be made from this one, with pixels to spare for a second resampling."""
+        """Return whether the other crop can be resampled from this one."""
         return (
             self.left <= other.left + ROUNDING
             and self.top <= other.top + ROUNDING
@@ -54,17 +54,17 @@ def choose_crop(width: int, height: int, box: Box, fit: Fit, *, sideways: bool) 
     Parameters
     ----------
     width, height : int
-        Of the picture as stored, pixels.
+        Pixels of the picture as stored.
     box : Box
     fit : Fit
     sideways : bool
-        Whether turning the picture upright swaps width and height, which here swaps the box's.
+        Whether turning the picture upright swaps width and height. The box is then swapped instead.
     """
     wide, high = (box.height, box.width) if sideways else (box.width, box.height)
     if fit is Fit.FILL:
         return Crop(0, 0, width, height, wide, high)
     if fit is Fit.COVER:
-        # Integer cross products, so that a box of the picture's own shape crops nothing.
+        # Integer cross products: a box of the picture's aspect ratio crops nothing.
         region_width = min(width, height * wide / high)
         region_height = min(height, width * high / wide)
         left, top = (width - region_width) / 2, (height - region_height) / 2

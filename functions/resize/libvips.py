@@ -14,28 +14,28 @@ from PIL import Image
 from functions.resize.formats.tiff_unpacking import open_samples
 from functions.resize.pixels import TWO_TONE
 
-# Operations and their inputs would be kept for the next call, which has another original.
+# The next call has another original, so caching operations and their inputs only costs memory.
 pyvips.cache_set_max(0)
-# The function has one processor, and more threads would ask for the rows of a file out of order.
+# The function has one processor, and more threads would request the rows of a file out of order.
 pyvips.concurrency_set(1)
 
-# The kernel is centred on whole pixels; where that moves a thumbnail by more than this, in its own pixels, it
-# is left to Pillow, which places a region exactly.
+# libvips centres its kernel on whole pixels. Where that shifts the result by more than this, in its own pixels,
+# Pillow resamples instead, which places a region exactly.
 _SHIFT = 1 / 16
 # Shrinking by a whole number with a box filter leaves at least this many pixels for each one wanted; the kernel does
 # the rest.
 _GAP = 2
-# At the edge libvips fills boxes up with copies of the last pixel. In boxes of more than this a line there would be
-# seen far more than one within, so larger steps are taken in another way.
+# libvips pads boxes at the edge with copies of the last pixel. In larger boxes than this, a line at the edge would be
+# far more visible than one inside, so larger steps average whole boxes only.
 _LARGEST_FILLED_BOX = 2
 _LARGE_STEP = 8
-# More at once, and Pillow's box filter would be off by more than a tenth of a percent, and libvips by an error.
+# Above this, Pillow's box filter is off by more than 0.1 %, and libvips raises an error.
 _LARGEST_FACTOR = 10_000
-# libwebp averages source pixels; with fewer than two for each, some weigh twice what their neighbours do.
+# libwebp averages source pixels; with fewer than two for each output pixel, some get twice the weight of others.
 _FINEST_WEBP_SCALE = 0.5
-# What libwebp leaves for each pixel wanted; the kernel does the rest.
+# libwebp leaves this many pixels for each output pixel; the kernel does the rest.
 _WEBP_HEADROOM = 1.5
-# Said, because libvips goes by what the samples once were: a PNG may have had 16 bits.
+# Passed explicitly: after the cast libvips still assumes 16-bit alpha.
 _OPAQUE = 255
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -51,7 +51,7 @@ def resample(image: Image.Image, size: Size, region: Region) -> Image.Image | No
     Parameters
     ----------
     image : Image
-        Of 3 or 4 bands of 8 bits; alpha premultiplied (``RGBa``).
+        3 or 4 bands of 8 bits; alpha premultiplied (``RGBa``).
     size : (width, height)
         Pixels of the result.
     region : (left, top, right, bottom)
@@ -145,10 +145,10 @@ def decode_tiff(original: bytes) -> Image.Image:
 
 
 def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple[Any, float, float]:
-    """Open a file to be read from top to bottom, and say at which scale it will be decoded."""
+    """Open a file for sequential reading, and return the scales at which it will be decoded."""
     # A source reads the bytes where they are; a buffer would copy them.
     source = pyvips.Source.new_from_memory(original)
-    # What libjpeg warns of, Pillow takes for an error or not; that of libpng is about metadata.
+    # Pillow treats some warnings of libjpeg as errors, and decides; those of libpng are about metadata.
     options = {"access": "sequential", "fail_on": "warning" if format == "JPEG" else "error"}
     if format == "JPEG":
         return pyvips.Image.jpegload_source(source, shrink=denominator, **options), 1 / denominator, 1 / denominator
@@ -156,7 +156,7 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
         picture = pyvips.Image.pngload_source(source, **options)
         return picture.cast("uchar", shift=True) if picture.format == "ushort" else picture, 1, 1
     whole = pyvips.Image.webpload_source(source, **options)
-    # libwebp scales colours without asking how much of each shows.
+    # libwebp scales colours without premultiplying them.
     if whole.hasalpha() or scale * _WEBP_HEADROOM > _FINEST_WEBP_SCALE:
         return whole, 1, 1
     picture = pyvips.Image.webpload_source(source, scale=scale * _WEBP_HEADROOM, **options)
@@ -164,14 +164,14 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
 
 
 def _align(size: Size, region: Region) -> tuple[range, range] | None:
-    """Choose the whole columns and rows to make a region of; ``None`` where they are not near enough to it."""
+    """Choose whole columns and rows for a region; ``None`` where they would shift it visibly."""
     left, top, right, bottom = region
     columns, rows = _align_axis(left, right, size[0]), _align_axis(top, bottom, size[1])
     return None if columns is None or rows is None else (columns, rows)
 
 
 def _align_axis(start: float, end: float, outputs: int) -> range | None:
-    """Choose the whole pixels whose centre is that of start to end.
+    """Choose whole pixels with the same centre as start to end.
 
     libvips lays its outputs around the centre of its input, whose edges need not be the region's, and makes as many
     as fit, rounded.
@@ -186,7 +186,7 @@ def _align_axis(start: float, end: float, outputs: int) -> range | None:
 
 
 def _reduce(picture: Any, place: tuple[range, range], steps: tuple[float, float]) -> Any:
-    """Plan the shrinking of a region with the kernel; pixels are computed when they are asked for."""
+    """Set up shrinking a region with the kernel; libvips computes the pixels on demand."""
     columns, rows = place
     gap_x, gap_y = (max(_GAP, step / (_LARGEST_FILLED_BOX + 0.5)) for step in steps)
     region = picture.crop(columns.start, rows.start, len(columns), len(rows))
@@ -194,7 +194,7 @@ def _reduce(picture: Any, place: tuple[range, range], steps: tuple[float, float]
 
 
 def _shrink(picture: Any, factor_x: int, factor_y: int) -> Any:
-    """Shrink the whole picture with a box filter; what is left over below and beside makes boxes of its own."""
+    """Shrink the whole picture with a box filter; the remaining rows and columns form smaller boxes."""
     left_over = picture.height % factor_y
     whole = picture.height - left_over
     shrunk = picture.crop(0, 0, picture.width, whole).shrinkv(factor_y)

@@ -1,4 +1,4 @@
-"""The only place with limit numbers, and what is refused by them: for a function of 1,769 to 2,048 MB of memory.
+"""All limits and their checks, for a function with 1,769 to 2,048 MB of memory.
 
 Bytes are checked before the download, thumbnails and output pixels before anything is read, pixels and
 frames before anything is decoded.
@@ -21,7 +21,7 @@ from functions.resize.recipe import Fit, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one resize may take on.
+    """The limits of one resize.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Limits:
     max_frame_pixels : int
         Pixels of one frame of an animation, even if only the first one is shown.
     max_frames : int
-        Frames of an animation that stays one.
+        Frames of an animation that is kept animated.
     max_total_pixels : int
-        Pixels of all frames together of an animation that stays one.
+        Pixels of all frames together of an animation that is kept animated.
     max_outputs : int
         Thumbnails of one request.
     max_side : int
@@ -42,15 +42,15 @@ class Limits:
     max_jpeg_segments : int
         Marker segments of a JPEG file, scans and metadata alike.
     max_metadata_parts : int
-        Chunks of a PNG file beside those of pixels, blocks of comment before one frame of a GIF.
+        Chunks of a PNG file except IDAT, or comment blocks before one frame of a GIF file.
     max_tiff_values : int
-        Numbers in the tags of a TIFF file, the places and lengths of strips and tiles among them.
+        Numbers in the tags of a TIFF file, including the offsets and byte counts of strips and tiles.
     max_item_parts : int
-        Items of an AVIF or HEIF file, what they refer to, and their properties together.
+        Items of an AVIF or HEIF file, plus their references and properties.
     max_output_pixels : int
-        Pixels of all thumbnails together, times the frames of an animation that stays one.
+        Pixels of all thumbnails together, times the frames of an animation that is kept animated.
     max_avif_pixels, max_gif_pixels : int
-        The same where thumbnails are written as AVIF, or as animated GIF.
+        The same limit for AVIF thumbnails, and for animated GIF thumbnails.
     max_webp_pixels : int
         Pixels of all thumbnails together that are WebP with transparency; of an animation, one frame.
     max_output_side : int
@@ -60,30 +60,28 @@ class Limits:
     # A 100-megapixel camera's JPEG has 50 to 60 MB, a 12-megapixel 16-bit PNG about 70 MB. The original
     # stays in memory while it is decoded.
     max_bytes: int = 100_000_000
-    # The hungriest decoders of still pictures (AVIF and WebP with alpha: planes or a canvas, a copy and the picture)
-    # need 11 to 16 bytes a pixel, 0.8 to 1.2 GB at this limit, and the picture stays until the thumbnails are shrunk.
-    # Phones of 2026 save 50 megapixels unless told otherwise.
+    # The decoders of still pictures that need most memory (AVIF and WebP with alpha: planes or a canvas, a copy and the
+    # picture) take 11 to 16 bytes a pixel, 0.8 to 1.2 GB at this limit. Phones of 2026 save 50 megapixels by default.
     max_pixels: int = 75_000_000
-    # libwebp keeps two canvases of an animation beside the frame that is decoded, and the last frame's pixels
-    # are still there: 20 bytes a pixel.
+    # libwebp keeps two canvases beside the decoded frame, and the previous frame is still in memory: 20 bytes a pixel.
     max_frame_pixels: int = 50_000_000
-    # A minute at 10 frames a second; longer ones are films.
+    # A minute at 10 frames a second.
     max_frames: int = 600
     # Frames are decoded one at a time, so this bounds time, not memory: some 10 s of decoding.
     max_total_pixels: int = 500_000_000
-    # As many as the request schema allows.
+    # The limit of the request schema.
     max_outputs: int = 16
-    # JPEG and WebP end below 65,536. Rows are read some dozens at a time: of 250,000 pixels with alpha they
-    # take 0.8 GB, of 1,000,000 2.1 GB.
+    # JPEG and WebP end below 65,536. Decoders buffer some dozens of rows, which take 0.8 GB at 250,000 pixels a row
+    # with alpha and 2.1 GB at 1,000,000.
     max_side: int = 100_000
-    # Each scan is a pass over the whole picture, some 30 ms for 75 megapixels, and can be had for some bytes; encoders
-    # write ten. Metadata come in segments of 64 KB, of which a panorama with a second picture in them has 200.
+    # Each scan is a pass over the whole picture, some 30 ms for 75 megapixels, and may have only a few bytes; encoders
+    # write ten. Metadata is split into segments of 64 KB; a panorama that embeds a second picture has 200.
     max_jpeg_segments: int = 500
-    # Each colour profile takes 2 ms, and only one is allowed; old Fireworks files have hundreds of private chunks.
+    # A file may repeat its colour profile, at 2 ms each; old Fireworks files have hundreds of private chunks.
     max_metadata_parts: int = 2_000
-    # Pillow makes objects of them, up to 300 bytes each. A strip of each of 100,000 rows in four planes has 800,000.
+    # Pillow makes objects of up to 300 bytes of them. 100,000 rows in four planes, a strip each, have 800,000 numbers.
     max_tiff_values: int = 1_000_000
-    # A hundred shots of 48 tiles with three properties each have 30,000.
+    # A burst of a hundred shots, each of 48 tiles with three properties, has 30,000.
     max_item_parts: int = 40_000
     # 6000 x 6000.
     max_output_pixels: int = 36_000_000
@@ -93,7 +91,7 @@ class Limits:
     max_gif_pixels: int = 16_600_000
     # 5000 x 4000. Noise with alpha takes 34 bytes a pixel to encode, without alpha 18.
     max_webp_pixels: int = 20_000_000
-    # As the request schema says; WebP ends at 16,383.
+    # The limit of the request schema; WebP ends at 16,383.
     max_output_side: int = 10_000
 
     @property
@@ -108,7 +106,7 @@ class Limits:
 
     @property
     def max_tiled_pixels(self) -> int:
-        """Pixels of all tiles of a TIFF: large ones reach far beyond a small picture."""
+        """Pixels of all tiles of a TIFF, including the padding of edge tiles."""
         return 2 * self.max_pixels
 
     @property
@@ -123,38 +121,49 @@ class Limits:
 
     @property
     def max_derived_pixels(self) -> int:
-        """Pixels of all that an AVIF or HEIF picture is made of: it, its tiles and its transparency, turned, are 6."""
+        """Pixels of an AVIF or HEIF picture, its tiles and alpha, again for each turn; normal files reach 6 times."""
         return 8 * self.max_pixels
 
     def max_coded_pixels(self, canvas: int) -> int:
-        """Pixels that are decoded for an AVIF or HEIF picture of so many.
+        """Return how many pixels may be decoded for an AVIF or HEIF picture.
 
-        Tiles reach beyond it, a small one may be a single tile, and transparency is a second picture.
+        Edge tiles have padding, a small picture may be one large tile, and alpha is a second picture.
+
+        Parameters
+        ----------
+        canvas : int
+            Pixels of the picture.
         """
         return canvas * 9 // 4 + 4_194_304
 
     def max_coded_bytes(self, size: int) -> int:
-        """Bytes that are decoded in an AVIF or HEIF file of so many: some tiles share theirs, those of a sky."""
+        """Return how many coded bytes may be decoded for an AVIF or HEIF picture; identical tiles may share bytes.
+
+        Parameters
+        ----------
+        size : int
+            Bytes of the file.
+        """
         return 2 * size + 1_000_000
 
     @property
     def max_deep_pixels(self) -> int:
-        """Pixels of an AVIF or HEIF picture of more than 8 bits in 4:4:4, which takes up to 21 bytes for each."""
+        """Pixels of an AVIF or HEIF picture with more than 8 bits in 4:4:4, which takes up to 21 bytes a pixel."""
         return self.max_pixels * 2 // 3
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read ``LIMIT_MAX_BYTES`` and so on; what is not set keeps its default.
+        """Read ``LIMIT_MAX_BYTES`` and so on; unset variables keep the defaults.
 
         Parameters
         ----------
         environ : Mapping of str to str
-            Where to look; the process environment unless given.
+            The variables; the process environment by default.
 
         Raises
         ------
         ValueError
-            A value that is no whole number of at least 1.
+            A value is not a whole number of at least 1.
         """
         numbers: dict[str, int] = {}
         for field in fields(cls):
@@ -209,7 +218,7 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
 
 
 def check_parts(parts: int, limit: int, what: str) -> None:
-    """Refuse a file in more pieces than encoders make.
+    """Refuse a file with more pieces than encoders write.
 
     Raises
     ------

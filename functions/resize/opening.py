@@ -1,4 +1,4 @@
-"""An original that is opened by its content, not decoded yet, and what its headers say."""
+"""Open an original by its content and read its headers, without decoding it."""
 
 import io
 import struct
@@ -15,10 +15,10 @@ from functions.resize.limits import Limits, check_pixels
 from functions.resize.recipe import Original
 
 _ORIENTATION_TAG = 0x0112  # Exif 3.0, table 4
-# Orientation is asked for and nothing else, which stands among the first tags.
+# Only the orientation is read, which is among the first tags.
 _EXIF_BYTES = 1_000_000
 
-# How an orientation is undone: Exif 3.0, section 4.6.5.1.6.
+# Orientation -> the transposition that turns the picture upright: Exif 3.0, section 4.6.5.1.6.
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,21 +33,21 @@ _SIDEWAYS = {5, 6, 7, 8}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An original that was opened but not decoded; sizes in pixels as stored, of the part that is shown.
+    """An opened original, not decoded yet; sizes are pixels of the visible part, before turning upright.
 
     Attributes
     ----------
     original : bytes
         The whole file.
     data : bytes
-        The file that the decoders read: mostly the same.
+        The file that the decoders read: usually the same.
     image : ImageFile
-        Pillow's object for it, which decodes when it is asked to.
+        Pillow's image, which decodes on ``load``.
     format : str
         A key of ``FORMATS``.
     width, height : int
     frames : int
-        1 for still pictures, and for animations of which only the first frame is read.
+        1 for still pictures, and for formats whose animations are read as stills.
     plays : int
         How often an animation plays, 0 for ever.
     frame_pixels : int
@@ -57,7 +57,7 @@ class Picture:
     profile : bytes or None
         The embedded ICC profile.
     shown : (int, int, int, int) or None
-        Left, top, right and bottom of that part in what is decoded; ``None`` where that is all.
+        Left, top, right and bottom of the visible part of the decoded picture; ``None`` if all of it is visible.
     """
 
     original: bytes
@@ -79,13 +79,13 @@ class Picture:
         return self.orientation in _SIDEWAYS
 
     def as_seen(self) -> Original:
-        """Return what a person sees of it."""
+        """Return format, upright size and frames."""
         width, height = (self.height, self.width) if self.is_sideways else (self.width, self.height)
         return Original(self.format, width, height, self.frames)
 
 
 def open_original(original: bytes, limits: Limits) -> Picture:
-    """Open the original by its content and read what its headers say.
+    """Open the original by its content and read its headers.
 
     Raises
     ------
@@ -136,19 +136,19 @@ def decoder_errors(format: str, original: bytes) -> Iterator[None]:
     except (ResizeError, MemoryError, ImportError):  # an incomplete artefact is not the picture's fault
         raise
     # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
-    # RuntimeError, struct.error, ZeroDivisionError, ...), so there is no narrower list that would hold.
+    # RuntimeError, struct.error, ZeroDivisionError, ...), so a narrower list would miss some.
     except Exception as error:
         cause = TruncatedImageError if FORMATS[format].is_cut_short(original) else CorruptImageError
         raise cause(format) from error
 
 
 def _read_orientation(image: ImageFile.ImageFile) -> int:
-    """Return the Exif orientation, 1 to 8; 1 where there is none or the metadata are broken, as browsers do."""
+    """Return the Exif orientation, 1 to 8; 1 if there is none or the metadata is broken, as in browsers."""
     block = image.info.get("exif")
     if block is None:
         return 1
-    # Not getexif() of the image: where Exif has no orientation it takes the one in XMP, which browsers do not ask,
-    # and that of PNG decodes the whole picture first, to reach a late chunk.
+    # Not the image's getexif(): without an Exif orientation it falls back to XMP, unlike browsers, and for PNG it
+    # decodes the whole picture first, to reach a late chunk.
     exif = Image.Exif()
     try:
         exif.load(block[:_EXIF_BYTES])
@@ -159,6 +159,6 @@ def _read_orientation(image: ImageFile.ImageFile) -> int:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn and mirror a picture the way a person sees it."""
+    """Turn and mirror a picture upright."""
     transposition = _TRANSPOSITIONS.get(orientation)
     return image if transposition is None else image.transpose(transposition)

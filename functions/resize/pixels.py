@@ -8,7 +8,7 @@ from functions.resize.recipe import Box, Fit
 TRANSPARENT = {"LA", "RGBA"}
 TWO_TONE = "1"
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
-# Decoded mode -> mode that is worked in, for pictures without transparency.
+# Decoded mode -> working mode, for pictures without transparency.
 _WORKING_MODES = {
     "1": "L",
     "L": "L",
@@ -19,22 +19,22 @@ _WORKING_MODES = {
     "CMYK": "CMYK",
 }
 _SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
-# Shows through where the output has no transparency, and is the border of ``pad`` there.
+# Behind transparent pixels, and the border of ``pad``, where the output has no alpha.
 _BACKGROUND = "white"
 
 
 def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert, but do not copy a picture that is of that mode: 12 megapixels take 40 ms."""
+    """Convert to a mode, without copying a picture that has it: a copy of 12 megapixels takes 40 ms."""
     return image if image.mode == mode else image.convert(mode)
 
 
 def premultiply(image: Image.Image) -> Image.Image:
-    """Multiply colours by alpha, so that a pixel that does not show cannot colour its neighbours."""
+    """Multiply colours by alpha, so that transparent pixels do not bleed into their neighbours."""
     return convert(image, _PREMULTIPLIED.get(image.mode, image.mode))
 
 
 def to_working_mode(image: Image.Image, format: str) -> Image.Image:
-    """Bring the decoded picture to L, LA, RGB, RGBA or CMYK, without alpha where it hides nothing.
+    """Convert the decoded picture to L, LA, RGB, RGBA or CMYK; drop an opaque alpha channel.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def to_working_mode(image: Image.Image, format: str) -> Image.Image:
 
 
 def finish(image: Image.Image, box: Box, fit: Fit, *, keeps_transparency: bool) -> Image.Image:
-    """Add the border of ``pad``, and put white under what the output cannot leave transparent."""
+    """Add the border of ``pad``, and flatten transparency onto white where the output has no alpha."""
     transparent = image.mode in TRANSPARENT
     flatten = transparent and not keeps_transparency
     size = (box.width, box.height) if fit is Fit.PAD else image.size
@@ -74,7 +74,7 @@ def finish(image: Image.Image, box: Box, fit: Fit, *, keeps_transparency: bool) 
 
 
 def make_alike(frames: list[Image.Image]) -> list[Image.Image]:
-    """Bring the frames to one mode, and drop what the decoder left beside the pixels: metadata."""
+    """Convert the frames to one mode, and drop their metadata."""
     modes = {frame.mode for frame in frames}
     mode = modes.pop() if len(modes) == 1 else "RGBA" if modes & TRANSPARENT else "RGB"
     alike = [convert(frame, mode) for frame in frames]

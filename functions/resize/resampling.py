@@ -11,10 +11,10 @@ from functions.resize.pixels import convert, premultiply
 
 # Importing libvips takes 40 ms; below this many pixels it costs more than it saves.
 _LIBVIPS_FROM = 250_000
-# Above this many, the copy that libvips needs takes too much memory.
+# Above this, the copy that libvips needs takes too much memory.
 _LIBVIPS_UP_TO = 16_000_000
 _LIBVIPS_MODES = {"RGB", "RGBa", "CMYK"}
-# The box filter that goes before the kernel leaves at least this many pixels for each one wanted.
+# The box filter before the kernel leaves at least this many pixels for each output pixel.
 _REDUCING_GAP = 1.5
 # Pillow's box filter divides by multiplying with 2^24 divided by the pixels of a box, and drops the fraction
 # (Reduce.c, division_UINT32): boxes of more than this many pixels on a side would come out darker.
@@ -30,11 +30,11 @@ class Raster:
     image : Image
         In a working mode.
     crop : Crop
-        What of the original it shows.
+        The region of the original that it shows.
     duration : int
         Milliseconds, of a frame of an animation.
     is_two_tone : bool
-        It is all edges: what is cheaper than the kernel alone shows in it.
+        Pure black and white, where any shortcut before the kernel is visible.
     """
 
     image: Image.Image
@@ -44,7 +44,7 @@ class Raster:
 
 
 def libvips() -> ModuleType:
-    """Import it when it is needed: many originals are small JPEG files."""
+    """Import libvips on first use: many originals are small JPEG files."""
     from functions.resize import libvips as module  # noqa: PLC0415 - as above
 
     return module
@@ -74,7 +74,7 @@ def shrink(decoded: Raster, crops: list[Crop]) -> Iterator[tuple[int, Image.Imag
 
 
 def _resample(raster: Raster, crop: Crop, premultiplied: Image.Image | None) -> Image.Image:
-    """Resize a region with a box filter for the whole number in the factor and the Lanczos kernel for the rest."""
+    """Resize a region: a box filter for the integer part of the factor, the Lanczos kernel for the rest."""
     if crop == raster.crop:
         # The decoder's own picture becomes the next frame.
         return raster.image.copy() if isinstance(raster.image, ImageFile.ImageFile) else raster.image
@@ -104,17 +104,17 @@ def _resample(raster: Raster, crop: Crop, premultiplied: Image.Image | None) -> 
 
 
 def weigh_edges(image: Image.Image, beyond_x: float, beyond_y: float) -> Image.Image:
-    """Let the last column and row weigh as much as the part of them that lies within the picture.
+    """Reduce the weight of the last column and row to the part of them that lies within the picture.
 
-    The kernel weighs every pixel alike, and would show a line at the edge far more than one within. So the rest of
-    their weight goes to their neighbours, and the part is shared with these as its middle lies between the two.
+    The kernel gives all pixels equal weight, so a line at the edge would be far more visible than one inside. The last
+    column and its neighbour are blended, so that the neighbour takes over the rest of the weight.
 
     Parameters
     ----------
     image : Image
-        Is changed.
+        Changed in place.
     beyond_x, beyond_y : float
-        The part of a pixel's side that lies beyond the picture.
+        Fraction of the last column, and of the last row, outside the picture.
     """
     width, height = image.size
     for beyond, last, before in (

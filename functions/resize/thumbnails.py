@@ -18,7 +18,7 @@ from functions.resize.resampling import shrink
 if TYPE_CHECKING:
     from PIL import Image
 
-# Animated when the source is and the format can; GIF is only ever kept.
+# These stay animated if the original is and its output format supports it; GIF is written only for GIF originals.
 _ANIMATED_OUTPUTS = {OutputFormat.SOURCE, OutputFormat.WEBP}
 DEFAULT_LIMITS = Limits()
 
@@ -29,10 +29,10 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     Parameters
     ----------
     original : bytes
-        A JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC file, told by its content; its size was checked with
-        ``check_size``.
+        A JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC file, recognised by its content. ``check_size`` has checked
+        its size.
     recipe : Recipe
-        Was checked with ``check_recipe``.
+        Checked with ``check_recipe``.
     limits : Limits
 
     Returns
@@ -46,7 +46,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         One of ``OutputTooLargeError``, ``NotAnImageError``, ``UnsupportedImageError``, ``TooManyPixelsError``,
         ``TooManyPartsError``, ``TruncatedImageError`` and ``CorruptImageError``.
     MemoryError
-        Memory ran out, which another try may survive.
+        Out of memory; a retry may succeed.
     """
     picture = open_original(original, limits)
     seen, timing = picture.as_seen(), None

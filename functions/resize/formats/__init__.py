@@ -1,4 +1,4 @@
-"""The formats that are read: one row each, and the signatures that tell them apart.
+"""The supported formats, one row each, and their signatures.
 
 A new format is a module of its own, one row in ``FORMATS`` and its signature. How a picture is decoded stands in
 ``decoding.py``, because most formats share it.
@@ -25,18 +25,18 @@ class Format:
         Module and class that reads it, imported by the first original that needs it. Nothing outside this table is
         ever opened, and nothing asks Pillow to import and try its other plugins, which are more than sixty.
     inspect : callable
-        Walks the structure of a file before anything is opened. Refuses what would take long or much memory to open.
+        Walks the structure of a file before it is opened. Refuses files that would take too much time or memory.
     is_cut_short : callable
-        Returns whether the end of a file is missing, for a picture that could not be decoded.
+        Returns whether a file that failed to decode was cut short.
     plays : callable or None
         Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read, or where
         ``inspect`` found it out.
     is_upright_when_read : bool
-        The decoder turns the picture upright by itself, and its size says so.
+        The decoder returns the picture and its size upright.
     is_raw_when_read : bool
-        The decoder has all the pixels at once, which Pillow would then take over in small blocks.
+        The decoder returns all pixels at once, which Pillow would otherwise copy in small blocks.
     is_streamed : bool
-        Large still pictures are shrunk by libvips while they are decoded.
+        libvips shrinks large still pictures while it decodes them.
     """
 
     reader: tuple[str, str]
@@ -95,7 +95,7 @@ _UNSUPPORTED_SIGNATURES = {
 
 
 def recognise(original: bytes) -> str:
-    """Return the format that the first bytes announce: a key of ``FORMATS``, Pillow's name for it.
+    """Return the format of a file by its signature: a key of ``FORMATS``, which is Pillow's name.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def recognise(original: bytes) -> str:
     Raises
     ------
     UnsupportedImageError
-        A format that is known but not read.
+        A recognised format that is not supported.
     NotAnImageError
         Anything else.
     """

@@ -39,7 +39,7 @@ _NIBBLE_PAIRS = [bytes([value >> 4, value & 15]) for value in range(256)]
 
 
 def is_bmp(original: bytes) -> bool:
-    """Return whether the file begins as one; two letters alone would be too little."""
+    """Return whether the file begins with BMP headers; the signature has only two letters."""
     return original[:2] == b"BM" and int.from_bytes(original[14:18], "little") in _HEADER_SIZES
 
 
@@ -64,13 +64,13 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether the file is shorter than it says."""
+    """Return whether the file is shorter than its header states."""
     return int.from_bytes(original[2:6], "little") > len(original)
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the headers say.
+    """Fields of the headers.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class _Header:
     colours : int
         In the palette.
     offset : int
-        Where the pixels are.
+        Offset of the pixels.
     masks : tuple of int or None
         Which bits of a pixel are red, green, blue and alpha.
     """
@@ -143,7 +143,7 @@ def _rewrite(original: bytes, header: _Header, limits: Limits) -> bytes | None:
         if header.compression == _ALPHA_BITFIELDS or header.masks not in _PILLOW_MASKS[header.bits]:
             return _unpack_fields(original, header)
         if header.masks == _PLAIN_MASKS and not any(original[header.offset + 3 :: 4]):
-            # Nobody means a picture that does not show: browsers take it as opaque.
+            # Browsers show a picture as opaque if all of its alpha is zero.
             return original[:_ALPHA_MASK] + bytes(4) + original[_ALPHA_MASK + 4 :]
     elif header.bits <= 8 and _is_palette_misread(original, header):
         return _write(header, header.bits, _read_palette(original, header), original[header.offset :])
@@ -151,7 +151,7 @@ def _rewrite(original: bytes, header: _Header, limits: Limits) -> bytes | None:
 
 
 def _read_palette(original: bytes, header: _Header) -> bytes:
-    """Return 256 colours of 4 bytes, those that the file does not have in black."""
+    """Return a palette of 256 colours of 4 bytes, padded with black."""
     at, each = _FILE_HEADER + header.size, 3 if header.size == 12 else 4
     end = at + each * min(header.colours or 1 << header.bits, 1 << header.bits)
     return b"".join(original[at : at + 3].ljust(4, b"\0") for at in range(at, end, each)).ljust(4 * 256, b"\0")

@@ -1,4 +1,4 @@
-"""GIF: its blocks, what is refused of it, and whether its end is there (GIF89a specification)."""
+"""GIF: its blocks, its limits, and whether a file was cut short (GIF89a specification)."""
 
 # ruff: noqa: PLR2004 - block bytes and field sizes are those of GIF89a, sections 18 to 27 and appendix A.
 
@@ -11,7 +11,7 @@ from functions.resize.limits import Limits, check_parts, check_pixels
 
 # An extension, a frame, the trailer: appendix A.
 _BLOCK = re.compile(rb"[!,;]")
-# Who says how often an animation plays: Netscape's extension, also written under another name, as browsers read it.
+# Loop extensions, which set how often an animation plays: Netscape's and a rarer one, which browsers read as well.
 _LOOPS = {b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"}
 
 
@@ -22,11 +22,11 @@ class Control:
     Attributes
     ----------
     disposal : int
-        What happens to its rectangle before the frame after it.
+        What replaces its rectangle before the next frame.
     duration : int
         Milliseconds.
     transparent : int or None
-        The index that leaves what is below.
+        The index of transparent pixels.
     """
 
     disposal: int = 0
@@ -41,10 +41,10 @@ class Frame:
     Attributes
     ----------
     left, top, width, height : int
-        The rectangle it is drawn to, which may reach beyond the canvas.
+        Its rectangle, which may extend beyond the canvas.
     is_interlaced : bool
     palette : bytes
-        Red, green and blue of each colour; empty where the file has none and the samples are grey levels.
+        Red, green and blue of each colour; empty if the file has no palette and the samples are grey levels.
     control : Control
     bits : int
         The smallest LZW code size.
@@ -79,7 +79,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def read_frames(original: bytes, count: int) -> list[Frame]:
-    """Return the first frames, without what follows junk: browsers stop there."""
+    """Return the first frames, up to any junk, where browsers stop."""
     return _read_blocks(original, count - 1, len(original)).frames
 
 
@@ -90,7 +90,7 @@ def is_cut_short(original: bytes) -> bool:
 
 @dataclass(slots=True)
 class _Blocks:
-    """What the blocks of a GIF file say.
+    """Contents of the blocks of a GIF file.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class _Blocks:
     control : Control
         For the next frame.
     complete : bool
-        Whether the walk met the trailer.
+        Whether the trailer was found.
     """
 
     width: int
@@ -147,12 +147,12 @@ def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks
                 blocks.complete = not lost
                 break
             elif found := _BLOCK.search(original, at):
-                # Pillow skips what it does not know, and collects comments behind it; browsers end here.
+                # Pillow skips unknown bytes and collects the comments behind them; browsers stop here.
                 at, lost = found.start(), True
             else:
                 break
     except (IndexError, struct.error):
-        pass  # the file ends inside a block: not complete
+        pass  # the file ends inside a block
     return blocks
 
 
@@ -170,7 +170,7 @@ def _read_frame(original: bytes, at: int, palette: bytes, control: Control) -> F
 
 
 def _read_extension(original: bytes, at: int, blocks: _Blocks) -> int:
-    """Note what an extension says, and return the place behind it."""
+    """Read an extension, and return the offset behind it."""
     label, start = original[at + 1], at + 2
     at, count = _skip_sub_blocks(original, start)
     if label == 0xFE:
@@ -192,7 +192,7 @@ def _colour_table_size(flags: int) -> int:
 
 
 def _skip_sub_blocks(original: bytes, at: int) -> tuple[int, int]:
-    """Return the place behind the sub-blocks, and how many there are."""
+    """Return the offset behind the sub-blocks, and their number."""
     blocks = 0
     while size := original[at]:
         at += size + 1

@@ -1,4 +1,4 @@
-"""AVIF and HEIF: what is refused of them, how the picture is turned and cropped, and whether the end is there.
+"""AVIF and HEIF: limits, turning and cropping, and whether a file was cut short.
 
 ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items).
 """
@@ -23,14 +23,14 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 
 # 23008-12, sections 6.5.9, 6.5.10 and 6.5.12.
 _TURNS = {b"irot", b"imir", b"clap"}
-# 23008-12, section 6.6.2.1, and ISO/IEC 23091-2; without a type it may be anything.
+# Types of alpha: 23008-12, section 6.6.2.1, and ISO/IEC 23091-2.
 _TRANSPARENCY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
-# Of the boxes that stand in no other, those with items and tracks in them (14496-12, table 1).
+# Top-level boxes that hold items and tracks (14496-12, table 1).
 _OUTERMOST = {b"ftyp", b"mdat", b"meta", b"moov"}
 _IN_PIECES = " in its tiles and transparency"
-# A box and an item of this type are read by nobody.
+# Decoders ignore boxes and items of this type.
 _HIDDEN = b"skip"
-# Where each corner of the stored picture is seen, for the orientations 1 to 8 of Exif.
+# For the Exif orientations 1 to 8: which stored corner (a, b, c, d in reading order) appears in each upright corner.
 _CORNERS = ["abcd", "badc", "dcba", "cdab", "acbd", "cadb", "dbca", "bdac"]
 
 
@@ -53,10 +53,10 @@ def recognise(original: bytes) -> str:
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many items and a picture that is made of too much, and find how it is turned and cropped.
+    """Refuse too many items and too many coded pixels, and read how the picture is turned and cropped.
 
-    libavif turns and crops nothing. libheif does, but shifts the colours of a crop that begins at an odd pixel, and
-    fills up one that reaches beyond the picture; so a cropped HEIF picture is turned and cropped here as well.
+    libavif neither turns nor crops. libheif does both, but shifts the chroma of a crop with an odd offset, and pads one
+    that reaches beyond the picture. So cropped HEIF pictures are turned and cropped by the engine as well.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     shown = _read_clean_aperture(original, picture)
     if is_avif:
         return Structure(data=_simplify(original, items), orientation=_read_orientation(original, picture), shown=shown)
-    # libheif reads the metadata of every picture in the file, and one block can be that of hundreds.
+    # libheif copies the metadata of every picture in the file, and hundreds of pictures may share one block.
     hidden = items.descriptions_at
     associations = [turn.association for turn in picture.properties if turn.name in _TURNS] if shown else []
     if not hidden and not associations:
@@ -92,9 +92,9 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether bytes of an item, or one of the outermost boxes, reach beyond the end (14496-12, section 4.2).
+    """Return whether an item or a top-level box extends beyond the end of the file (14496-12, section 4.2).
 
-    What a maker appended need not be a box.
+    Camera makers append data that need not be a box.
     """
     end = 0
     with suppress(struct.error, IndexError, KeyError, TooManyPartsError, CorruptImageError):
@@ -112,16 +112,15 @@ def is_cut_short(original: bytes) -> bool:
 
 
 def show_stored_thumbnail(original: bytes) -> bytes | None:
-    """Return the file with the thumbnail that it stores in place of its first picture.
+    """Return the file with its stored thumbnail as the primary item.
 
-    Phones store one of 320 to 512 pixels beside the picture, which decodes in a hundredth of the time. It is an item
-    like the picture, so it is enough to name it as the first one (``pitm``), and to hide that it is a thumbnail
-    (``thmb``; 23008-12, section 6.4.4).
+    Phones store a thumbnail of 320 to 512 pixels, which decodes in a hundredth of the time. It is an item like the
+    picture, so it is enough to name it in ``pitm`` and to hide its ``thmb`` reference (23008-12, section 6.4.4).
 
     Returns
     -------
     bytes or None
-        ``None`` where none is stored, or where the boxes are not as they should be.
+        ``None`` if there is no stored thumbnail, or the boxes are malformed.
     """
     try:
         items = read_items(original, len(original))
@@ -142,7 +141,7 @@ def show_stored_thumbnail(original: bytes) -> bytes | None:
 
 
 def _check_work(original: bytes, items: Items, limits: Limits) -> None:
-    """Add up what the first picture is made of, and what decoders make of its coded bytes.
+    """Add up the items of the primary picture, and the pixels and bytes that decoders decode for it.
 
     Raises
     ------
@@ -173,7 +172,7 @@ def _check_work(original: bytes, items: Items, limits: Limits) -> None:
     most = limits.max_coded_pixels(canvas or limits.max_pixels)
     if coded_pixels > most:
         raise TooManyPixelsError(coded_pixels, most, _IN_PIECES)
-    # Decoders decode the bytes that tiles share once for each.
+    # Decoders decode shared bytes once for each tile.
     check_parts(coded_bytes, limits.max_coded_bytes(len(original)), f"bytes{_IN_PIECES}")
     if canvas > limits.max_deep_pixels and any(_is_deep(original, items.get(number)) for number in measured):
         raise TooManyPixelsError(canvas, limits.max_deep_pixels, " of more than 8 bits in 4:4:4")
@@ -194,7 +193,7 @@ def _is_deep(original: bytes, item: Item) -> bool:
 
 
 def _area(original: bytes, item: Item) -> int:
-    """Return the pixels of an item as its property says, 0 where it has none (23008-12, section 6.5.3)."""
+    """Return the pixels of an item according to its ``ispe``, 0 without one (23008-12, section 6.5.3)."""
     size = item.first(b"ispe")
     if size is None or size.end - size.start < 12:
         return 0
@@ -203,7 +202,7 @@ def _area(original: bytes, item: Item) -> int:
 
 
 def _is_other_auxiliary(original: bytes, item: Item) -> bool:
-    """Return whether an item is a depth map, a gain map or the like, which no decoder is asked for."""
+    """Return whether an item is an auxiliary picture other than alpha, such as a depth map, which is not decoded."""
     type_ = item.first(b"auxC")
     return type_ is not None and not original[type_.start + 4 : type_.end].startswith(_TRANSPARENCY)
 
@@ -218,7 +217,7 @@ def _measure(original: bytes, item: Item, most_units: int) -> Coded:
 
 
 def _read_bytes(original: bytes, item: Item) -> bytes:
-    """Return the coded bytes of an item, but not many more than the file has."""
+    """Return the coded bytes of an item; stop once they exceed the size of the file."""
     if len(item.extents) == 1:
         return original[slice(*item.extents[0])]
     data = bytearray()
@@ -233,7 +232,7 @@ def _read_bytes(original: bytes, item: Item) -> bytes:
 
 
 def _read_orientation(original: bytes, picture: Item) -> int:
-    """Return the orientation 1 to 8 of Exif that its turns and mirrors amount to, in their order."""
+    """Return the Exif orientation, 1 to 8, that equals the item's rotations and mirrors in their order."""
     corners = _CORNERS[0]
     for turn in picture.properties:
         value = original[turn.start] if turn.start < turn.end else 0
@@ -250,10 +249,9 @@ def _rearrange(corners: str, order: str) -> str:
 
 
 def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int, int] | None:
-    """Return the part that is shown, in pixels as stored: left, top, right, bottom (14496-12, section 12.1.4).
+    """Return the clean aperture in pixels as stored: left, top, right, bottom (14496-12, section 12.1.4).
 
-    ``None`` where that is all, where it is nowhere within the picture, and where it comes behind a turn, which the
-    standard forbids.
+    ``None`` if it is the whole picture, outside of it, or behind a rotation, which the standard forbids.
     """
     crop, size = picture.first(b"clap"), picture.first(b"ispe")
     if not crop or not size or crop.end - crop.start < 32 or not _area(original, picture):
@@ -267,7 +265,7 @@ def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int,
     width, height, *offsets = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
     spans = []
     for side, length, offset in zip(sides, (width, height), offsets, strict=True):
-        # The offset is that of the centre.
+        # The offset is from the centre of the picture to the centre of the aperture.
         start = ceil((side - length) / 2 + offset - Fraction(1, 2))
         spans.append((max(0, start), min(side, start + floor(length + Fraction(1, 2)))))
     (left, right), (top, bottom) = spans
@@ -280,12 +278,12 @@ def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int,
 
 
 def _plays_tracks(original: bytes) -> bool:
-    """Return whether libavif reads the tracks of an image sequence, not its items."""
+    """Return whether libavif reads the tracks of an image sequence instead of its items."""
     return original[8:12] != b"avif" and any(name == b"moov" for name, *_ in read_boxes(original, 0, len(original)))
 
 
 def _check_first_samples(original: bytes, limits: Limits) -> None:
-    """Add up what a decoder makes of the first frame of every track (14496-12, sections 8.7.3 and 8.7.5).
+    """Add up the coded pixels of the first frame of every track (14496-12, sections 8.7.3 and 8.7.5).
 
     Raises
     ------
@@ -322,15 +320,15 @@ def _find_boxes(original: bytes, span: tuple[int, int], path: list[bytes]) -> It
 
 
 def _simplify(original: bytes, items: Items) -> bytes | None:
-    """Return the file with nothing but the picture and its transparency, each of which has a size.
+    """Return the file with all items hidden but the picture and its alpha, and with an ``ispe`` for each of them.
 
-    libavif refuses a file for a gain map that it does not understand, and for any picture without a size, the
-    transparency of early encoders among them. Pillow reads all numbers of an Exif block to set one of them.
+    libavif refuses files with an unknown kind of gain map, and files with a picture that lacks ``ispe``, as the alpha
+    of early encoders does. Pillow parses the whole Exif block to set the orientation.
 
     Returns
     -------
     bytes or None
-        ``None`` where there is nothing to change.
+        ``None`` if nothing changes.
     """
     needed: set[int] = set()
     pending = [items.primary]
@@ -348,7 +346,7 @@ def _simplify(original: bytes, items: Items) -> bytes | None:
     data = bytearray(original)
     for at in hidden:
         data[at : at + 4] = _HIDDEN
-    # The brand of files with a gain map, which libavif then looks for.
+    # With this brand, libavif requires a gain map.
     for at in range(8, min(int.from_bytes(original[:4], "big"), len(original)), 4):
         if data[at : at + 4] == b"tmap":
             data[at : at + 4] = b"mif1"
@@ -356,7 +354,7 @@ def _simplify(original: bytes, items: Items) -> bytes | None:
 
 
 def _find_missing_sizes(items: Items, needed: set[int]) -> dict[int, bytes]:
-    """Return the size's association that each transparency without one lacks, by the place of its list of them."""
+    """Return the ``ispe`` association that each alpha item lacks, by the offset of the item's associations."""
     missing = {}
     for type_, number, other in items.references:
         item, size = items.get(number), items.get(other).first(b"ispe")
@@ -367,10 +365,10 @@ def _find_missing_sizes(items: Items, needed: set[int]) -> dict[int, bytes]:
 
 
 def _add_associations(data: bytearray, added: dict[int, bytes]) -> bytes:
-    """Add properties to lists of associations.
+    """Add associations of properties to items.
 
-    What follows must stay where it is, because items are found by their distance from the start of the file. So the
-    box of all items is written once more, behind the last box.
+    Item locations are offsets from the start of the file, so no byte may move. The larger ``meta`` box is therefore
+    appended, and the old one is hidden.
     """
     original = bytes(data)
     outermost = list(read_boxes(original, 0, len(original)))

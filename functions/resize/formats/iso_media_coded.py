@@ -1,4 +1,4 @@
-"""How many pixels a decoder makes of coded bytes, whatever the boxes around them say.
+"""Count the pixels that coded bytes decode to, whatever the container states.
 
 AV1 Bitstream and Decoding Process Specification, section 5, and ITU-T H.265, section 7.3.
 """
@@ -8,20 +8,20 @@ AV1 Bitstream and Decoding Process Specification, section 5, and ITU-T H.265, se
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Headers are read from the first bytes of a unit.
+# Headers lie within the first bytes of a unit.
 _HEADER_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """What a decoder makes of one item.
+    """Size of one item, coded and decoded.
 
     Attributes
     ----------
     size : int
         Bytes.
     units : int
-        Pieces that the decoder walks.
+        OBUs or NAL units.
     pixels : int
         Pixels of all pictures.
     """
@@ -32,7 +32,7 @@ class Coded:
 
 
 class _Bits:
-    """Reads a header bit by bit; behind its end are zeros."""
+    """Read a header bit by bit; bits beyond its end are zero."""
 
     def __init__(self, data: bytes) -> None:
         self._length = 8 * len(data)
@@ -40,14 +40,14 @@ class _Bits:
         self._at = 0
 
     def read(self, bits: int) -> int:
-        """Return an unsigned number of so many bits."""
+        """Return the next bits as an unsigned number."""
         self._at += bits
         shift = self._length - self._at
         value = self._value >> shift if shift >= 0 else self._value << -shift
         return value & ((1 << bits) - 1)
 
     def read_exp_golomb(self) -> int:
-        """Return a number in the code of H.265, section 9.2, and of AV1's ``uvlc``."""
+        """Return an Exp-Golomb number (H.265, section 9.2; AV1's ``uvlc``)."""
         zeros = 0
         while zeros < 32 and not self.read(1):
             zeros += 1
@@ -62,7 +62,7 @@ _EACH_FRAME = 2  # each frame has a flag of its own for the tool
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """Fields of a sequence header that tell the size of its frames (AV1, section 5.5.1)."""
+    """Fields of a sequence header that determine the size of frames (AV1, section 5.5.1)."""
 
     pixels: int = 0
     side_bits: tuple[int, int] = (0, 0)
@@ -98,7 +98,7 @@ def measure_av1(data: bytes, most_units: int) -> Coded:
 
 
 def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the type of every unit and the first bytes of it (AV1, sections 5.3 and 4.10.5)."""
+    """Yield the type and the first bytes of every OBU (AV1, sections 5.3 and 4.10.5)."""
     at = 0
     while at < len(data):
         header = data[at]
@@ -118,7 +118,7 @@ def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_sequence(bits: _Bits) -> _Sequence:
-    """Read a sequence header as far as a frame header needs it (AV1, sections 5.5.1 to 5.5.5)."""
+    """Read the fields of a sequence header that frame headers depend on (AV1, sections 5.5.1 to 5.5.5)."""
     bits.read(4)  # profile, still picture
     is_reduced = bool(bits.read(1))
     has_model = point_bits = delay_bits = 0
@@ -170,7 +170,7 @@ def _read_sequence(bits: _Bits) -> _Sequence:
 
 
 def _read_frame_size(bits: _Bits, sequence: _Sequence) -> int:
-    """Return the pixels of a frame, or the most that it can have; 0 for one that is shown again (AV1, 5.9.2)."""
+    """Return the pixels of a frame, or an upper bound; 0 for a frame that is shown again (AV1, section 5.9.2)."""
     if sequence.is_reduced:
         return sequence.pixels
     if bits.read(1):
@@ -222,7 +222,7 @@ def measure_hevc(configuration: bytes, data: bytes, most_units: int) -> Coded:
 
 
 def _nal_units(configuration: bytes, data: bytes) -> Iterator[bytes]:
-    """Yield the first bytes of every unit, those of the configuration before those of the picture."""
+    """Yield the first bytes of every NAL unit, in the configuration and then in the item."""
     at = 23
     for _ in range(configuration[22]):
         count = int.from_bytes(configuration[at + 1 : at + 3], "big")
@@ -242,8 +242,8 @@ def _nal_units(configuration: bytes, data: bytes) -> Iterator[bytes]:
 
 
 def _read_picture_size(unit: bytes) -> int:
-    """Return the pixels that a sequence parameter set announces (H.265, sections 7.3.2.2 and 7.3.3)."""
-    # A third byte of 3 behind two zeros only keeps them from being a start code (7.3.1.1).
+    """Return the pixels of a sequence parameter set (H.265, sections 7.3.2.2 and 7.3.3)."""
+    # Remove emulation prevention bytes (7.3.1.1).
     bits = _Bits(unit[2:].replace(b"\0\0\3", b"\0\0"))
     bits.read(4)
     layers = bits.read(3)

@@ -1,4 +1,4 @@
-"""The items of an AVIF or HEIF file: what each is, where its bytes are, its properties and what it refers to.
+"""The items of an AVIF or HEIF file: types, locations, properties and references.
 
 ISO/IEC 14496-12 (boxes and items) and ISO/IEC 23008-12 (pictures made of items).
 """
@@ -25,13 +25,13 @@ class Property:
     Attributes
     ----------
     name : bytes
-        The type of its box.
+        Type of its box.
     start, end : int
         Its payload.
     number : int
-        Its place among the properties of the file, from 1.
+        Its index in ``ipco``, from 1.
     association : slice
-        The bytes that associate it with the item.
+        The bytes of ``ipma`` that associate it with the item.
     """
 
     name: bytes
@@ -50,15 +50,15 @@ class Item:
     type : bytes
         Such as ``av01``, ``hvc1``, ``grid`` or ``Exif``.
     type_at : int
-        Where the type stands in the file.
+        Offset of the type in the file.
     properties : list of Property
         In the order in which they apply.
     associations_at : int
-        Where the number of its properties stands, with which their list begins.
+        Offset of its association count in ``ipma``.
     extents : list of (int, int)
         Start and end of its bytes in the file.
     needs : list of int
-        The items that are decoded with it: its tiles, its transparency and its stored thumbnails.
+        The items that are decoded with it: its tiles, its alpha and its stored thumbnails.
     """
 
     type: bytes = b""
@@ -69,7 +69,7 @@ class Item:
     needs: list[int] = field(default_factory=list)
 
     def first(self, name: bytes) -> Property | None:
-        """Return the first property of a name."""
+        """Return the first property with a name."""
         return next((each for each in self.properties if each.name == name), None)
 
 
@@ -80,16 +80,16 @@ class Items:
     Attributes
     ----------
     primary : int
-        The item that is shown.
+        The primary item, which is shown.
     parts : int
-        Items, references, properties and further extents: what a decoder has to walk.
+        Items, references, properties and additional extents, all of which a decoder walks.
     by_id : dict
     references : list of (bytes, int, int)
-        Type, and the items that it is from and to.
+        Type, source and target.
     descriptions_at : list of int
-        Where the type stands of each reference from metadata to pictures.
+        Offset of the type of each ``cdsc`` box, which links metadata to pictures.
     end : int
-        Where the last of the bytes of items ends, which may be beyond the end of the file.
+        End of the last extent, which may be beyond the end of the file.
     """
 
     primary: int
@@ -100,7 +100,7 @@ class Items:
     end: int = 0
 
     def get(self, item: int) -> Item:
-        """Return an item; one without anything where the file does not describe it."""
+        """Return an item, an empty one if the file does not describe it."""
         return self.by_id.setdefault(item, Item())
 
 
@@ -117,7 +117,7 @@ def read_items(original: bytes, max_parts: int) -> Items:
     ------
     TooManyPartsError
     CorruptImageError
-        Two boxes where there must be one, of which decoders take the first or the last.
+        A box is there twice, of which some decoders use the first and others the last.
     struct.error, IndexError, KeyError
         There are no items.
     """
@@ -125,7 +125,7 @@ def read_items(original: bytes, max_parts: int) -> Items:
     items = Items(read_number(original, children[b"pitm"][0]), read_number(original, children[b"iinf"][0]))
     check_parts(items.parts, max_parts, "parts")
     for walk in (_read_properties, _read_references, _read_extents, _read_types):
-        # What is broken is the decoder's to refuse; what can be read is counted.
+        # Count what can be read; the decoder refuses broken boxes.
         with suppress(struct.error, IndexError, KeyError):
             for parts in walk(original, children, items):
                 items.parts += parts
@@ -148,7 +148,7 @@ def read_meta(original: bytes) -> dict[bytes, tuple[int, int]]:
 
 
 def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Return the span of each box that has one of the names, and is the only one that has it."""
+    """Return the span of each box with one of the names; refuse duplicates."""
     found: dict[bytes, tuple[int, int]] = {}
     for name, *span in read_boxes(original, start, end):
         if name in names:
@@ -159,7 +159,7 @@ def _only_boxes(original: bytes, start: int, end: int, names: set[bytes]) -> dic
 
 
 def read_boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the payload of every box that lies whole within the span (14496-12, 4.2)."""
+    """Yield name, start and end of the payload of every complete box within the span (14496-12, 4.2)."""
     while at + 8 <= end:
         size, header = read_box_size(original, at)
         size = size or end - at
@@ -170,7 +170,7 @@ def read_boxes(original: bytes, at: int, end: int) -> Iterator[tuple[bytes, int,
 
 
 def read_box_size(original: bytes, at: int) -> tuple[int, int]:
-    """Return the bytes of a box, 0 for all that follow, and how many of them are its header."""
+    """Return the size of a box, 0 if it extends to the end, and the size of its header."""
     size = int.from_bytes(original[at : at + 4], "big")
     return (int.from_bytes(original[at + 8 : at + 16], "big"), 16) if size == 1 else (size, 8)
 
@@ -181,7 +181,7 @@ def read_number(original: bytes, at: int) -> int:
 
 
 def _read_properties(original: bytes, children: dict[bytes, tuple[int, int]], items: Items) -> Iterator[int]:
-    """Read which properties each item has (23008-12, 9.3.1); yield how many parts were read."""
+    """Read the properties of each item (23008-12, 9.3.1); yield the number of parts read."""
     start, end = children[b"iprp"]
     listed = _only_boxes(original, start, end, {b"ipco"})[b"ipco"]
     properties = list(islice(read_boxes(original, *listed), _MOST_PROPERTIES))
@@ -207,7 +207,7 @@ def _read_properties(original: bytes, children: dict[bytes, tuple[int, int]], it
 
 
 def _read_references(original: bytes, children: dict[bytes, tuple[int, int]], items: Items) -> Iterator[int]:
-    """Read what items refer to (14496-12, 8.11.12); yield how many parts were read."""
+    """Read the references between items (14496-12, 8.11.12); yield the number of parts read."""
     start, end = children.get(b"iref", (0, 0))
     if start == end:
         return
@@ -222,17 +222,17 @@ def _read_references(original: bytes, children: dict[bytes, tuple[int, int]], it
             items.descriptions_at.append(at - 4)
         elif type_ == b"dimg":
             items.get(item).needs += others
-        # Transparency and the stored thumbnail name the picture that they belong to.
+        # Alpha and stored thumbnails refer to the picture that they belong to.
         elif type_ in {b"auxl", b"thmb"}:
             for other in others:
                 items.get(other).needs.append(item)
 
 
 def _read_types(original: bytes, children: dict[bytes, tuple[int, int]], items: Items) -> Iterator[int]:
-    """Read what each item is (14496-12, 8.11.6), of which the number is known and was counted."""
+    """Read the type of each item (14496-12, 8.11.6); the items have been counted already."""
     start, end = children[b"iinf"]
     for type_, at, _ in read_boxes(original, start + (8 if original[start] else 6), end):
-        # Earlier versions are for files without pictures.
+        # Earlier versions have no item type.
         if type_ == b"infe" and original[at] >= 2:
             layout = ">H2x4s" if original[at] == 2 else ">I2x4s"
             item, name = struct.unpack_from(layout, original, at + 4)
@@ -242,7 +242,7 @@ def _read_types(original: bytes, children: dict[bytes, tuple[int, int]], items: 
 
 
 def _read_extents(original: bytes, children: dict[bytes, tuple[int, int]], items: Items) -> Iterator[int]:
-    """Read where the bytes of items are (14496-12, 8.11.3); yield how many parts were read beyond one an item."""
+    """Read the extents of each item (14496-12, 8.11.3); yield the number of extents beyond the first."""
     if b"iloc" not in children:
         return
     start, _ = children[b"iloc"]
@@ -262,7 +262,7 @@ def _read_extents(original: bytes, children: dict[bytes, tuple[int, int]], items
             at += 2
         base = int.from_bytes(original[at + 2 : at + 2 + base_size], "big")
         at += 2 + base_size
-        # Bytes of one item can be those of another (2), which libavif and libheif do not read.
+        # Method 2 locates the bytes within another item; libavif and libheif do not support it.
         within = {0: (0, len(original)), 1: children.get(b"idat", (0, 0))}.get(method, (0, 0))
         (extents,) = struct.unpack_from(">H", original, at)
         at += 2

@@ -1,4 +1,4 @@
-"""JPEG: its marker segments, what is refused of it, and whether its end is there (ITU-T T.81, annex B)."""
+"""JPEG: its marker segments, its limits, and whether a file was cut short (ITU-T T.81, annex B)."""
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
@@ -38,7 +38,7 @@ _APPLICATION_DATA = (
 # Its resources are a signature, a code, a name and data (Photoshop file formats specification); without these last two
 # Pillow ends with an error.
 _PHOTOSHOP = 0xED
-# No segment follows these, but pixels, the end, or another file (B.1.1.3).
+# No segment follows these markers, only pixels, the end of the file, or another file (B.1.1.3).
 _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xDA)}
 # What is usual behind the end: nothing, another picture, zeros, or lengths of four bytes.
 _BEHIND_THE_END = {b"", b"\xff\xd8", b"\xff\xff", b"\0\0"}
@@ -52,7 +52,7 @@ _EXIF_WEIGHT = 30
 
 
 def is_jpeg(original: bytes) -> bool:
-    """Return whether the file begins as one, with junk behind the start of the image or without."""
+    """Return whether the file begins with a start of image, even if junk follows it."""
     if not original.startswith(START_OF_IMAGE):
         return False
     return original[2:3] == b"\xff" or any(marker == START_OF_SCAN for marker, _, _ in _header_segments(original))
@@ -192,7 +192,7 @@ def _end_image(original: bytes, limits: Limits) -> bytes:
         return original if is_sequential else original[: at + 2]
     pieces = [original[start:stop] for _, start, stop in segments]
     scan = original[data:end]
-    # A part of the file that was never written is zeros, which are codes as well.
+    # Parts of a file that were never written are zeros, which are valid codes.
     written = original[:end].rstrip(b"\0")
     try:
         header = Frame.parse(frame)

@@ -1,9 +1,9 @@
-"""Progressive JPEG, read only as far as a small decode can see.
+"""Drop the scans of a progressive JPEG that a small decode does not show.
 
 A progressive file stores every frequency of the whole picture in passes ("scans"): first the block
 averages (DC), then coarse AC coefficients, then refinements. A decode at 1/8 shows the averages and one
 at 1/4 little more, but libjpeg decodes every scan it is given, and Huffman decoding is nine tenths of
-the time. So the others are left out, and what remains is a coarser progressive file.
+the time. Without the others, a coarser progressive file remains.
 
 The terms are those of ITU-T T.81 (1992), annexes B and G.
 """
@@ -18,26 +18,26 @@ from functions.resize.formats.jpeg import END_OF_IMAGE, SEGMENT, START_OF_SCAN, 
 _PROGRESSIVE_FRAME = 0xC2
 _HUFFMAN_TABLE = 0xC4
 _RESTART_INTERVAL = 0xDD
-# JFIF and Adobe say how the colours are coded; other application data is not needed to decode.
+# JFIF and Adobe segments define the colour coding; decoding needs no other application data.
 _KEPT_APPLICATION_DATA = {0xE0, 0xEE}
 _APPLICATION_DATA_AND_COMMENTS = {*range(0xE0, 0xF0), 0xFE}
 
-# Without its refinement an average is off by up to one step of its quantiser, an eighth of that in a
-# pixel. Two steps of 8 bits cannot be seen; more could.
+# Without its refinement a DC coefficient is off by up to one quantiser step, which is an eighth of that per pixel.
+# Two of 256 levels are invisible; more may be visible.
 _COARSE_DC_STEP = 16
 # Chroma is mostly stored at half size, so that its AC coefficients still show in a decode at 1/8, unless
 # the thumbnail is half of that again.
 _CHROMA_SHOWS_BELOW = 2.0
-# What cameras append behind the picture; behind more than this, the end of the picture is not looked for.
+# Cameras append data behind the picture; the end of the image is searched for in this many last bytes.
 _TRAILING_BYTES = 65_536
-# Below this share of the bytes, what is left out is worth the second look at the file.
+# The coarse file must be smaller than this share of the original to be worth parsing the file again.
 _WORTH_IT = 0.9
 # A 2 x 2 decode weighs (0, 1), (1, 0) and (1, 1) most; their zigzag indices end at 4.
 _LAST_LOW_COEFFICIENT = 4
 _LAST_COEFFICIENT = 63
 # Coefficients known to multiples of this look like exact ones: SSIM 0.99 down to a headroom of 1.2.
 _COARSE_AC_STEP = 20
-# More bits than a coefficient has: nothing is known of it.
+# More bits than a coefficient has: all of it is unknown.
 _ALL = 99
 
 
@@ -118,7 +118,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What of one component shows.
+    """Which coefficients of one component a small decode shows.
 
     ``average`` and ``low`` are bits that may stay unknown of the average (DC) and of the coefficients 1
     to ``last``; ``last`` is 0 where no AC coefficient shows.
@@ -130,7 +130,7 @@ class _Need:
     last: int
 
     def shows(self, scan: _Scan, unknown: dict[tuple[int, int], int]) -> bool:
-        """Tell whether the scan is needed."""
+        """Return whether the scan is needed."""
         if scan.first == 0:
             return scan.high == 0 or unknown.get((self.component, 0), _ALL) > self.average
         still_coarse = unknown.get((self.component, 1), _ALL) > self.low
@@ -140,7 +140,7 @@ class _Need:
         return self.last > 0 and (still_coarse or self.last == _LAST_COEFFICIENT)
 
     def is_met(self, unknown: dict[tuple[int, int], int]) -> bool:
-        """Tell whether nothing that may follow is needed, so that the rest need not even be searched."""
+        """Return whether no later scan is needed, so that the search can stop."""
         return unknown.get((self.component, 0), _ALL) <= self.average and all(
             unknown.get((self.component, index), _ALL) <= self.low for index in range(1, self.last + 1)
         )
@@ -166,12 +166,12 @@ def _choose_needs(
 
 
 def _is_guessed(component: _Component, unknown: dict[tuple[int, int], int]) -> bool:
-    """Tell whether libjpeg would guess at the component's AC coefficients unless told to stop."""
+    """Return whether libjpeg would interpolate the missing AC coefficients (block smoothing)."""
     return any(unknown.get((component.identifier, index), _ALL) for index in range(1, 10))
 
 
 def _read_frame(segment: bytes) -> list[_Component]:
-    """Read the frame header (B.2.2); empty where it is not an ordinary grey or three-colour one."""
+    """Read the frame header (B.2.2); empty unless it has one or three components of 8 bits."""
     count = segment[9] if len(segment) > 9 else 0
     if count not in {1, 3} or len(segment) != 10 + 3 * count or segment[4] != 8:
         return []
@@ -207,7 +207,7 @@ def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dic
 
 
 def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
-    """Find the scans one after another; stops in silence at anything but tables between them."""
+    """Yield the scans in order; stop at anything but tables between them."""
     while at < end_of_image:
         tables = at
         segments = list(walk_segments(original, at))

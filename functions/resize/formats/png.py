@@ -1,4 +1,4 @@
-"""PNG: its chunks, what the decoders see of them, and whether its end is there (PNG, third edition)."""
+"""PNG: its chunks, the file that decoders read, and whether a file was cut short (PNG, third edition)."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from functions.resize.limits import Limits, check_parts
 
 # Sections 11.2.3 and 11.3.5.
 _PIXEL_CHUNKS = {b"IDAT", b"fcTL", b"fdAT"}
-# Section 11.2: what a picture cannot be shown without.
+# Section 11.2: the critical chunks.
 _ALWAYS_SEEN = {b"IHDR", b"IDAT", b"IEND"}
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 _READ_ONCE = {b"PLTE", b"tRNS", b"iCCP", b"eXIf"}
@@ -29,7 +29,7 @@ _SCALED_MODES = {"L;2", "L;4", "I;16B", "RGB;16B"}
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Read the colour profile and Exif, and leave to the decoders only the chunks that make the picture.
+    """Read the colour profile and Exif, and pass only the chunks of the picture to the decoders.
 
     Damage in any other chunk must not refuse it, and an animation is its default picture. Ancillary chunks with a
     wrong checksum, in the wrong place, or there twice are ignored, as by libpng.
@@ -61,7 +61,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
         if name == b"IEND":
             break
     else:
-        # The decoders know what to do without the end.
+        # The decoders do not need the end.
         _keep(kept, behind, len(original))
     view = memoryview(original)
     data = b"".join(view[start:end] for start, end in kept) if len(kept) > 1 else None
@@ -75,7 +75,7 @@ def is_cut_short(original: bytes) -> bool:
 
 
 def has_scaled_key(image: ImageFile.ImageFile) -> bool:
-    """Return whether Pillow would compare the transparent colour with pixels of another scale."""
+    """Return whether Pillow would compare the transparent colour with scaled samples."""
     return "transparency" in image.info and image.tile[0].args in _SCALED_MODES
 
 
@@ -89,16 +89,16 @@ def _is_seen(name: bytes, found: dict[bytes, bytes], colour_type: bytes) -> bool
 
 
 def _keep(kept: list[tuple[int, int]], start: int, end: int) -> None:
-    """Add a piece of the file to those that decoders see; pieces that touch are one."""
+    """Add a span of the file for the decoders; merge adjacent spans."""
     if kept[-1][1] == start:
         start = kept.pop()[0]
     kept.append((start, end))
 
 
 def _unpack_profile(chunk: bytes) -> bytes:
-    """Return the colour profile: the bytes as they are where they cannot be unpacked, which are no profile."""
+    """Return the colour profile; the packed bytes, which are not a valid profile, if they cannot be unpacked."""
     _, _, packed = chunk.partition(b"\0")
-    if packed[:1] == b"\0":  # deflate, the one method there is (section 11.3.2.3)
+    if packed[:1] == b"\0":  # deflate, the only method (section 11.3.2.3)
         try:
             return zlib.decompressobj().decompress(packed[1:], _MOST_PROFILE_BYTES)
         except zlib.error:
@@ -112,7 +112,7 @@ def _is_intact(original: bytes, start: int, end: int) -> bool:
 
 
 def _chunks(original: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start and end of the payload of every chunk that lies whole within the file."""
+    """Yield name, start and end of the payload of every complete chunk."""
     at = 8
     while at + 12 <= len(original):
         end = at + 8 + int.from_bytes(original[at : at + 4], "big")

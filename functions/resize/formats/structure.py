@@ -1,30 +1,30 @@
-"""What the bytes of a file say undecoded, in one shape for all formats."""
+"""Facts about a file that its format module reads without decoding."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What the decoder does not say, or only after it has taken long.
+    """Facts that the decoder does not report, or reports too late.
 
     Attributes
     ----------
     frames : int or None
         Frames of an animation; ``None`` where the decoder counts them.
     plays : int
-        How often they play, 0 for ever; where ``frames`` is known.
+        How often the animation plays, 0 for ever; set if ``frames`` is.
     frame_pixels : int or None
-        What is decoded for each frame; ``None`` where that is the canvas.
+        Pixels decoded for each frame; ``None`` for those of the canvas.
     exif : bytes or None
-        An Exif block that the decoder would look for too late.
+        An Exif block that the decoder would find too late.
     profile : bytes or None
         An ICC profile that the decoder does not see.
     data : bytes or None
-        The same picture in a file that the decoders read; ``None`` where that is the original.
+        The file that the decoders read instead of the original; ``None`` for the original.
     orientation : int or None
-        1 to 8, as in Exif; ``None`` where Exif or the decoder has it.
+        1 to 8, as in Exif; ``None`` if it is read from Exif or applied by the decoder.
     shown : (int, int, int, int) or None
-        Left, top, right and bottom of the part that is shown, in pixels as stored; ``None`` where that is all.
+        Left, top, right and bottom of the visible part, in pixels as stored; ``None`` if all of it is visible.
     """
 
     frames: int | None = None

@@ -1,4 +1,4 @@
-"""TIFF: what is refused of its directories, and whether its end is there (TIFF 6.0, and BigTIFF)."""
+"""TIFF: limits of its directories, orientation, and whether a file was cut short (TIFF 6.0, and BigTIFF)."""
 
 import struct
 from contextlib import suppress
@@ -30,14 +30,14 @@ _MOST_DIRECTORIES = 8
 _SIZES = {WIDTH, HEIGHT, BITS, SAMPLES, TILE_WIDTH, TILE_HEIGHT}
 _LENGTHS = {STRIP_LENGTHS, TILE_LENGTHS}
 _UPRIGHT = 1
-# Types of which nobody makes numbers: bytes and text.
+# Bytes and text, which decoders do not convert to numbers.
 _BYTES = {1, 2, 7}
-# Tags may lie over each other by this many bytes, which says nothing.
+# Values of tags may overlap by this many bytes in normal files.
 _OVERLAP = 100_000
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many numbers in tags, and strips or tiles that ask for more than the picture or the file has.
+    """Refuse too many numbers in tags, and strips or tiles larger than the picture or the file.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     """
     directories = _read_directories(original, limits.max_tiff_values)
     check_parts(directories.values, limits.max_tiff_values, "numbers in its tags")
-    # libtiff copies the values of every tag, and many may name the same bytes.
+    # libtiff copies the values of every tag, and many tags may share bytes.
     check_parts(directories.tag_bytes, len(original) + _OVERLAP, "bytes in its tags")
-    # Many strips may name the same bytes; each of them is decompressed.
+    # Many strips may share bytes, which are decompressed for each strip.
     check_parts(directories.chunk_bytes, limits.max_bytes, "bytes in its strips and tiles")
     sizes = directories.sizes
     # Decoders also decode the padding of edge tiles.
@@ -59,7 +59,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether the first directory, or a strip or tile that it lists, lies beyond the end."""
+    """Return whether the first directory, or one of its strips or tiles, extends beyond the end of the file."""
     try:
         layout = read_layout(original)
     except (struct.error, OverflowError):
@@ -75,18 +75,18 @@ def _read_orientation(original: bytes) -> int:
 
 @dataclass(slots=True)
 class _Directories:
-    """What the directories of a TIFF file add up to.
+    """Totals of the directories of a TIFF file.
 
     Attributes
     ----------
     values : int
-        Numbers in tags, and tags that hold none.
+        Numbers in tags, and tags without numbers.
     tag_bytes : int
         Bytes of all tags in the first directory.
     chunk_bytes : int
         Bytes of all strips or tiles.
     sizes : dict of int to int
-        The largest number of each tag that sizes a picture, a strip or a tile; readers differ in which one they take.
+        The largest value of each tag with a size, because readers differ in which duplicate of a tag they use.
     """
 
     values: int = 0
@@ -96,7 +96,7 @@ class _Directories:
 
 
 def _read_directories(original: bytes, max_values: int) -> _Directories:
-    """Walk the first directory, and those of Exif, GPS and interoperability, without reading what the tags hold.
+    """Walk the first directory, and those of Exif, GPS and interoperability, without reading the values.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def _read_directories(original: bytes, max_values: int) -> _Directories:
     directories = [0]
     with suppress(struct.error):
         directories = [header.first_directory(original)]
-    # Each of the others is named in one before it, so the list grows while it is walked.
+    # Each further directory is referenced by an earlier one, so the list grows during the walk.
     for directory in directories:
-        # A directory may end with the file, or lie beyond it.
+        # A directory may be cut off by the end of the file, or lie beyond it.
         with suppress(struct.error, OverflowError):
             for entry in header.entries(original, directory):
-                # What reaches beyond the file is not read.
+                # Values beyond the end of the file are not read.
                 is_read = entry.length <= len(original)
                 is_numbers = entry.type in VALUE_SIZES.keys() - _BYTES
                 found.values += max(1, entry.count) if is_numbers and is_read else 1

@@ -1,16 +1,16 @@
-"""WebP: whether its end is there (RFC 9649)."""
+"""WebP: how often it plays, and whether it was cut short (RFC 9649)."""
 
 from PIL import ImageFile
 
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits
 
-# A RIFF file says its size behind its first eight bytes (section 2.4).
+# A RIFF header stores the size of what follows its first eight bytes (section 2.4).
 _RIFF_HEADER = 8
 
 
 def inspect(_original: bytes, _limits: Limits) -> Structure:
-    """Refuse nothing: the decoder reads the headers at once."""
+    """Refuse nothing: the decoder reads the headers when it opens the file."""
     return Structure()
 
 
@@ -20,5 +20,5 @@ def plays(image: ImageFile.ImageFile) -> int:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether the file is shorter than it says."""
+    """Return whether the file is shorter than its header states."""
     return _RIFF_HEADER + int.from_bytes(original[4:8], "little") > len(original)
