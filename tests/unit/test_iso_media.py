@@ -369,6 +369,13 @@ def test_frames_that_are_not_shown_count(format: str) -> None:
     assert caught.value.pixels == 200 * 512 * 512
 
 
+def test_layers_of_a_progressive_picture_count_once() -> None:
+    data, configuration = coded(Image.new("RGB", (3072, 2048), "red"), "AVIF")
+    original = container("AVIF", {1: (b"av01", data * 4, [1, 2])}, [ispe(3072, 2048), configuration], [])
+
+    assert_near(np.asarray(make(original, 64))[20, 20], (255, 0, 0), 4)
+
+
 def test_the_first_frame_of_a_sequence_is_measured() -> None:
     """The decoder reads the tracks of a sequence, which needs no items."""
     file = io.BytesIO()

@@ -23,7 +23,7 @@ class Coded:
     units : int
         OBUs or NAL units.
     pixels : int
-        Pixels of all pictures.
+        Pixels of all pictures; layers of one picture count once.
     """
 
     size: int = 0
@@ -57,6 +57,7 @@ class _Bits:
 # ---- AV1
 
 _KEY, _SWITCH = 0, 3  # types of frames
+_MOST_LAYERS = 4  # a1lx of the AV1 image file format has sizes for four
 _EACH_FRAME = 2  # each frame has a flag of its own for the tool
 
 
@@ -85,7 +86,8 @@ def measure_av1(data: bytes, most_units: int) -> Coded:
         Counting stops above this.
     """
     sequence = _Sequence()
-    units = pixels = 0
+    units = 0
+    frames: list[int] = []
     for type_, payload in _obus(data):
         units += 1
         if units > most_units:
@@ -93,7 +95,9 @@ def measure_av1(data: bytes, most_units: int) -> Coded:
         if type_ == 1:
             sequence = _read_sequence(_Bits(payload))
         elif type_ in {3, 6}:
-            pixels += _read_frame_size(_Bits(payload), sequence)
+            frames.append(_read_frame_size(_Bits(payload), sequence))
+    # The layers of a progressive picture are up to four frames of it.
+    pixels = sum(frames) if len(frames) > _MOST_LAYERS else max(frames, default=0)
     return Coded(len(data), units, pixels)
 
 
