@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageFile, JpegImagePlugin
 
 from functions.resize.gif_writer import encode_gif
+from functions.resize.png_writer import encode_png
 from functions.resize.recipe import OutputFormat
 
 # What the quantiser steps of an original are multiplied by until its pixels take no more bytes than it has.
@@ -83,7 +84,7 @@ class Encoder:
         quality : int or None
             1 to 100.
         enough : int or None
-            Bytes that an animated GIF should not exceed.
+            Bytes that an animated GIF or a PNG should not exceed.
 
         own : JpegSettings or None
             Of the original where this is a JPEG of its pixels: then it takes no more than ``enough`` bytes, if it can,
@@ -97,6 +98,8 @@ class Encoder:
         if self.format == "GIF":
             durations, plays = (timing.durations, timing.plays) if timing else ((0,), 1)
             return encode_gif(frames, durations, plays, enough)
+        if self.format == "PNG":
+            return encode_png(frames[0], enough)
         options = dict(self.settings)
         if self.quality is not None:
             options["quality"] = self.quality if quality is None else quality
@@ -134,7 +137,7 @@ ENCODERS = {
     encoder.format: encoder
     for encoder in (
         Encoder("JPEG", "image/jpeg", ".jpg", 80, {"optimize": True, "subsampling": "4:2:0"}, transparency=False),
-        Encoder("PNG", "image/png", ".png", None, {"compress_level": 3}),
+        Encoder("PNG", "image/png", ".png", None, {}),
         Encoder("WEBP", "image/webp", ".webp", 80, {"method": 4}),
         Encoder("GIF", "image/gif", ".gif", None, {}),
         Encoder(

@@ -93,7 +93,7 @@ def index_frames(frames: Sequence[Image.Image], effort: Effort, *, most: int, ke
     if counts is not None and len(counts) <= most - keeps_one:
         colours = list(counts) or [(0, 0, 0)]
         return _arrange(
-            [_index_exactly(frame, colours) for frame in frames], frames, colours, keeps_one=keeps_one, exact=True
+            [index_exactly(frame, colours) for frame in frames], frames, colours, keeps_one=keeps_one, exact=True
         )
     pixels = sum(frame.width * frame.height for frame in frames)
     if sampled := counts is None:
@@ -169,7 +169,7 @@ def _is_near(colour: _Colour, others: list[_Colour]) -> bool:
     return any(max(map(abs, map(int.__sub__, colour, other))) < _NEAR for other in others)
 
 
-def _index_exactly(frame: Image.Image, colours: list[_Colour]) -> Image.Image:
+def index_exactly(frame: Image.Image, colours: list[_Colour]) -> Image.Image:
     """Return the places of a picture's colours: at most 256 are boxes of their own in median cut."""
     places = {colour: place for place, colour in enumerate(colours)}
     indices = Image.new("L", frame.size)

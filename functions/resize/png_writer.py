@@ -1,0 +1,62 @@
+"""PNG: with a palette where there are few colours, and no larger than it must be."""
+
+import io
+from typing import Any, cast
+
+from PIL import Image, PngImagePlugin
+
+from functions.resize.gif_palette import index_exactly
+
+# With filters 0.78 times sharp's bytes.
+_LEVEL = 3
+# A level of grey takes 8 bits without a palette, and what needs as many with one is not smaller.
+_FEW_GREYS = 16
+_FEW = 256
+# Compressing more pixels once again takes seconds.
+_MOST_PIXELS = 4_000_000
+_OPAQUE = 255
+
+
+def encode_png(image: Image.Image, enough: int | None) -> bytes:
+    """Write a picture in exactly its colours.
+
+    Parameters
+    ----------
+    image : Image
+        ``L``, ``LA``, ``RGB`` or ``RGBA``.
+    enough : int or None
+        With more bytes than this, it is compressed as far as can be.
+    """
+    data = _save(image, compress_level=_LEVEL)
+    if image.width * image.height > _MOST_PIXELS:
+        return data
+    if image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW):
+        data = min(data, _save_with_palette(image), key=len)
+    if enough is not None and len(data) > enough:
+        data = min(data, _save(image, optimize=True), key=len)
+    return data
+
+
+def _save(image: Image.Image, **options: Any) -> bytes:
+    output = io.BytesIO()
+    image.save(output, PngImagePlugin.PngImageFile.format, **options)
+    return output.getvalue()
+
+
+def _save_with_palette(image: Image.Image) -> bytes:
+    """Write the indices of at most 256 colours, in 1, 2, 4 or 8 bits."""
+    rgba = image.convert("RGBA")
+    counts = cast("list[tuple[int, tuple[int, int, int, int]]]", rgba.getcolors(_FEW))
+    # Alpha is stored up to the last index that is not opaque.
+    entries = sorted((entry for _, entry in counts), key=lambda entry: entry[3] == _OPAQUE)
+    # Median cut knows three channels: the place of the colour, and alpha, are two.
+    colours = list({entry[:3]: None for entry in entries})
+    places = {colour: place for place, colour in enumerate(colours)}
+    indices = index_exactly(rgba, colours)
+    if entries[0][3] != _OPAQUE:
+        pairs = Image.merge("RGB", (indices, rgba.getchannel("A"), Image.new("L", rgba.size)))
+        indices = index_exactly(pairs, [(places[entry[:3]], entry[3], 0) for entry in entries])
+    coded = Image.frombytes("P", image.size, indices.tobytes())
+    coded.putpalette([level for entry in entries for level in entry[:3]])
+    alphas = bytes(entry[3] for entry in entries if entry[3] != _OPAQUE)
+    return _save(coded, optimize=True, **({"transparency": alphas} if alphas else {}))

@@ -1,0 +1,78 @@
+"""PNG thumbnails of few colours have a palette; all others are what they were."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from functions.resize.png_writer import encode_png
+from functions.resize.recipe import Box, OutputFormat, Recipe
+from functions.resize.thumbnails import make_thumbnails
+from samples.pictures import cut_out, encoded, photograph
+
+
+def logo(side: int, colours: int = 30) -> Image.Image:
+    """Return discs on nothing, with soft edges, in some colours."""
+    picture = Image.new("RGBA", (4 * side, 4 * side))
+    for index in range(6):
+        box = (index * side // 3, index * side // 4, (index + 6) * side // 3, (index + 8) * side // 4)
+        ImageDraw.Draw(picture).ellipse(box, fill=(index * 40, 250 - index * 30, 90, 255))
+    return picture.resize((side, side)).quantize(colours)
+
+
+def reopened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+@pytest.mark.parametrize("side", [100, 1100])
+def test_a_picture_with_a_palette_keeps_it(side: int) -> None:
+    original = encoded(logo(side), "PNG", optimize=True)
+
+    data = make_thumbnails(original, Recipe((Box(side, side),))).thumbnails[0].data
+
+    image = reopened(data)
+    assert image.mode == "P"
+    assert image.convert("RGBA").tobytes() == reopened(original).convert("RGBA").tobytes()
+    assert len(data) <= 1.3 * len(original)
+
+
+@pytest.mark.parametrize(("colours", "bits"), [(2, 1), (4, 2), (16, 4), (17, 8), (256, 8)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L"])
+def test_few_colours_take_few_bits_and_stay_exact(mode: str, colours: int, bits: int) -> None:
+    random = np.random.default_rng(colours)
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    entries = np.unique(random.integers(0, 256, (4 * colours, bands)), axis=0)
+    entries = random.permutation(entries)[:colours].astype(np.uint8)
+    pixels = entries[np.arange(64 * 64).reshape(64, 64) // 5 % len(entries)]
+    image = Image.frombytes(mode, (64, 64), pixels.tobytes())
+
+    data = encode_png(image, None)
+
+    assert reopened(data).convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
+    if mode == "RGBA" or (mode == "RGB" and colours < 256) or (mode == "LA" and colours < 17):
+        # Bit depth and colour type in the header: PNG, third edition, section 11.2.1.
+        assert (data[24], data[25]) == (bits, 3)
+
+
+@pytest.mark.parametrize("image", [photograph(90, 60), cut_out(90, 60), photograph(90, 60).convert("L")])
+def test_many_colours_have_no_palette(image: Image.Image) -> None:
+    assert encode_png(image, None) == encoded(image, "PNG", compress_level=3)
+
+
+def test_more_bytes_than_the_original_are_compressed_further() -> None:
+    original = encoded(photograph(300, 200), "PNG", optimize=True)
+
+    data = make_thumbnails(original, Recipe((Box(300, 200),))).thumbnails[0].data
+
+    assert len(data) <= len(original)
+
+
+def test_a_drawing_in_another_format_has_a_palette() -> None:
+    original = encoded(logo(80, 8).convert("RGBA"), "WEBP", lossless=True)
+
+    data = make_thumbnails(original, Recipe((Box(80, 80),), format=OutputFormat.PNG)).thumbnails[0].data
+
+    assert reopened(data).mode == "P"
