@@ -23,6 +23,7 @@ _CORNER = 1
 _SHIFTS = (0, 2, 1, 3)
 # The mean of three of them is a whole number: 1 is counted as 3, so that it is not nothing.
 _SQUARES = [0, 3, *(min(255, level * level) for level in range(2, 256))] * 3
+_STACKED = 2_000_000
 # Where more than this share of the pixels is further than this from its colour (mean of squares of the channels),
 # the sample has missed something, and colours are counted in cells of this many levels.
 _FAR = 200
@@ -33,10 +34,21 @@ _CELLS = (256 // _CELL) ** 3
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many pixels the colours are chosen from, and which share of them may still change when k-means ends."""
+    """How well the colours are chosen.
+
+    Attributes
+    ----------
+    sample : int
+        From so many pixels.
+    settled : float
+        The share of them that may still change its colour when k-means ends.
+    fills_gaps : bool
+        What the sample has missed is counted as well.
+    """
 
     sample: int
     settled: float
+    fills_gaps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +112,11 @@ def index_frames(frames: Sequence[Image.Image], effort: Effort, *, most: int, ke
         counts = _sample(frames, math.sqrt(pixels / effort.sample))
     opaque = [frame.convert("RGB") for frame in frames]
     colours = _choose(counts, most - keeps_one, effort)
-    mapped = [_map_to_nearest(frame, colours) for frame in opaque]
-    if sampled and sum(missed for _, missed in mapped) > pixels * _MISSED:
+    indices, missed = _map_all(opaque, colours)
+    if sampled and effort.fills_gaps and missed > pixels * _MISSED:
         colours = _choose(_add_cells(counts, opaque), most - keeps_one, effort)
-        mapped = [_map_to_nearest(frame, colours) for frame in opaque]
-    return _arrange([indices for indices, _ in mapped], frames, colours, keeps_one=keeps_one, exact=False)
+        indices, _ = _map_all(opaque, colours)
+    return _arrange(indices, frames, colours, keeps_one=keeps_one, exact=False)
 
 
 def _is_opaque(frame: Image.Image) -> bool:
@@ -183,6 +195,23 @@ def index_exactly(frame: Image.Image, colours: list[_Colour]) -> Image.Image:
         part = Image.frombytes("L", part.size, quantized.tobytes()).point(table + [0] * (256 - len(table)))
         indices.paste(part, (0, top))
     return indices
+
+
+def _map_all(frames: list[Image.Image], colours: list[_Colour]) -> tuple[list[Image.Image], int]:
+    """Map frames on top of each other: Pillow looks every cell up once for each picture, and small ones have many."""
+    width, height = frames[0].size
+    stacked = max(1, _STACKED // (width * height))
+    indices: list[Image.Image] = []
+    missed = 0
+    for start in range(0, len(frames), stacked):
+        part = frames[start : start + stacked]
+        stack = Image.new("RGB", (width, height * len(part)))
+        for place, frame in enumerate(part):
+            stack.paste(frame, (0, height * place))
+        mapped, far = _map_to_nearest(stack, colours)
+        indices += [mapped.crop((0, top, width, top + height)) for top in range(0, stack.height, height)]
+        missed += far
+    return indices, missed
 
 
 def _map_to_nearest(image: Image.Image, colours: list[_Colour]) -> tuple[Image.Image, int]:

@@ -22,15 +22,18 @@ _LONGEST = 65_535
 _COLOURS = 256
 _STILL = Effort(sample=15_000, settled=0.03)
 _ANIMATION = Effort(sample=40_000, settled=0.1)
-_ONE_FRAME = Effort(sample=4_000, settled=0.3)
+_ONE_FRAME = Effort(sample=4_000, settled=0.3, fills_gaps=False)
 # A palette of its own takes 768 bytes and time to find, so that a frame has one only where it removes this share of an
 # error (mean of squares) that can be seen: this is 37 dB.
 _VISIBLE = 12.0
 _REMOVED = 0.3
+# To try one takes up to 0.07 s.
+_MOST_TRIED = 20
 # Tried where the thumbnail of an animation has more bytes than the original: lines of one pixel become lines of many
-# greys.
+# greys. Writing more frames than this again takes seconds.
 _LARGER = 1.1
 _FEWER_COLOURS = (128, 32)
+_AGAIN_UP_TO = 60
 
 
 def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], plays: int, enough: int | None = None) -> bytes:
@@ -50,8 +53,8 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], plays: i
     pictures, times = _merge_repeated([_hide(frame) for frame in frames], durations)
     keeps_one = len(pictures) > 1 or frames[0].mode in _TRANSPARENT_MODES
     data = _write(pictures, times, plays, _COLOURS, keeps_one=keeps_one)
-    for colours in _FEWER_COLOURS:
-        if len(pictures) == 1 or enough is None or len(data) <= _LARGER * enough:
+    for colours in _FEWER_COLOURS if 1 < len(pictures) <= _AGAIN_UP_TO else ():
+        if enough is None or len(data) <= _LARGER * enough:
             break
         data = min(data, _write(pictures, times, plays, colours, keeps_one=True), key=len)
     return data
@@ -93,10 +96,11 @@ def _write(pictures: list[Image.Image], times: list[int], plays: int, most: int,
     # It counts repetitions, and an animation that plays once has none.
     if len(pictures) > 1 and plays != 1:
         blocks += [b"\x21\xff\x0bNETSCAPE2.0\x03\x01", struct.pack("<HB", max(0, plays - 1), 0)]
+    own = _find_own_palettes(shared, pictures) if most == _COLOURS else {}
     # What is on the canvas, and of which pixels it was made.
     canvas = source = Image.new("RGBA", pictures[0].size)
     for place, picture in enumerate(pictures):
-        indexed, index = _choose_palette(shared, place, picture, most)
+        indexed, index = (own[place], 0) if place in own else (shared, place)
         shown = indexed.show(index)
         # A pixel that stands still keeps its colour where a palette has another for it.
         changed = ImageChops.darker(_difference(canvas, shown), _difference(source, picture))
@@ -119,15 +123,20 @@ def _write(pictures: list[Image.Image], times: list[int], plays: int, most: int,
     return b"".join([*blocks, b";"])
 
 
-def _choose_palette(shared: Indexed, place: int, picture: Image.Image, most: int) -> tuple[Indexed, int]:
-    """Return the indices of a frame, in a palette of its own where that shows."""
-    if shared.is_exact or len(shared.frames) == 1:
-        return shared, place
-    error = _measure_error(picture, shared.show(place))
-    own = index_frames([picture], _ONE_FRAME, most=most, keeps_one=True) if error > _VISIBLE else shared
-    if own is shared or _measure_error(picture, own.show(0)) > (1 - _REMOVED) * error:
-        return shared, place
-    return own, 0
+def _find_own_palettes(shared: Indexed, pictures: list[Image.Image]) -> dict[int, Indexed]:
+    """Return the frames that look better in colours of their own, by their places."""
+    if shared.is_exact or len(pictures) == 1:
+        return {}
+    errors = [_measure_error(picture, shared.show(place)) for place, picture in enumerate(pictures)]
+    worst = sorted(range(len(pictures)), key=lambda place: -errors[place])[:_MOST_TRIED]
+    found = {}
+    for place in worst:
+        if errors[place] <= _VISIBLE:
+            break
+        own = index_frames([pictures[place]], _ONE_FRAME, most=_COLOURS, keeps_one=True)
+        if _measure_error(pictures[place], own.show(0)) <= (1 - _REMOVED) * errors[place]:
+            found[place] = own
+    return found
 
 
 def _measure_error(picture: Image.Image, shown: Image.Image) -> float:

@@ -18,6 +18,8 @@ from functions.resize.errors import (
 )
 from functions.resize.recipe import Fit, Recipe
 
+_GIF_FRAME = 8_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -87,7 +89,7 @@ class Limits:
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.
     max_avif_pixels: int = 16_000_000
-    # 54 frames of 640 x 480: a palette for each frame is chosen, and every pixel compared with it.
+    # 54 frames of 640 x 480. Noise in 600 frames takes some 1,000 ns a pixel: colours are looked for and looked up.
     max_gif_pixels: int = 16_600_000
     # 5000 x 4000. Noise with alpha takes 34 bytes a pixel to encode, without alpha 18.
     max_webp_pixels: int = 20_000_000
@@ -283,7 +285,9 @@ def why_still(frames: int, pixels: int, outputs: list[int], format: str, limits:
         (frames * sum(outputs), limits.max_output_pixels, "output pixels"),
     ]
     if format == "GIF":
-        amounts.append((frames * sum(outputs), limits.max_gif_pixels, "GIF output pixels"))
+        # However small, a frame takes as long as this many pixels.
+        gif_pixels = sum(max(output, _GIF_FRAME) for output in outputs)
+        amounts.append((frames * gif_pixels, limits.max_gif_pixels, "GIF output pixels"))
     for amount, limit, what in amounts:
         if frames > 1 and amount > limit:
             return (

@@ -30,7 +30,9 @@ def encode_png(image: Image.Image, enough: int | None) -> bytes:
     data = _save(image, compress_level=_LEVEL)
     if image.width * image.height > _MOST_PIXELS:
         return data
-    if image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW):
+    found = image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW)
+    # A picture of one colour gains nothing.
+    if found and len(found) > 1:
         data = min(data, _save_with_palette(image), key=len)
     if enough is not None and len(data) > enough:
         data = min(data, _save(image, optimize=True), key=len)

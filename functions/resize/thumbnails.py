@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from functions.resize.colour import to_srgb
 from functions.resize.decoding import decode
 from functions.resize.encoders import JpegSettings, Timing, choose_encoders
+from functions.resize.formats import strip
 from functions.resize.geometry import choose_crop
 from functions.resize.limits import Limits, check_frame, check_output, check_transparent_output, why_still
 from functions.resize.opening import open_original, turn_upright
@@ -66,10 +67,12 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
 
     sequences: list[list[Image.Image]] = [[] for _ in crops]
     durations: list[int] = []
+    is_as_stored = picture.orientation == 1
     for raster in decode(picture, crops, frames):
         durations.append(raster.duration)
         for index, small in shrink(raster, crops):
             coloured, warning = to_srgb(small, picture.profile)
+            is_as_stored = is_as_stored and coloured is small
             sequences[index].append(turn_upright(coloured, picture.orientation))
             if warning:
                 warnings[warning] = None
@@ -78,6 +81,8 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     if len(durations) > 1:
         timing = Timing(tuple(durations), picture.plays)
     settings = JpegSettings.of(picture.image)
+    is_as_stored = is_as_stored and len(durations) == picture.frames
+    stored = picture.data
     # The original's pixels are given back before anything is encoded.
     del picture, raster
 
@@ -89,8 +94,11 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     for box, sequence in zip(recipe.boxes, sequences, strict=True):
         finished = [finish(frame, box, recipe.fit, keeps_transparency=encoder.transparency) for frame in sequence]
         alike = make_alike(finished)
-        own = settings if alike[0].size == (seen.width, seen.height) and encoder.format == seen.format else None
+        is_whole = (encoder.format, *alike[0].size) == (seen.format, seen.width, seen.height)
+        own = settings if is_whole else None
         data = encoder.encode(alike, timing, recipe.quality, enough=len(original), own=own)
+        if is_whole and is_as_stored and len(data) > len(original):
+            data = strip(stored, seen) or data
         type_ = (encoder.format, encoder.content_type, encoder.extension)
         thumbnails.append(Thumbnail(box, data, *type_, *alike[0].size))
     return Result(seen, tuple(thumbnails), tuple(warnings))

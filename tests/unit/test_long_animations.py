@@ -70,12 +70,15 @@ def test_borders_are_output_pixels() -> None:
 
 
 def test_animated_gifs_have_a_limit_of_their_own() -> None:
-    limits = Limits(max_gif_pixels=PIXELS - 1)
+    recipe = Recipe((Box(160, 120), Box(8, 8)), Fit.FILL)
+    # A small frame takes as long as one of 8,000 pixels.
+    limits = Limits(max_gif_pixels=4 * (160 * 120 + 8_000) - 1)
 
-    result = make_thumbnails(animation("GIF"), Recipe((Box(64, 64),)), limits)
+    result = make_thumbnails(animation("GIF"), recipe, limits)
 
-    assert_still(result, "12,288 GIF output pixels or more, the limit is 12,287")
-    assert frames(make_thumbnails(animation("GIF"), Recipe((Box(64, 64),), format=OutputFormat.WEBP), limits)) == 4
+    assert_still(result, "108,800 GIF output pixels or more, the limit is 108,799")
+    webp = Recipe(recipe.boxes, Fit.FILL, OutputFormat.WEBP)
+    assert frames(make_thumbnails(animation("GIF"), webp, limits)) == 4
 
 
 @ANIMATED

@@ -51,7 +51,7 @@ def colour(data: bytes, *boxes: Box, fit: Fit = Fit.INSIDE) -> str:
     seen = set()
     for thumbnail in make_thumbnails(data, recipe).thumbnails:
         with Image.open(io.BytesIO(thumbnail.data)) as image:
-            red, _, blue, *_ = np.asarray(image.convert("RGB"))[image.height // 2, image.width // 2]
+            red, _, blue, *_ = np.asarray(image.convert("RGBA"))[image.height // 2, image.width // 2]
         seen.add("red" if red > blue else "blue")
     (found,) = seen
     return found

@@ -13,6 +13,7 @@ from functions.resize.errors import NotAnImageError, UnsupportedImageError
 from functions.resize.formats import bmp, gif, iso_media, jpeg, png, tiff, webp
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits
+from functions.resize.recipe import Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Format:
     plays : callable or None
         Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read, or where
         ``inspect`` found it out.
+    strip : callable or None
+        Returns a file with so many frames and no metadata, its pixels as they are, or ``None``.
     is_upright_when_read : bool
         The decoder returns the picture and its size upright.
     is_raw_when_read : bool
@@ -43,6 +46,7 @@ class Format:
     inspect: Callable[[bytes, Limits], Structure]
     is_cut_short: Callable[[bytes], bool]
     plays: Callable[[ImageFile.ImageFile], int] | None = None
+    strip: Callable[[bytes, int], bytes | None] | None = None
     is_upright_when_read: bool = False
     is_raw_when_read: bool = False
     is_streamed: bool = False
@@ -50,13 +54,16 @@ class Format:
 
 FORMATS = {
     "JPEG": Format(("PIL.JpegImagePlugin", "JpegImageFile"), jpeg.inspect, jpeg.is_cut_short, is_streamed=True),
-    "PNG": Format(("PIL.PngImagePlugin", "PngImageFile"), png.inspect, png.is_cut_short, is_streamed=True),
-    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short),
+    "PNG": Format(
+        ("PIL.PngImagePlugin", "PngImageFile"), png.inspect, png.is_cut_short, strip=png.strip, is_streamed=True
+    ),
+    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short, strip=gif.strip),
     "WEBP": Format(
         ("PIL.WebPImagePlugin", "WebPImageFile"),
         webp.inspect,
         webp.is_cut_short,
         webp.plays,
+        webp.strip,
         is_raw_when_read=True,
         is_streamed=True,
     ),
@@ -124,3 +131,9 @@ def recognise(original: bytes) -> str:
         if original.startswith(signature):
             raise UnsupportedImageError(description)
     raise NotAnImageError
+
+
+def strip(stored: bytes, original: Original) -> bytes | None:
+    """Return the file without metadata, its pixels as they are; ``None`` for some formats, and without its end."""
+    row = FORMATS[original.format]
+    return None if row.strip is None or row.is_cut_short(stored) else row.strip(stored, original.frames)

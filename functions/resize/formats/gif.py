@@ -12,7 +12,7 @@ from functions.resize.limits import Limits, check_parts, check_pixels
 # An extension, a frame, the trailer: appendix A.
 _BLOCK = re.compile(rb"[!,;]")
 # Loop extensions, which set how often an animation plays: Netscape's and a rarer one, which browsers read as well.
-_LOOPS = {b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"}
+_LOOPS = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Frame:
     control : Control
     bits : int
         The smallest LZW code size.
-    start, end : int
-        The compressed data in the file.
+    at, start, end : int
+        In the file: the image descriptor, and the compressed data.
     """
 
     left: int
@@ -60,6 +60,7 @@ class Frame:
     palette: bytes
     control: Control
     bits: int
+    at: int
     start: int
     end: int
 
@@ -81,6 +82,33 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 def read_frames(original: bytes, count: int) -> list[Frame]:
     """Return the first frames, up to any junk, where browsers stop."""
     return _read_blocks(original, count - 1, len(original)).frames
+
+
+def strip(original: bytes, frames: int) -> bytes | None:
+    """Return the file with nothing but the screen, the first frames and how often they play.
+
+    ``None`` where readers disagree: the first frame does not cover the screen, or a frame is taken away.
+    """
+    blocks = _read_blocks(original, frames - 1, len(original))
+    first = blocks.frames[0]
+    if original[6:10] != struct.pack("<2H", blocks.width, blocks.height) or any(
+        frame.control.disposal > 1 for frame in blocks.frames
+    ):
+        return None
+    if (first.left, first.top, first.width, first.height) != (0, 0, blocks.width, blocks.height):
+        return None
+    kept = [b"GIF89a", original[6 : 13 + _colour_table_size(original[10])]]
+    if frames > 1 and blocks.plays != 1:
+        kept += [b"\x21\xff", *_LOOPS[:1], struct.pack("<BBHB", 3, 1, max(0, blocks.plays - 1), 0)]
+    for frame in blocks.frames:
+        control = frame.control
+        if control != Control():
+            flags = control.disposal << 2 | (control.transparent is not None)
+            kept.append(
+                struct.pack("<3BBHBB", 0x21, 0xF9, 4, flags, control.duration // 10, control.transparent or 0, 0)
+            )
+        kept.append(original[frame.at : frame.end])
+    return b"".join([*kept, b";"])
 
 
 def is_cut_short(original: bytes) -> bool:
@@ -166,7 +194,7 @@ def _read_frame(original: bytes, at: int, palette: bytes, control: Control) -> F
         end, _ = _skip_sub_blocks(original, start)
     except IndexError:
         end = len(original)
-    return Frame(left, top, width, height, bool(flags & 0x40), palette, control, bits, start, end)
+    return Frame(left, top, width, height, bool(flags & 0x40), palette, control, bits, at, start, end)
 
 
 def _read_extension(original: bytes, at: int, blocks: _Blocks) -> int:

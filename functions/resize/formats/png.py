@@ -74,6 +74,17 @@ def is_cut_short(original: bytes) -> bool:
     return all(name != b"IEND" for name, _, _ in _chunks(original))
 
 
+def strip(data: bytes, _frames: int) -> bytes:
+    """Return the file with nothing but what makes the picture."""
+    kept = [data[:8]]
+    for name, start, end in _chunks(data):
+        if name in _ALWAYS_SEEN | _CRITICAL or name == b"tRNS":
+            kept.append(data[start - 8 : end + 4])
+        if name == b"IEND":
+            break
+    return b"".join(kept)
+
+
 def has_scaled_key(image: ImageFile.ImageFile) -> bool:
     """Return whether Pillow would compare the transparent colour with scaled samples."""
     return "transparency" in image.info and image.tile[0].args in _SCALED_MODES
