@@ -65,13 +65,15 @@ class Encoder:
     settings: dict[str, Any]
     transparency: bool = True
 
-    def encode(
+    def encode(  # noqa: PLR0913 - three of them are of the original
         self,
         frames: Sequence[Image.Image],
         timing: Timing | None,
         quality: int | None,
         enough: int | None = None,
         own: JpegSettings | None = None,
+        *,
+        has_palette: bool = False,
     ) -> bytes:
         """Encode a still picture, or an animation where ``timing`` is given.
 
@@ -85,10 +87,11 @@ class Encoder:
             1 to 100.
         enough : int or None
             Bytes that an animated GIF or a PNG should not exceed.
-
         own : JpegSettings or None
             Of the original where this is a JPEG of its pixels: then it takes no more than ``enough`` bytes, if it can,
             unless a quality is asked for.
+        has_palette : bool
+            The original is a PNG with a palette, and so may this be.
 
         Returns
         -------
@@ -99,7 +102,7 @@ class Encoder:
             durations, plays = (timing.durations, timing.plays) if timing else ((0,), 1)
             return encode_gif(frames, durations, plays, enough)
         if self.format == "PNG":
-            return encode_png(frames[0], enough)
+            return encode_png(frames[0], enough, has_palette=has_palette)
         options = dict(self.settings)
         if self.quality is not None:
             options["quality"] = self.quality if quality is None else quality

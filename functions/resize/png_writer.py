@@ -17,7 +17,7 @@ _MOST_PIXELS = 4_000_000
 _OPAQUE = 255
 
 
-def encode_png(image: Image.Image, enough: int | None) -> bytes:
+def encode_png(image: Image.Image, enough: int | None, *, has_palette: bool) -> bytes:
     """Write a picture in exactly its colours.
 
     Parameters
@@ -26,11 +26,14 @@ def encode_png(image: Image.Image, enough: int | None) -> bytes:
         ``L``, ``LA``, ``RGB`` or ``RGBA``.
     enough : int or None
         With more bytes than this, it is compressed as far as can be.
+    has_palette : bool
+        The original has one, and this may have one where that is smaller. Others keep their mode, which readers of
+        a pipeline behind may rely on.
     """
     data = _save(image, compress_level=_LEVEL)
     if image.width * image.height > _MOST_PIXELS:
         return data
-    found = image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW)
+    found = image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW) if has_palette else None
     # A picture of one colour gains nothing.
     if found and len(found) > 1:
         data = min(data, _save_with_palette(image), key=len)

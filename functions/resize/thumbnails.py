@@ -82,7 +82,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         timing = Timing(tuple(durations), picture.plays)
     settings = JpegSettings.of(picture.image)
     is_as_stored = is_as_stored and len(durations) == picture.frames
-    stored = picture.data
+    stored, has_palette = picture.data, picture.format == "PNG" and picture.image.mode == "P"
     # The original's pixels are given back before anything is encoded.
     del picture, raster
 
@@ -96,7 +96,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         alike = make_alike(finished)
         is_whole = (encoder.format, *alike[0].size) == (seen.format, seen.width, seen.height)
         own = settings if is_whole else None
-        data = encoder.encode(alike, timing, recipe.quality, enough=len(original), own=own)
+        data = encoder.encode(alike, timing, recipe.quality, enough=len(original), own=own, has_palette=has_palette)
         if is_whole and is_as_stored and len(data) > len(original):
             data = strip(stored, seen) or data
         type_ = (encoder.format, encoder.content_type, encoder.extension)

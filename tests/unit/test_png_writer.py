@@ -49,7 +49,7 @@ def test_few_colours_take_few_bits_and_stay_exact(mode: str, colours: int, bits:
     pixels = entries[np.arange(64 * 64).reshape(64, 64) // 5 % len(entries)]
     image = Image.frombytes(mode, (64, 64), pixels.tobytes())
 
-    data = encode_png(image, None)
+    data = encode_png(image, None, has_palette=True)
 
     assert reopened(data).convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
     if mode == "RGBA" or (mode == "RGB" and colours < 256) or (mode == "LA" and colours < 17):
@@ -59,7 +59,7 @@ def test_few_colours_take_few_bits_and_stay_exact(mode: str, colours: int, bits:
 
 @pytest.mark.parametrize("image", [photograph(90, 60), cut_out(90, 60), photograph(90, 60).convert("L")])
 def test_many_colours_have_no_palette(image: Image.Image) -> None:
-    assert encode_png(image, None) == encoded(image, "PNG", compress_level=3)
+    assert encode_png(image, None, has_palette=True) == encoded(image, "PNG", compress_level=3)
 
 
 def test_more_bytes_than_the_original_are_compressed_further() -> None:
@@ -70,9 +70,10 @@ def test_more_bytes_than_the_original_are_compressed_further() -> None:
     assert len(data) <= len(original)
 
 
-def test_a_drawing_in_another_format_has_a_palette() -> None:
-    original = encoded(logo(80, 8).convert("RGBA"), "WEBP", lossless=True)
+@pytest.mark.parametrize("format", ["WEBP", "PNG"])
+def test_an_original_without_a_palette_gets_none(format: str) -> None:
+    original = encoded(logo(80, 8).convert("RGBA"), format, lossless=True)
 
-    data = make_thumbnails(original, Recipe((Box(80, 80),), format=OutputFormat.PNG)).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(40, 40),), format=OutputFormat.PNG)).thumbnails[0].data
 
-    assert reopened(data).mode == "P"
+    assert reopened(data).mode == "RGBA"

@@ -74,10 +74,15 @@ def is_cut_short(original: bytes) -> bool:
     return all(name != b"IEND" for name, _, _ in _chunks(original))
 
 
-def strip(data: bytes, _frames: int) -> bytes:
-    """Return the file with nothing but what makes the picture."""
+def strip(data: bytes, _frames: int) -> bytes | None:
+    """Return the file with nothing but what makes the picture.
+
+    ``None`` where one colour is transparent: readers disagree on which pixels have it.
+    """
     kept = [data[:8]]
     for name, start, end in _chunks(data):
+        if name == b"tRNS" and data[_COLOUR_TYPE] != _PALETTE:
+            return None
         if name in _ALWAYS_SEEN | _CRITICAL or name == b"tRNS":
             kept.append(data[start - 8 : end + 4])
         if name == b"IEND":
