@@ -53,6 +53,7 @@ define check
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
+	@$(PYTHON_RUN) -m functions.start_from_s3.recipes
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
 	@# It prints a summary when there is nothing to say.

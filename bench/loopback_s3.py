@@ -1,4 +1,4 @@
-"""As much of S3 as one resize needs, on loopback: GET and HEAD give one original, PUT takes what comes."""
+"""As much of S3 as one first resize needs, on loopback: one original, no manifest, and PUT takes what comes."""
 
 import http.server
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Print nothing."""
 
     def do_GET(self) -> None:
-        self._answer(self.original)
+        if "/manifests/" in self.path:
+            self._answer(b"<Error><Code>NoSuchKey</Code></Error>", status=404)
+        else:
+            self._answer(self.original)
 
     def do_HEAD(self) -> None:
         self._answer(self.original, send=False)
@@ -23,8 +26,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(b"")
 
-    def _answer(self, body: bytes, *, send: bool = True) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, *, status: int = 200, send: bool = True) -> None:
+        self.send_response(status)
         self.send_header("ETag", '"0123456789abcdef0123456789abcdef"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

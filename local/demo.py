@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from botocore.exceptions import ClientError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from local.stack import ROOT, Settings, Stack, StackError, functions_log, shown
@@ -62,7 +63,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     for photograph in photographs:
         say(shlex.join(["aws", "s3", "cp", photograph.name, target]))
         stack.aws("s3", "cp", "--only-show-errors", str(photograph), target)
-    posted = {
+    posted: dict[str, Any] = {
         "source_bucket": outputs["OriginalsBucketName"],
         "destination_bucket": outputs["ThumbnailsBucketName"],
         "object_key": f"demo/{photographs[1].name}",
@@ -74,6 +75,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
 
     rows, thumbnails = _wait(settings, outputs["StateMachineArn"], before, len(photographs) + 1, say)
     _print_table(rows)
+    _show_manifest(settings, outputs["ThumbnailsBucketName"], posted["object_key"], say)
     say("ms: from the start of the execution to its end; the first ones include a cold start of the function.")
     picture = folder / "thumbnails.png"
     _draw({photograph.name: photograph for photograph in photographs}, thumbnails, picture)
@@ -155,7 +157,7 @@ def _collect(settings: Settings, arn: str, rows: list[_Row], thumbnails: list[tu
     request = json.loads(execution["input"])
     name = request["object_key"].rpartition("/")[2]
     took = round((execution["stopDate"] - execution["startDate"]).total_seconds() * 1000)
-    way_in = "POST" if "fit" in request else "s3 cp"
+    way_in = "POST" if execution["name"].startswith("api-") else "s3 cp"
     if execution["status"] != "SUCCEEDED":
         reason = f"{execution.get('error', '')}: {execution.get('cause', '')}"
         rows.append(_Row(arn, name, "", way_in, execution["status"], reason, "", 0, took))
@@ -191,6 +193,21 @@ def _print_table(rows: list[_Row]) -> None:
         if index == 0:
             print("  " + "  ".join("─" * width for width in widths))
     print()
+
+
+def _show_manifest(settings: Settings, bucket: str, key: str, say: Callable[[str], None]) -> None:
+    """Say what a page finds in the manifest of an original."""
+    name = f"manifests/{key}.json"
+    try:
+        stored = settings.client("s3").get_object(Bucket=bucket, Key=name)
+    except ClientError as error:
+        raise StackError(f"s3://{bucket}/{name} cannot be read: {error}. See the function log.") from error
+    manifest = json.load(stored["Body"])
+    placeholder = manifest["placeholder"]
+    say(
+        f"{name}: {len(manifest['thumbnails'])} thumbnails; until one has loaded, show "
+        f"{placeholder['colour']} or the ThumbHash {placeholder['thumbhash']}"
+    )
 
 
 def _draw(originals: dict[str, Path], thumbnails: list[tuple[str, str, bytes]], picture: Path) -> None:

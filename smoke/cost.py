@@ -23,9 +23,15 @@ PRICES = {
     "metric for an hour": 0.30 / 730,
 }
 
-_UPLOADS, _PICTURES, _EXECUTIONS, _POSTS = 9, 8, 16, 13
+_UPLOADS, _PICTURES, _POSTS = 10, 9, 13
+# Each original is deleted at last, and one of them twice: its delete marker is an event as well.
+_REMOVALS = _UPLOADS + 2
+# Of the posts, at most seven start one.
+_EXECUTIONS = _UPLOADS + _REMOVALS + 7
+# What is asked of S3 itself, and deletes, are at the price of a PUT at most.
+_CONDITIONS = 8
 _TRANSITIONS_EACH = 4
-_SECONDS_EACH, _GIGABYTES = 1.0, 1.73
+_SECONDS_EACH, _SECONDS_TO_REMOVE, _GIGABYTES = 1.0, 0.2, 1.73
 # Those of the functions, and the one of the metric filter.
 _METRICS = sum(map(len, COUNTED.values())) + 1
 _LOGGED_GB_EACH = 30e-6
@@ -34,19 +40,20 @@ _LOGGED_GB_EACH = 30e-6
 def counts(deployment: Deployment) -> Mapping[str, float]:
     """Return how many of each there are, with every bad request started and all data asked for."""
     thumbnails = _PICTURES * len(deployment.sizes) + 2
-    keys = thumbnails + _UPLOADS if deployment.parameters.get("KmsKeyArn") else 0
+    keys = thumbnails + _UPLOADS + _EXECUTIONS if deployment.parameters.get("KmsKeyArn") else 0
     return {
-        "S3 PUT or LIST": _UPLOADS + thumbnails + 4,
-        "S3 GET or HEAD": thumbnails + 2 * _EXECUTIONS,
-        "Lambda request": _EXECUTIONS + _UPLOADS,
-        "Lambda GB-second": _EXECUTIONS * _SECONDS_EACH * _GIGABYTES,
+        "S3 PUT or LIST": _UPLOADS + thumbnails + _EXECUTIONS + _CONDITIONS + 14,
+        # A run reads a manifest and an original, and the first of a key looks at what it wrote.
+        "S3 GET or HEAD": 3 * thumbnails + 3 * _EXECUTIONS + _UPLOADS,
+        "Lambda request": _EXECUTIONS + _UPLOADS + _REMOVALS,
+        "Lambda GB-second": ((_EXECUTIONS - _REMOVALS) * _SECONDS_EACH + _REMOVALS * _SECONDS_TO_REMOVE) * _GIGABYTES,
         "state transition": _EXECUTIONS * _TRANSITIONS_EACH,
         "API request": _POSTS,
-        "SQS request": 4 * _UPLOADS,
+        "SQS request": 4 * (_UPLOADS + _REMOVALS),
         "metric asked for": _METRICS * (1 + DATA_ASKED),
         "GB of logs": _EXECUTIONS * _LOGGED_GB_EACH,
         "KMS request": 2 * keys,
-        "trace": 2 * _EXECUTIONS + _UPLOADS,
+        "trace": 2 * _EXECUTIONS + _UPLOADS + _REMOVALS,
         "metric for an hour": _METRICS,
     }
 

@@ -9,6 +9,11 @@ from botocore.auth import SigV4Auth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, choose_recipe, parse_recipes, parse_sizes
+
+# What every key of this test begins with.
+PREFIX = "smoke/"
+
 # Names under which services refuse a caller; a check that meets one has found nothing out.
 _NO_PERMISSION = {
     "AccessDenied",
@@ -181,10 +186,36 @@ def read_deployment(stack: str, api_url: str | None) -> Deployment:
         },
         api_url or outputs["ApiUrl"],
     )
+    check_recipes(RECIPES_PATH.read_text(encoding="utf-8"), found.parameters["ThumbnailSizes"])
     # Clients may be shared by threads; making them may not.
     for service in SERVICES:
         found.client(service)
     return found
+
+
+def check_recipes(text: str, sizes: str) -> None:
+    """Refuse recipes that ask for other thumbnails of this test's uploads than the parameter ``ThumbnailSizes`` does.
+
+    Parameters
+    ----------
+    text : str
+        recipes.json.
+    sizes : str
+
+    Raises
+    ------
+    CannotRunError
+    """
+    plain = {"sizes": parse_sizes(sizes)}
+    try:
+        recipe = choose_recipe(PREFIX, parse_recipes(text, parse_sizes(sizes)))
+    except RecipesError as error:
+        raise CannotRunError(f"{error}. Next: correct it and deploy.") from error
+    if recipe is None or recipe.request != plain:
+        raise CannotRunError(
+            f"recipes.json asks for other thumbnails in {PREFIX} than ThumbnailSizes, which this test expects. "
+            f'Next: put {{"prefix": "{PREFIX}"}} first in recipes.json and deploy.'
+        )
 
 
 def why_not(error: BotoCoreError | ClientError) -> str | None:

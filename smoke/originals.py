@@ -58,6 +58,11 @@ def originals() -> Iterator[Original]:
     yield Original("no picture", "letter.jpg", b"This is a letter, whatever its name says.\n", "")
 
 
+def to_be_removed() -> Original:
+    """Return the original that is deleted while the others are still there."""
+    return Original("JPEG", "removed.jpg", _encoded(_scene(3), "JPEG"), "image/jpeg")
+
+
 def _scene(moment: int) -> Image.Image:
     return Image.effect_mandelbrot((_WIDTH, _HEIGHT), (-2.0 + moment / 4, -1.0, 1.0 + moment / 4, 1.0), 40).convert(
         "RGB"

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from smoke.api import Answer, Api
-from smoke.deployment import Deployment
-from smoke.originals import Original, originals
+from smoke.deployment import PREFIX, Deployment, why_not
+from smoke.originals import Original, originals, to_be_removed
 
 _WORKERS = 8
 _POLL_SECONDS = 1.0
@@ -22,6 +22,8 @@ _CLOCK_SECONDS = 300.0
 _DELETED_AT_ONCE = 1000
 
 MORE_SIZES_THAN_ALLOWED = 17
+# Where the pipeline writes.
+_FOLDERS = ("thumbnails", "manifests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Removal:
+    """The keys of what was made of an original before it was deleted and after, and the execution that did that."""
+
+    before: list[str]
+    after: list[str]
+    execution: Execution | None
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """What was sent and what came of it.
 
@@ -80,6 +91,9 @@ class Visit:
         By what is tried with them.
     described : Answer
         What ``GET`` of the good request's ``Location`` answered in the end.
+    conditions : Mapping of str to int
+        By what is tried on a condition that does not hold, the HTTP status that S3 answered with.
+    removal : Removal
     patience : float
         Seconds that anything is waited for.
     """
@@ -89,6 +103,8 @@ class Visit:
     uploads: list[Upload]
     posts: dict[str, Post]
     described: Answer
+    conditions: Mapping[str, int]
+    removal: Removal
     patience: float
 
 
@@ -115,7 +131,7 @@ class Visitor:
     @property
     def prefix(self) -> str:
         """Return what every key of this visit begins with."""
-        return f"smoke/{self.id}/"
+        return f"{PREFIX}{self.id}/"
 
     def visit(self) -> Visit:
         """Upload, post and wait."""
@@ -123,11 +139,14 @@ class Visitor:
         self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
         with ThreadPoolExecutor(_WORKERS) as pool:
             etags = list(pool.map(self._upload, files))
+            self._upload(to_be_removed())
         keys = [self._key(original) for original in files]
+        conditions = self._try_conditions()
         self.say(f"Posting requests to {self.deployment.api_url} …")
         posts = self._post(keys[0])
         arns = self._posted
-        ended = self._wait(len(files), arns)
+        ended = self._wait(len(files) + 1, arns)
+        removal = self._remove(self._key(to_be_removed()))
         by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
         return Visit(
             self.id,
@@ -138,6 +157,8 @@ class Visitor:
             ],
             {name: Post(post.body, post.answer, ended.get(_started_by(post.answer))) for name, post in posts.items()},
             self._api().get(posts["good"].answer.headers.get("location", "/")),
+            conditions,
+            removal,
             self.patience,
         )
 
@@ -145,20 +166,71 @@ class Visitor:
         """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
         self.say("Deleting what was uploaded and made …")
         left = self._delete(self.deployment.originals, self.prefix)
-        # An execution that starts from here on finds no original. One that runs may write a thumbnail yet.
+        # The pipeline removes the rest by itself. What it leaves, and what an execution that still runs may write …
         try:
             self._wait_for_stragglers()
         finally:
-            left += self._delete(self.deployment.thumbnails, f"thumbnails/{self.prefix}")
+            # … is deleted here.
+            for folder in _FOLDERS:
+                left += self._delete(self.deployment.thumbnails, f"{folder}/{self.prefix}")
         return left
 
     def _wait_for_stragglers(self) -> None:
         deadline = time.monotonic() + self.patience / 3
         while time.monotonic() < deadline:
             listed = self._listed()
-            if not any(listed[arn] == "RUNNING" for arn in listed if arn in self._posted or self.id in arn):
+            runs = any(listed[arn] == "RUNNING" for arn in listed if arn in self._posted or self.id in arn)
+            if not runs and not self._made(self.prefix):
                 return
             time.sleep(_POLL_SECONDS)
+
+    def _made(self, prefix: str) -> list[str]:
+        """Return the keys of what the thumbnails bucket has of originals under a prefix."""
+        s3, bucket = self.deployment.client("s3"), self.deployment.thumbnails
+        return [
+            stored["Key"]
+            for folder in _FOLDERS
+            for stored in s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/{prefix}").get("Contents", ())
+        ]
+
+    def _remove(self, key: str) -> Removal:
+        """Delete an original, and wait until nothing is left of it."""
+        name = key.rpartition("/")[2]
+
+        def made() -> list[str]:
+            return [each for each in self._made(self.prefix) if each.removesuffix(".json").endswith(name)]
+
+        before = made()
+        self.say(f"Deleting {key} …")
+        known = self._listed().keys()
+        self.deployment.client("s3").delete_object(Bucket=self.deployment.originals, Key=key)
+        deadline = time.monotonic() + self.patience
+        while True:
+            listed = self._listed()
+            removing = [arn for arn in listed if self.id in arn and arn not in known | self._posted]
+            is_over = bool(removing) and all(listed[arn] != "RUNNING" for arn in removing)
+            if is_over or time.monotonic() > deadline:
+                return Removal(before, made(), self._describe(removing[0]) if removing else None)
+            time.sleep(_POLL_SECONDS)
+
+    def _try_conditions(self) -> dict[str, int]:
+        """Ask S3 for what it must refuse, on an object of its own; return the HTTP statuses."""
+        s3 = self.deployment.client("s3")
+        where = {"Bucket": self.deployment.thumbnails, "Key": f"thumbnails/{self.prefix}conditions"}
+        etag = s3.put_object(**where, Body=b"one", IfNoneMatch="*")["ETag"]
+        # That of no object: the MD5 digest of nothing.
+        other = '"d41d8cd98f00b204e9800998ecf8427e"'
+        statuses = {
+            "a second write": _status(s3.put_object, **where, Body=b"two", IfNoneMatch="*"),
+            "a write over another object": _status(s3.put_object, **where, Body=b"two", IfMatch=other),
+            "a delete of another object": _status(s3.delete_object, **where, IfMatch=other),
+            "a download of what is known": _status(s3.get_object, **where, IfNoneMatch=etag),
+        }
+        s3.delete_object(**where, IfMatch=etag)
+        return statuses | {
+            "a write over what is gone": _status(s3.put_object, **where, Body=b"two", IfMatch=etag),
+            "a delete of what is gone": _status(s3.delete_object, **where, IfMatch=etag),
+        }
 
     def _key(self, original: Original) -> str:
         return f"{self.prefix}{self.id}-{original.name}"
@@ -263,6 +335,24 @@ class Visitor:
         except (BotoCoreError, ClientError) as error:
             return [f"s3://{bucket}/{prefix}: {error}"]
         return [f"s3://{bucket}/{error['Key']}: {error['Code']}" for error in errors]
+
+
+def _status(call: Callable[..., Any], **arguments: Any) -> int:
+    """Return the HTTP status of an answer or a refusal; whoever may not ask has found nothing out.
+
+    Raises
+    ------
+    ClientError
+        No permission.
+    """
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        if why_not(error):
+            raise
+        answer = error.response
+    status: int = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return status
 
 
 def _started_by(answer: Answer) -> str | None:

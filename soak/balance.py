@@ -1,31 +1,34 @@
-"""The balance of a soak: what went in against what came out, and what is lost, stale or doubled. Pure.
+"""The balance of a soak: two states compared, and what was done compared with what ran. Pure.
 
-An upload is **lost** when its key has neither got thumbnails of it nor of a later version, and there is neither a
-failed execution nor a dead letter that would say why; or when fewer executions and dead letters than uploads
-belong to its key. (Thumbnails that were there, and gave way to older ones, are stale.)
+The state of the originals bucket (which original is there, by key) says what the thumbnails bucket must hold: for each
+original a manifest of it, the thumbnails that the manifest lists, all of them made of this original, and nothing else.
 
-A key is **stale** when its newest version is a picture and a thumbnail is of another version. When the newest
-version is no picture there is nothing newer to show: thumbnails of an earlier picture may stand (its execution,
-FAILED, says so), but of nothing else.
+A key is **lost** when its original has no manifest or lacks a thumbnail, or when fewer executions and dead letters than
+changes belong to it. It is **stale** when a manifest or a thumbnail is of another original, or there without one. Keys
+whose last word may be a failure are shown and do not count: an execution that used up all its retries, or a dead
+letter, is loud and can be redriven.
 
-Work is **doubled** when a key has more executions than uploads, or when two executions made different bytes of
-the same original.
+Work is **doubled** when a key has more executions than changes and requests, or when two executions of one kind made
+different bytes of the same original. (One decode serves all sizes of an execution, so a thumbnail's bytes depend on the
+sizes made with it: what a request made alone has other bytes when it is made again along with the recipe's.)
 
-A picture is **refused** when its execution failed with one of the permanent errors of the function: a fault was
-taken for a broken picture. A picture that **failed** used up all retries; that is loud and can be redriven, so it
-is shown but does not count against the promises.
+A picture is **refused** when its execution failed with one of the permanent errors of the function: a fault was taken
+for a broken picture. That a request finds no original that was deleted is none.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import quantiles
 
 from soak.load import Ledger, Upload
 from soak.outcome import Execution, Outcome
 from soak.pictures import Kind
+from soak.plan import Deed
 
 # The state machine puts it in front of the errors that the function returns (statemachine/image_resize.asl.json).
 _PERMANENT = "Permanent."
+_GONE = "Permanent.OriginalNotFoundError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Balance:
     uploads: int
     keys: int
     overwritten: int
+    deeds: dict[str, int]
     delivered_again: int
     executions: int
     retried_for: dict[str, int]
@@ -61,130 +65,218 @@ class Balance:
     seconds: list[float] = field(default_factory=list)
 
     def is_kept(self) -> bool:
-        """Tell whether every promise was kept."""
+        """Return whether every promise was kept."""
         return self.settled and not (self.lost or self.stale or self.doubled or self.refused)
 
     def latency(self) -> Latency:
-        """Give the percentiles of the latency, zero where nothing was measured."""
+        """Return the percentiles of the latency, zero where nothing was measured."""
         if len(self.seconds) < 2:  # noqa: PLR2004 - quantiles needs two points
             return Latency(*(self.seconds or [0.0]) * 3)
         cuts = quantiles(self.seconds, n=100, method="inclusive")
         return Latency(cuts[49], cuts[94], cuts[98])
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What was done to one key, what ran for it, and what must be there."""
+
+    key: str
+    uploads: list[Upload]
+    deeds: Counter[Deed]
+    executions: list[Execution]
+    dead_letters: int
+    original: str | None
+    by_recipe: list[str]
+
+    @property
+    def changes(self) -> int:
+        """Return how many events S3 sent."""
+        return len(self.uploads) + self.deeds.total() - self.deeds[Deed.POST]
+
+    @property
+    def is_loud(self) -> bool:
+        """Return whether something besides the state says that it may not be in line."""
+        return self.dead_letters > 0 or any(
+            execution.status != "SUCCEEDED" and not execution.error.startswith(_PERMANENT)
+            for execution in self.executions
+        )
+
+    @property
+    def has_only_pictures(self) -> bool:
+        """Return whether every version is a picture."""
+        return all(upload.kind is Kind.PICTURE for upload in self.uploads)
+
+    @property
+    def is_picture(self) -> bool:
+        """Return whether the original that is there is a picture."""
+        return any(upload.etag == self.original and upload.kind is Kind.PICTURE for upload in self.uploads)
+
+    def possible(self) -> set[str]:
+        """Return the thumbnails that anybody asked for."""
+        return {*self.by_recipe, *(name for execution in self.executions for name in execution.made)}
+
+    def due(self) -> set[str]:
+        """Return the thumbnails that must be there."""
+        if not self.is_picture:
+            return set()
+        # What a request asked for goes with its original, and with a version that is no picture.
+        is_kept = self.has_only_pictures and not self.deeds[Deed.DELETE]
+        posted = [execution for execution in self.executions if execution.is_posted and is_kept]
+        return {*self.by_recipe, *(name for execution in posted for name in execution.made)}
+
+
 def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) -> Balance:
-    """Hold what was done to the pipeline against what it left behind.
+    """Compare what was done to the pipeline with what it left behind.
 
     Parameters
     ----------
     ledger : Ledger
     outcome : Outcome
     expected : dict of str to list of str
-        Key of each original to the keys of its thumbnails.
+        Key of each original to the keys of the thumbnails that its recipe asks for.
     """
-    executions: dict[str, list[Execution]] = defaultdict(list)
-    for execution in outcome.executions:
-        executions[execution.key].append(execution)
-    dead_letters = Counter(outcome.dead_letters)
-    failed = [execution for execution in outcome.executions if execution.status != "SUCCEEDED"]
-    # A thumbnail is due for each key with a picture in it, unless something says why there is none.
-    due = [
-        key
-        for original, uploads in ledger.uploads.items()
-        if any(upload.kind is Kind.PICTURE for upload in uploads)
-        and (
-            any(execution.source_etag for execution in executions[original])
-            or not any(execution.status != "SUCCEEDED" for execution in executions[original])
-        )
-        for key in expected[original]
-    ]
-    # Events beyond one for each upload: all of them must have come to nothing.
-    events = ledger.count() + ledger.delivered_again
+    keys = list(_keys(ledger, outcome, expected))
+    deeds = ledger.count_deeds()
+    # Events beyond one for each change: all of them must have come to nothing.
+    events = sum(key.changes for key in keys) + ledger.delivered_again
+    started = sum(not execution.is_posted for execution in outcome.executions)
+    due = [name for key in keys if not key.is_loud for name in key.due()]
     result = Balance(
         uploads=ledger.count(),
-        keys=len(ledger.uploads),
-        overwritten=sum(len(uploads) > 1 for uploads in ledger.uploads.values()),
+        keys=len(keys),
+        overwritten=sum(len(key.uploads) > 1 for key in keys),
+        deeds={deed.value: number for deed, number in deeds.items()},
         delivered_again=ledger.delivered_again,
         executions=len(outcome.executions),
         retried_for=dict(Counter(reason for execution in outcome.executions for reason in execution.retried_for)),
         thumbnails_expected=len(due),
-        thumbnails_present=sum(key in outcome.thumbnails for key in due),
-        duplicates_suppressed=max(0, events - len(outcome.executions) - len(outcome.dead_letters)),
-        failed_by_reason=dict(Counter(execution.error or execution.status for execution in failed).most_common()),
+        thumbnails_present=sum(name in outcome.thumbnails for name in due),
+        duplicates_suppressed=max(0, events - started - len(outcome.dead_letters)),
+        failed_by_reason=_reasons(outcome),
         dead_letters=len(outcome.dead_letters),
         settled=ledger.settled and not outcome.waiting,
-        lost=[f"{key}: a dead letter of no upload" for key in dead_letters if key not in ledger.uploads],
+        lost=[f"{key}: a dead letter of no upload" for key in outcome.dead_letters if key not in ledger.uploads],
+        stale=list(_strays(keys, outcome)),
     )
-    if outcome.versions != result.uploads:
-        result.lost.append(f"the originals bucket holds {outcome.versions} versions of {result.uploads} uploads")
-    for key, uploads in ledger.uploads.items():
-        thumbnails = {name: outcome.thumbnails.get(name) for name in expected[key]}
-        shown = {name: thumbnail.original_etag if thumbnail else "" for name, thumbnail in thumbnails.items()}
-        result.lost += _lost(key, uploads, executions[key], dead_letters[key], shown)
-        result.stale += _stale(key, uploads, shown)
-        stored = {name: thumbnail.etag for name, thumbnail in thumbnails.items() if thumbnail}
-        result.doubled += _doubled(key, uploads, executions[key], stored, shown)
-        if all(upload.kind is Kind.PICTURE for upload in uploads):
-            for execution in executions[key]:
-                if execution.status != "SUCCEEDED":
-                    sentence = f"{key}: {execution.error or execution.status}: {execution.cause}"
-                    is_permanent = (execution.error or "").startswith(_PERMANENT)
-                    (result.refused if is_permanent else result.pictures_failed).append(sentence)
-    result.seconds = sorted(_seconds(ledger, executions))
+    versions = result.uploads - deeds[Deed.ROLL_BACK]
+    if outcome.versions != versions:
+        result.lost.append(f"the originals bucket holds {outcome.versions} versions of {versions} uploads")
+    for key in keys:
+        result.lost += _unstarted(key)
+        if not key.is_loud:
+            result.lost += _lost(key, outcome)
+            result.stale += _stale(key, outcome)
+        result.doubled += _doubled(key, outcome)
+        for sentence, is_permanent in _failed_pictures(key):
+            (result.refused if is_permanent else result.pictures_failed).append(sentence)
+    result.seconds = sorted(second for key in keys for second in _seconds(key))
     return result
 
 
-def _lost(
-    key: str, uploads: list[Upload], executions: list[Execution], dead_letters: int, shown: dict[str, str]
-) -> list[str]:
-    etags = [upload.etag for upload in uploads]
-    # The newest version that all thumbnails of this key have reached …
-    reached = min(etags.index(etag) if etag in etags else -1 for etag in shown.values())
-    if all(shown.values()):
-        # … or had reached, before an older one was written over it.
-        made = [etags.index(execution.source_etag) for execution in executions if execution.source_etag in etags]
-        reached = max(reached, *made, -1)
-    explained = sum(execution.status != "SUCCEEDED" for execution in executions) + dead_letters
-    in_silence = len(uploads) - 1 - reached - explained
-    if in_silence > 0:
-        return [f"{key}: {in_silence} of {len(uploads)} uploads without thumbnails or a reason"]
-    unstarted = len(uploads) - len(executions) - dead_letters
-    if unstarted > 0:
-        return [f"{key}: {unstarted} of {len(uploads)} uploads without an execution or a dead letter"]
-    return []
+def _keys(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) -> Iterator[_Key]:
+    executions: dict[str, list[Execution]] = defaultdict(list)
+    for execution in outcome.executions:
+        executions[execution.key].append(execution)
+    for key, uploads in ledger.uploads.items():
+        yield _Key(
+            key,
+            uploads,
+            ledger.deeds_on(key),
+            executions[key],
+            outcome.dead_letters.count(key),
+            outcome.originals.get(key),
+            expected[key],
+        )
 
 
-def _stale(key: str, uploads: list[Upload], shown: dict[str, str]) -> list[str]:
-    newest = uploads[-1]
-    pictures = {upload.etag for upload in uploads if upload.kind is Kind.PICTURE}
-    allowed = {newest.etag} if newest.kind is Kind.PICTURE else pictures
-    wrong = [name for name, etag in shown.items() if etag and etag not in allowed]
-    return [f"{key}: {name} is not of the newest version" for name in wrong]
+def _reasons(outcome: Outcome) -> dict[str, int]:
+    failed = [execution for execution in outcome.executions if execution.status != "SUCCEEDED"]
+    return dict(Counter(execution.error or execution.status for execution in failed).most_common())
 
 
-def _doubled(
-    key: str, uploads: list[Upload], executions: list[Execution], stored: dict[str, str], shown: dict[str, str]
-) -> list[str]:
-    sentences = []
-    if len(executions) > len(uploads):
-        sentences.append(f"{key}: {len(executions)} executions for {len(uploads)} uploads")
+def _strays(keys: list[_Key], outcome: Outcome) -> Iterator[str]:
+    """Yield what is in the thumbnails bucket and no manifest lists."""
+    listed = {name for manifest in outcome.manifests.values() for name in manifest.thumbnails}
+    excused = {name for key in keys if key.is_loud for name in key.possible()}
+    for name in outcome.thumbnails.keys() - listed - excused:
+        yield f"{name} is in no manifest"
+    for key in outcome.manifests.keys() - {key.key for key in keys}:
+        yield f"{key}: a manifest of what was never uploaded"
+
+
+def _unstarted(key: _Key) -> Iterator[str]:
+    started = sum(not execution.is_posted for execution in key.executions)
+    missing = key.changes - started - key.dead_letters
+    if missing > 0:
+        yield f"{key.key}: {missing} of {key.changes} changes without an execution or a dead letter"
+    unposted = key.deeds[Deed.POST] - (len(key.executions) - started)
+    if unposted > 0:
+        yield f"{key.key}: {unposted} of {key.deeds[Deed.POST]} requests without an execution"
+
+
+def _lost(key: _Key, outcome: Outcome) -> Iterator[str]:
+    """Yield what the original that is there lacks."""
+    if key.original is None:
+        return
+    manifest = outcome.manifests.get(key.key)
+    if manifest is None:
+        yield f"{key.key}: no manifest"
+        return
+    for name in key.due() - manifest.thumbnails.keys():
+        yield f"{key.key}: {name} is not in the manifest"
+    for name in manifest.thumbnails.keys() - outcome.thumbnails.keys():
+        yield f"{key.key}: {name} is in the manifest and not in the bucket"
+
+
+def _stale(key: _Key, outcome: Outcome) -> Iterator[str]:
+    """Yield what is there of another original than the one that is there, or without one."""
+    manifest = outcome.manifests.get(key.key)
+    if manifest is None:
+        return
+    if key.original is None:
+        yield f"{key.key}: a manifest without an original"
+        return
+    if manifest.original_etag != key.original:
+        yield f"{key.key}: the manifest is of another original"
+    if not key.is_picture and not manifest.error:
+        yield f"{key.key}: the manifest does not say that this is no picture"
+    for name, etag in manifest.thumbnails.items():
+        stored = outcome.thumbnails.get(name)
+        if not key.is_picture or name not in key.possible():
+            yield f"{key.key}: nobody asked for {name}"
+        elif stored and stored.original_etag != key.original:
+            yield f"{key.key}: {name} is of another original"
+        elif stored and stored.etag != etag:
+            yield f"{key.key}: {name} is not the one in the manifest"
+
+
+def _doubled(key: _Key, outcome: Outcome) -> Iterator[str]:
+    most = key.changes + key.deeds[Deed.POST]
+    if len(key.executions) > most:
+        yield f"{key.key}: {len(key.executions)} executions for {most} changes and requests"
     bytes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for execution in executions:
+    for execution in key.executions:
         for name, etag in execution.made.items():
             bytes_of[name, execution.source_etag].add(etag)
-    for name, etag in stored.items():
-        bytes_of[name, shown[name]].add(etag)
-    sentences += [
-        f"{key}: {name} was made in {len(etags)} ways" for (name, _), etags in bytes_of.items() if len(etags) > 1
-    ]
-    return sentences
+    for name in outcome.thumbnails.keys() & key.by_recipe:
+        stored = outcome.thumbnails[name]
+        bytes_of[name, stored.original_etag].add(stored.etag)
+    for (name, _), etags in bytes_of.items():
+        if len(etags) > 1:
+            yield f"{key.key}: {name} was made in {len(etags)} ways"
 
 
-def _seconds(ledger: Ledger, executions: dict[str, list[Execution]]) -> list[float]:
-    found = []
-    for key, uploads in ledger.uploads.items():
-        for upload in uploads:
-            ends = [execution.ended for execution in executions[key] if execution.source_etag == upload.etag]
-            if ends:
-                found.append(max(0.0, min(ends) - upload.at))
-    return found
+def _failed_pictures(key: _Key) -> Iterator[tuple[str, bool]]:
+    """Yield what failed of a key with nothing but pictures, and whether for good."""
+    for execution in key.executions if key.has_only_pictures else ():
+        may_be_gone = execution.is_posted and key.deeds[Deed.DELETE] > 0
+        if execution.status != "SUCCEEDED" and not (may_be_gone and execution.error == _GONE):
+            sentence = f"{key.key}: {execution.error or execution.status}: {execution.cause}"
+            yield sentence, execution.error.startswith(_PERMANENT)
+
+
+def _seconds(key: _Key) -> Iterator[float]:
+    for upload in key.uploads:
+        ends = [execution.ended for execution in key.executions if execution.source_etag == upload.etag]
+        if ends:
+            yield max(0.0, min(ends) - upload.at)

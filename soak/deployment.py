@@ -55,6 +55,7 @@ class Deployment:
         self.machine = outputs["StateMachineArn"]
         self.uploads_queue = outputs["UploadsQueueUrl"]
         self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
+        self.api = stack.settings.api
         self.fault_log = fault_log
         self._settings = stack.settings
         self.s3: S3Client = self.client("s3")

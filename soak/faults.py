@@ -5,38 +5,72 @@ request of one kind for one object always meets the same fate under the same see
 """
 
 import asyncio
+import http.client
 import json
 import socket
 import struct
 import time
 from collections import Counter
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psutil  # type: ignore[import-not-found, import-untyped, unused-ignore]  # of the proxy's own environment
-from mitmproxy import ctx, http  # type: ignore[import-not-found, unused-ignore]  # of the proxy's own environment
+from mitmproxy import ctx  # type: ignore[import-not-found, unused-ignore]  # of the proxy's own environment
+from mitmproxy import http as mitm  # type: ignore[import-not-found, unused-ignore]  # likewise
 from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
 
 # Share of requests, in per cent. A killed process costs seconds until the next one has started.
 _FAULTS: dict[str, dict[str, float]] = {
     "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
     "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 0.5},
-    "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
+    "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "late": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
+    "DeleteObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
     # A process killed here returns its whole batch of messages to the queue.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
 }
 _AFTER_AWS = frozenset({"half", "lost", "kill-after"})
 _SLOW_SECONDS = (0.2, 2.0)
+# A client that was reset tries again within a second; a late request arrives some time after that.
+_RETRY_SECONDS = 2.0
+_LATE_SECONDS = (0.1, 0.9)
 
 # Below the 10 s after which the function's client gives up waiting for an answer: a write that is given up and
 # still arrives later would be a fault of this proxy, not of a network.
 _HOLD_SECONDS = 8.5
 _HOLDS = 2
 _ETAG_HEADER = "x-amz-meta-original-etag"
+# The same for all tries of one call: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_CALL_HEADER = "amz-sdk-invocation-id"
+_S3_OPERATIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>Injected.</Message></Error>'
+
+
+@dataclass(slots=True)
+class _Late:
+    """A write that its client was told had failed, and that reaches AWS after all.
+
+    Attributes
+    ----------
+    name : str
+        What it writes.
+    replaces : str
+        ETag of the object that it replaces, with quotes; empty for none.
+    is_void : bool
+        The object has become again what the write was meant to replace. S3 would carry the write out then, and no
+        client can prevent that (README.md), so it is dropped.
+    """
+
+    name: str
+    replaces: str
+    is_void: bool = False
+    is_retried: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    is_sent: bool = False
 
 
 class Faults:
@@ -47,6 +81,9 @@ class Faults:
         # Of each thumbnail under the held folder: the version that was held back, and whether another was written.
         self._held: dict[str, str] = {}
         self._overtaken: dict[str, asyncio.Event] = {}
+        # By the client's id of a call, which its retries share.
+        self._late: dict[str, _Late] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
 
     def load(self, loader: Any) -> None:
         """Declare the options that the soak passes on the command line."""
@@ -57,13 +94,14 @@ class Faults:
         loader.add_option("soak_pid", int, 0, "Process whose children may be killed.")
         loader.add_option("soak_scratch", str, "", "Folder that the code of these children lies in.")
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    async def request(self, flow: mitm.HTTPFlow) -> None:
         """Do what happens before AWS sees a request."""
         operation, name = _read(flow.request)
         if operation not in _FAULTS:
             return
+        await self._before(flow, operation, name)
         if ctx.options.soak_hold and ctx.options.soak_hold in name:
-            if operation == "PutObject":
+            if operation == "PutObject" and _ETAG_HEADER in flow.request.headers:
                 await self._hold(flow, name)
             return
         self._count[operation, name] += 1
@@ -76,21 +114,16 @@ class Faults:
             return
         if fault == "kill" and not _kill_client(flow):
             return
-        _write(operation, name, fault)
-        if fault == "slow":
-            await asyncio.sleep(random.uniform(*_SLOW_SECONDS))
-            _drop_if_abandoned(flow)
-        elif fault == "reset":
-            _reset(flow)
-        elif fault != "kill":
-            flow.response = _refusal(operation, fault)
+        if fault == "late":
+            self._delay(flow, name, random.uniform(*_LATE_SECONDS))
+        else:
+            await _inject(flow, operation, name, fault, random)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: mitm.HTTPFlow) -> None:
         """Do what happens after AWS has answered."""
+        self._after(flow)
         operation, name, fault = flow.metadata.get("soak", ("", "", ""))
         if not fault:
-            if etag := flow.request.headers.get(_ETAG_HEADER):
-                self._written(_path(flow.request), etag)
             return
         if fault == "lost":
             _reset(flow)
@@ -98,7 +131,7 @@ class Faults:
             return
         _write(operation, name, fault)
 
-    async def _hold(self, flow: http.HTTPFlow, name: str) -> None:
+    async def _hold(self, flow: mitm.HTTPFlow, name: str) -> None:
         """Hold back the thumbnail of the first version of a key until that of another version is written."""
         etag = flow.request.headers[_ETAG_HEADER]
         if self._held.setdefault(name, etag) != etag:
@@ -116,22 +149,89 @@ class Faults:
             _reset(flow)
         _drop_if_abandoned(flow)
 
-    def _written(self, name: str, etag: str) -> None:
-        if name in self._held and self._held[name] != etag:
+    async def _before(self, flow: mitm.HTTPFlow, operation: str, name: str) -> None:
+        """Look at a request for what it says of late writes."""
+        if late := self._late.get(flow.request.headers.get(_CALL_HEADER, "")):
+            late.is_retried.set()
+        if operation == "DeleteObject":
+            # A copy: others may be added while this waits.
+            for late in [*self._late.values()]:
+                if late.name == name and not late.replaces:
+                    late.is_void = True
+                    if late.is_sent:
+                        await late.is_over.wait()
+
+    def _after(self, flow: mitm.HTTPFlow) -> None:
+        """Look at an answer for what it says of writes that are held back, or late."""
+        (operation, name), status = _read(flow.request), flow.response.status_code
+        if operation == "PutObject" and status == mitm.status_codes.OK:
+            etag = flow.request.headers.get(_ETAG_HEADER)
+            if name in self._held and self._held[name] != etag:
+                self._overtaken[name].set()
+            for late in self._late.values():
+                if late.name == name and late.replaces == flow.response.headers.get("etag"):
+                    late.is_void = True
+        if operation == "HeadObject" and status == mitm.status_codes.NOT_FOUND and name in self._held:
+            # A run that removes what there is has looked for it.
             self._overtaken[name].set()
 
+    def _delay(self, flow: mitm.HTTPFlow, name: str, seconds: float) -> None:
+        """Reset the connection, and let the request reach AWS after the one that its client sends next."""
+        call = flow.request.headers.get(_CALL_HEADER, "")
+        _reset(flow)
+        if call in self._late:
+            _write("PutObject", name, "reset")
+            return
+        self._late[call] = late = _Late(name, flow.request.headers.get("if-match", ""))
+        delivery = asyncio.create_task(_deliver(flow.request.copy(), late, seconds))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._deliveries.discard)
 
-def _read(request: http.Request) -> tuple[str, str]:
-    """Give the operation of a request and what it works on."""
+
+async def _inject(flow: mitm.HTTPFlow, operation: str, name: str, fault: str, random: Random) -> None:
+    """Do what keeps a request from AWS, or keeps it waiting."""
+    _write(operation, name, fault)
+    if fault == "slow":
+        await asyncio.sleep(random.uniform(*_SLOW_SECONDS))
+        _drop_if_abandoned(flow)
+    elif fault == "reset":
+        _reset(flow)
+    elif fault != "kill":
+        flow.response = _refusal(operation, fault)
+
+
+async def _deliver(request: mitm.Request, late: _Late, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_RETRY_SECONDS):
+            await late.is_retried.wait()
+    await asyncio.sleep(seconds)
+    _write("PutObject", late.name, "reset" if late.is_void else "late")
+    if not late.is_void:
+        late.is_sent = True
+        await asyncio.to_thread(_send, request)
+    late.is_over.set()
+
+
+def _send(request: mitm.Request) -> None:
+    content = request.raw_content or b""
+    skipped = {"expect", "transfer-encoding", "content-length", "connection"}
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in skipped}
+    with closing(http.client.HTTPConnection(request.host, request.port, timeout=_HOLD_SECONDS)) as connection:
+        connection.request(request.method, request.path, content, headers)
+        connection.getresponse().read()
+
+
+def _read(request: mitm.Request) -> tuple[str, str]:
+    """Return the operation of a request and what it works on."""
     target = request.headers.get("x-amz-target", "")
     if target.endswith(".StartExecution"):
         body = json.loads(request.get_text() or "{}")
         return "StartExecution", f"{json.loads(body['input'])['object_key']} {body['name']}"
-    operation = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}.get(request.method, "")
+    operation = _S3_OPERATIONS.get(request.method, "")
     return operation, _path(request)
 
 
-def _path(request: http.Request) -> str:
+def _path(request: mitm.Request) -> str:
     return unquote(urlsplit(request.path).path)
 
 
@@ -144,20 +244,20 @@ def _draw(shares: dict[str, float], rate: float, random: Random) -> str | None:
     return None
 
 
-def _refusal(operation: str, fault: str) -> http.Response:
+def _refusal(operation: str, fault: str) -> mitm.Response:
     if operation == "StartExecution":
         code, status = ("ThrottlingException", 400) if fault == "throttle" else ("InternalFailure", 500)
         body = json.dumps({"__type": code, "message": "Injected."})
-        return http.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})
+        return mitm.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})
     code, status = ("SlowDown", 503) if fault == "503" else ("InternalError", 500)
     # The answer to HEAD has no body.
     body = "" if operation == "HeadObject" else _XML.format(code=code)
-    return http.Response.make(status, body, {"Content-Type": "application/xml"})
+    return mitm.Response.make(status, body, {"Content-Type": "application/xml"})
 
 
-def _send_half(flow: http.HTTPFlow) -> bool:
+def _send_half(flow: mitm.HTTPFlow) -> bool:
     content = flow.response.raw_content or b""
-    if flow.response.status_code != http.status_codes.OK or not content:
+    if flow.response.status_code != mitm.status_codes.OK or not content:
         return False
     announced = flow.response.headers["content-length"]
     flow.response.raw_content = content[: len(content) // 2]
@@ -166,7 +266,7 @@ def _send_half(flow: http.HTTPFlow) -> bool:
     return True
 
 
-def _reset(flow: http.HTTPFlow) -> None:
+def _reset(flow: mitm.HTTPFlow) -> None:
     # Lingering for no time turns the close into a reset: socket(7), SO_LINGER.
     for handler in ctx.master.addons.get("proxyserver").connections.values():
         if handler.client is flow.client_conn:
@@ -175,13 +275,13 @@ def _reset(flow: http.HTTPFlow) -> None:
     flow.kill()
 
 
-def _drop_if_abandoned(flow: http.HTTPFlow) -> None:
+def _drop_if_abandoned(flow: mitm.HTTPFlow) -> None:
     # What a dead process had sent must not reach AWS after what its successor sends.
     if flow.client_conn.state is not ConnectionState.OPEN and flow.killable:
         flow.kill()
 
 
-def _kill_client(flow: http.HTTPFlow) -> bool:
+def _kill_client(flow: mitm.HTTPFlow) -> bool:
     """End the process at the other end of a connection, if it is a child of this MiniStack that runs a function."""
     for process in psutil.Process(ctx.options.soak_pid).children(recursive=True):
         try:

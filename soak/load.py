@@ -1,8 +1,10 @@
-"""Play the plan against the pipeline: upload, overwrite, deliver again, and wait until nothing moves any more."""
+"""Play the plan against the pipeline: upload, delete, post, deliver again, and wait until nothing moves any more."""
 
 import json
 import threading
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from urllib.parse import unquote_plus
 from soak import pictures
 from soak.deployment import Deployment
 from soak.pictures import Kind
-from soak.plan import Story, Version
+from soak.plan import Deed, Story, Version
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _KEYS_AT_ONCE = 8
 _MOST_IN_FLIGHT = 8
 _HELD_SECONDS = 30.0
+_ANSWER_SECONDS = 30.0
+# What requests ask for and the recipe does not.
+_POSTED = {"width": 48, "height": 40, "formats": ["source", "webp"]}
 _PROGRESS_SECONDS = 5.0
 # Waits of the queue can put this many seconds between two signs of life.
 _QUIET_SECONDS = 3.0
@@ -47,6 +52,8 @@ class Ledger:
     ----------
     uploads : dict of str to list of Upload
         By key, in the order they were made.
+    deeds : dict of str to Counter of Deed
+        By key, how often what else was done to it.
     delivered_again : int
         Events that were put into the queue a second time.
     settled : bool
@@ -54,12 +61,21 @@ class Ledger:
     """
 
     uploads: dict[str, list[Upload]] = field(default_factory=dict)
+    deeds: dict[str, Counter[Deed]] = field(default_factory=dict)
     delivered_again: int = 0
     settled: bool = False
 
     def count(self) -> int:
-        """Give the number of uploads."""
+        """Return the number of uploads."""
         return sum(len(versions) for versions in self.uploads.values())
+
+    def count_deeds(self) -> Counter[Deed]:
+        """Return how often what else was done to all keys."""
+        return sum(self.deeds.values(), Counter[Deed]())
+
+    def deeds_on(self, key: str) -> Counter[Deed]:
+        """Return how often what else was done to a key."""
+        return self.deeds.get(key, Counter[Deed]())
 
 
 class Load:
@@ -91,12 +107,12 @@ class Load:
         self._most = 1
         self._repeats: dict[tuple[str, str], float] = {}
         self._to_repeat = sum(
-            version.deliver_again_after is not None for story in stories for version in story.versions
+            version.deliver_again_after is not None for story in stories for version in story.versions()
         )
 
     def run(self) -> Ledger:
         """Play all stories, then wait until queue and executions are at rest."""
-        total = sum(len(story.versions) for story in self._stories)
+        total = sum(1 for story in self._stories for _ in story.versions())
         with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
             playing = [pool.submit(self._play, story) for story in self._stories]
             repeating = threading.Thread(target=self._deliver_again)
@@ -137,14 +153,33 @@ class Load:
     def _play(self, story: Story) -> None:
         while not self._takes_place() and time.monotonic() < self._deadline:
             time.sleep(0.1)
-        for index, version in enumerate(story.versions):
-            if time.monotonic() > self._deadline:
-                return
-            if index and story.is_race:
+        marker = ""
+        for index, step in enumerate(story.steps):
+            if index == 1 and story.is_race:
                 self._wait_until_held(story.key)
             elif index:
-                time.sleep(version.wait)
-            self._upload(story, version)
+                time.sleep(step.wait)
+            if time.monotonic() > self._deadline:
+                return
+            if isinstance(step.what, Version):
+                self._upload(story, step.what)
+            else:
+                marker = self._do(step.what, story.key, marker)
+
+    def _do(self, deed: Deed, key: str, marker: str) -> str:
+        """Do what is not an upload; return the delete marker that is there afterwards, if any."""
+        match deed:
+            case Deed.POST:
+                self._post(key)
+            case Deed.DELETE:
+                marker = self._delete(key)
+            case Deed.UNDELETE:
+                self._delete(key, marker)
+            case Deed.ROLL_BACK:
+                self._delete(key, self._ledger.uploads[key][-1].version_id)
+        with self._lock:
+            self._ledger.deeds.setdefault(key, Counter())[deed] += 1
+        return marker
 
     def _measure(self) -> tuple[int, int, int]:
         """Give the messages that wait, those that are hidden, and the executions that run."""
@@ -173,6 +208,23 @@ class Load:
             self._ledger.uploads.setdefault(key, []).append(upload)
             if version.deliver_again_after is not None:
                 self._repeats[key, upload.version_id] = time.monotonic() + version.deliver_again_after
+
+    def _delete(self, key: str, version_id: str | None = None) -> str:
+        """Delete an original, or one version of it; return the version that was made or deleted."""
+        which: Any = {} if version_id is None else {"VersionId": version_id}
+        return self._deployment.s3.delete_object(Bucket=self._deployment.originals, Key=key, **which)["VersionId"]
+
+    def _post(self, key: str) -> None:
+        body = {
+            "source_bucket": self._deployment.originals,
+            "destination_bucket": self._deployment.thumbnails,
+            "object_key": key,
+            **_POSTED,
+        }
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._deployment.api, data=data, headers=headers)  # noqa: S310 - as below
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310 - a loopback URL of ours
+            pass
 
     def _wait_until_held(self, key: str) -> None:
         """Wait until the first version of a key has been resized and waits, in the proxy, to be written."""

@@ -1,6 +1,7 @@
 """What a soak left behind, read from the outside: the two buckets, the executions and the queues."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef, TaskFailedEventDetailsTypeDef
 
 _READERS = 8
+_MANIFEST = re.compile(r"manifests/(.+)\.json", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,14 @@ class Execution:
     ----------
     key : str
         The original that it was started for.
+    is_posted : bool
+        It was started by a request.
     status : str
         As Step Functions says.
     error, cause : str
         Why it failed; empty if it did not.
     source_etag : str
-        ETag of the original that it made thumbnails of; empty if it failed.
+        ETag of the original that it made thumbnails of; empty if it failed or found none.
     made : dict of str to str
         Key of each thumbnail to its ETag.
     retried_for : tuple of str
@@ -37,6 +41,7 @@ class Execution:
     """
 
     key: str
+    is_posted: bool
     status: str
     error: str
     cause: str
@@ -55,6 +60,15 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class Manifest:
+    """One manifest: the ETag of the original that it describes, and the ETag of each thumbnail that it lists."""
+
+    original_etag: str
+    thumbnails: dict[str, str]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything that can be seen after a soak.
 
@@ -62,9 +76,13 @@ class Outcome:
     ----------
     versions : int
         Objects in the originals bucket, all versions counted.
+    originals : dict of str to str
+        ETag of each original that is there, by key.
     executions : list of Execution
+    manifests : dict of str to Manifest
+        By the key of the original.
     thumbnails : dict of str to Thumbnail
-        By key.
+        By key: whatever else is in the thumbnails bucket.
     dead_letters : list of str
         The key of each upload in the dead-letter queue, or what the message says if it is no event.
     waiting : int
@@ -72,7 +90,9 @@ class Outcome:
     """
 
     versions: int
+    originals: dict[str, str]
     executions: list[Execution]
+    manifests: dict[str, Manifest]
     thumbnails: dict[str, Thumbnail]
     dead_letters: list[str]
     waiting: int
@@ -86,11 +106,17 @@ def read_outcome(deployment: Deployment) -> Outcome:
         executions = list(pool.map(lambda execution: _execution(deployment, execution), listed))
         contents = deployment.s3.get_paginator("list_objects_v2").paginate(Bucket=deployment.thumbnails)
         keys = [stored["Key"] for page in contents for stored in page.get("Contents", ())]
-        thumbnails = dict(zip(keys, pool.map(lambda key: _thumbnail(deployment, key), keys), strict=True))
-    versions = deployment.s3.get_paginator("list_object_versions").paginate(Bucket=deployment.originals)
+        named = [key for key in keys if _MANIFEST.fullmatch(key)]
+        others = [key for key in keys if not _MANIFEST.fullmatch(key)]
+        manifests = dict(pool.map(lambda key: _manifest(deployment, key), named))
+        thumbnails = dict(zip(others, pool.map(lambda key: _thumbnail(deployment, key), others), strict=True))
+    pages_of_versions = deployment.s3.get_paginator("list_object_versions").paginate(Bucket=deployment.originals)
+    versions = [version for page in pages_of_versions for version in page.get("Versions", ())]
     return Outcome(
-        versions=sum(len(page.get("Versions", ())) for page in versions),
+        versions=len(versions),
+        originals={version["Key"]: version["ETag"].strip('"') for version in versions if version["IsLatest"]},
         executions=executions,
+        manifests=manifests,
         thumbnails=thumbnails,
         dead_letters=_dead_letters(deployment),
         waiting=sum(deployment.queued()),
@@ -107,6 +133,7 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
     output: dict[str, Any] = json.loads(described.get("output") or "{}")
     return Execution(
         key=json.loads(described["input"])["object_key"],
+        is_posted=listed["name"].startswith("api-"),
         status=described["status"],
         error=described.get("error", ""),
         cause=described.get("cause", ""),
@@ -118,12 +145,24 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
 
 
 def _reason(failure: "TaskFailedEventDetailsTypeDef") -> str:
-    """Give what a failed attempt says of itself, as short as it does."""
+    """Return what a failed attempt says of itself, as short as it does."""
     try:
         cause = json.loads(failure.get("cause", ""))
         return str(cause.get("errorMessage") or cause.get("errorType"))
     except ValueError:
         return failure.get("cause") or failure.get("error", "")
+
+
+def _manifest(deployment: Deployment, key: str) -> tuple[str, Manifest]:
+    """Return the key of the original that a manifest's own key names, and what the manifest says."""
+    content = json.loads(deployment.s3.get_object(Bucket=deployment.thumbnails, Key=key)["Body"].read())
+    match = _MANIFEST.fullmatch(key)
+    assert match is not None  # noqa: S101 - it was chosen by the same expression
+    return match[1], Manifest(
+        content["original"].get("etag", ""),
+        {each["key"]: each["etag"] for each in content["thumbnails"]},
+        content.get("error", {}).get("name", ""),
+    )
 
 
 def _thumbnail(deployment: Deployment, key: str) -> Thumbnail:

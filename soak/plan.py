@@ -1,7 +1,8 @@
-"""What a soak uploads, in which order and when: drawn from one seed, so that a run can be repeated. Pure."""
+"""What a soak does to each key, in which order and when: drawn from one seed, so that a run can be repeated. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from random import Random
 
@@ -30,8 +31,22 @@ RACE_FOLDER = "race/"
 
 _DELIVERED_TWICE = 0.10
 _OVERWRITTEN = 0.10
+_DELETED = 0.10
 _NO_IMAGES = 0.05
 _BOMBS = 0.02
+
+
+class Deed(StrEnum):
+    """What is done to a key beside uploads."""
+
+    POST = "post"
+    """A request for thumbnails that the recipe does not ask for."""
+    DELETE = "delete"
+    """The original gets a delete marker."""
+    UNDELETE = "undelete"
+    """The delete marker is deleted, which brings the original back."""
+    ROLL_BACK = "roll back"
+    """The newest version is deleted, which brings the one before it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +58,29 @@ class Version:
     kind : Kind
     seed : str
         What its bytes are drawn from.
-    wait : float
-        Seconds after the upload before it.
     deliver_again_after : float or None
         Seconds after which its event is delivered a second time.
     """
 
     kind: Kind
     seed: str
-    wait: float
     deliver_again_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is done to a key.
+
+    Attributes
+    ----------
+    what : Version or Deed
+        An upload, or something else.
+    wait : float
+        Seconds after the step before it.
+    """
+
+    what: Version | Deed
+    wait: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +92,28 @@ class Story:
     key : str
     format : str
         What its pictures are: one of ``pictures.FORMATS``.
-    versions : tuple of Version
+    steps : tuple of Step
+        The first is an upload.
     is_race : bool
-        The second version is uploaded once the first one has been read and resized but not yet written.
+        The second step is done once the first version has been read and resized but not yet written.
     """
 
     key: str
     format: str
-    versions: tuple[Version, ...]
+    steps: tuple[Step, ...]
     is_race: bool
+
+    def versions(self) -> Iterator[Version]:
+        """Yield the uploads."""
+        for step in self.steps:
+            if isinstance(step.what, Version):
+                yield step.what
+
+    def deeds(self) -> Iterator[Deed]:
+        """Yield what is not an upload."""
+        for step in self.steps:
+            if isinstance(step.what, Deed):
+                yield step.what
 
 
 def draw(uploads: int, seed: int) -> list[Story]:
@@ -81,16 +122,30 @@ def draw(uploads: int, seed: int) -> list[Story]:
     overwritten = max(2, round(uploads * _OVERWRITTEN / (1 + _OVERWRITTEN)))
     # Half of them race in a forced order, the others as it happens.
     racing = max(1, overwritten // 2)
-    versions = iter(_versions(uploads, 2 * racing, seed, random))
-    stories = []
-    for index in range(uploads - overwritten):
+    # Originals that are deleted while their first thumbnails wait to be written.
+    vanishing = max(1, racing // 5)
+    forced = racing + vanishing
+    keys = uploads - overwritten
+    deleted = random.sample(range(forced, keys), max(3, round(keys * _DELETED)) - vanishing)
+    versions = iter(_versions(uploads, racing + forced, seed, random))
+    races: list[Story] = []
+    others: list[Story] = []
+    for index in range(keys):
         original_format = random.choice(FORMATS)
-        folder = RACE_FOLDER if index < racing else random.choice(_FOLDERS)
+        folder = RACE_FOLDER if index < forced else random.choice(_FOLDERS)
         # The number keeps keys apart.
         key = f"{folder}{random.choice(_NAMES)} {index:05}{EXTENSIONS[original_format]}"
-        made = tuple(islice(versions, 2 if index < overwritten else 1))
-        stories.append(Story(key, original_format, made, is_race=index < racing))
-    races, others = stories[:racing], stories[racing:]
+        is_overwritten = index < racing or forced <= index < overwritten + vanishing
+        what: list[Version | Deed] = [*islice(versions, 2 if is_overwritten else 1)]
+        if racing <= index < forced:
+            what.append(Deed.DELETE)
+        elif is_overwritten and index >= forced:
+            what.insert(1, Deed.POST)
+            what += [Deed.ROLL_BACK] * (index % 2)
+        if index in deleted:
+            what += [Deed.DELETE, Deed.UNDELETE][: 1 + deleted.index(index) % 2]
+        steps = tuple(Step(each, random.uniform(0.0, 2.0)) for each in what)
+        (races if index < forced else others).append(Story(key, original_format, steps, is_race=index < forced))
     random.shuffle(others)
     for race in races:
         # In the second half there are processes for both of its runs.
@@ -107,11 +162,11 @@ def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:
         yield f"thumbnails/{folder}{slash}{size}_{name}{extension}"
 
 
-def _versions(uploads: int, racing: int, seed: int, random: Random) -> list[Version]:
+def _versions(uploads: int, in_races: int, seed: int, random: Random) -> list[Version]:
     kinds = [Kind.PICTURE] * uploads
     no_images, bombs = max(1, round(uploads * _NO_IMAGES)), max(1, round(uploads * _BOMBS))
-    # Two pictures are needed to see which one of a race won, so only the others may be something else.
-    chosen = random.sample(range(racing, uploads), no_images + bombs)
+    # Pictures are needed to see which one of a race won, so only the others, which come later, may be something else.
+    chosen = random.sample(range(in_races, uploads), no_images + bombs)
     for index in chosen[:no_images]:
         kinds[index] = Kind.NO_IMAGE
     for index in chosen[no_images:]:
@@ -121,7 +176,6 @@ def _versions(uploads: int, racing: int, seed: int, random: Random) -> list[Vers
         Version(
             kind=kind,
             seed=f"{seed} {number}",
-            wait=random.uniform(0.0, 2.0),
             deliver_again_after=random.uniform(0.0, 5.0) if number in twice else None,
         )
         for number, kind in enumerate(kinds)

@@ -17,10 +17,11 @@ _NOTE_WIDTH = 80
 
 
 def table(balance: Balance, faults: Counter[str]) -> str:
-    """Give the balance as text."""
+    """Return the balance as text."""
     latency = balance.latency()
     rows = [
         ("uploads", f"{balance.uploads:,}", f"{balance.keys:,} keys, {balance.overwritten:,} of them overwritten"),
+        ("", f"{sum(balance.deeds.values()):,}", f"other changes and requests: {_listed(balance.deeds)}"),
         ("events delivered again", f"{balance.delivered_again:,}", ""),
         ("faults injected", f"{faults.total():,}", _listed(faults)),
         ("", "", ""),

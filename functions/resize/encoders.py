@@ -153,6 +153,7 @@ ENCODERS = {
         ),
     )
 }
+EXTENSIONS = tuple(encoder.extension for encoder in ENCODERS.values())
 
 
 @dataclass(frozen=True, slots=True)

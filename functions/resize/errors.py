@@ -18,9 +18,10 @@
     │   │   └── TruncatedImageError      a picture that was cut short
     │   ├── TooManyPixelsError           more pixels, in the picture or in each frame, than the limit
     │   ├── TooManyPartsError            a file in more pieces than encoders write
-    │   └── OutputTooLargeError          more thumbnails or more output pixels than the limit
+    │   ├── OutputTooLargeError          more thumbnails or more output pixels than the limit
+    │   └── TooManyThumbnailsError       more thumbnails of one original than its manifest lists
     └── TransientError               the same request may succeed later: raised, so that it is retried
-        ├── OriginalChangedError         the original was replaced repeatedly while it was being resized
+        ├── ConflictError                other runs kept working on the same key
         └── StorageUnavailableError      S3 throttled, timed out or answered 5xx
 
 The class name is the public name of the error, ``str(error)`` the public sentence: both reach the
@@ -33,7 +34,15 @@ class ResizeError(Exception):
 
 
 class PermanentError(ResizeError):
-    """The request can never succeed; repeating it changes nothing."""
+    """The request can never succeed; repeating it changes nothing.
+
+    Attributes
+    ----------
+    etag : str or None
+        Of the original that S3 does not return, where S3 says which one that is.
+    """
+
+    etag: str | None = None
 
 
 class TransientError(ResizeError):
@@ -243,8 +252,22 @@ class OutputTooLargeError(PermanentError):
         self.unit = unit
 
 
-class OriginalChangedError(TransientError):
-    """The original was replaced during every attempt.
+class TooManyThumbnailsError(PermanentError):
+    """The original has as many thumbnails as its manifest lists, and the request asks for more.
+
+    Attributes
+    ----------
+    thumbnails, limit : int
+    """
+
+    def __init__(self, thumbnails: int, limit: int) -> None:
+        super().__init__(f"The original would have {thumbnails:,} thumbnails; at most {limit:,} are kept.")
+        self.thumbnails = thumbnails
+        self.limit = limit
+
+
+class ConflictError(TransientError):
+    """Other runs worked on the same key during every one of the bounded attempts.
 
     Attributes
     ----------
@@ -253,7 +276,7 @@ class OriginalChangedError(TransientError):
     """
 
     def __init__(self, key: str, attempts: int) -> None:
-        super().__init__(f"The original '{key}' was replaced {attempts} times while it was being resized.")
+        super().__init__(f"Other runs changed the thumbnails of '{key}' during all {attempts} attempts.")
         self.key = key
         self.attempts = attempts
 

@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.resize.client import create_s3_client
 from functions.resize.errors import PermanentError
-from functions.resize.job import Buckets, Measurements, run
+from functions.resize.job import Buckets, Headers, Measurements, run
 from functions.resize.limits import Limits
 from functions.resize.request import parse_request
 from functions.resize.storage import Storage
@@ -29,6 +29,10 @@ metrics = Metrics()
 
 _LIMITS = Limits.from_environment()
 _BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"])
+_HEADERS = Headers(
+    os.environ["CACHE_CONTROL"],
+    frozenset(name.strip().lower() for name in os.environ["CARRIED_HEADERS"].split(",") if name.strip()),
+)
 _S3 = create_s3_client()
 _STORAGE = Storage(_S3, os.environ["BUCKET_OWNER"], os.environ["KMS_KEY_ARN"])
 
@@ -39,12 +43,13 @@ gc.enable()
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes both
-    """Make the thumbnails of one request.
+    """Bring the thumbnails of one key in line.
 
     Parameters
     ----------
     event : dict
-        ``{"execution": <name of the execution>, "request": <schemas/resize_request.json>}``.
+        ``{"execution": <name>, "request": <schemas/resize_request.json>, "retries": <times the state machine has tried
+        before>, "context": <the execution, in which AWS counts redrives>}``; the last two are optional.
     context : LambdaContext
 
     Returns
@@ -62,7 +67,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     try:
         request = parse_request(event["request"])
         logger.append_keys(object_key=request.object_key)
-        result = run(request, _STORAGE, _BUCKETS, _LIMITS, measurements)
+        is_retry = bool(event.get("retries") or event.get("context", {}).get("RedriveCount"))
+        result = run(request, _STORAGE, _BUCKETS, _LIMITS, measurements, headers=_HEADERS, is_retry=is_retry)
     except PermanentError as error:
         name = type(error).__name__
         logger.warning("resize failed", error=name, reason=str(error))
@@ -78,23 +84,36 @@ def _report(result: dict[str, Any], measurements: Measurements) -> None:
     download, resize, upload = (
         round(took, 1) for took in (measurements.download_ms, measurements.resize_ms, measurements.upload_ms)
     )
-    source = result["source"]
+    source, removed = result["source"], result["removed"]
+    if "format" not in source:
+        message = "removed: the original is gone"
+    elif measurements.written:
+        message = "resized"
+    else:
+        message = "in line: nothing to make"
+    picture = (
+        {"format": source["format"], "size": f"{source['width']}x{source['height']}", "bytes": source["bytes"]}
+        if "format" in source
+        else {}
+    )
     logger.info(
-        "resized",
-        format=source["format"],
-        size=f"{source['width']}x{source['height']}",
-        bytes=source["bytes"],
+        message,
+        **picture,
         thumbnails=[
             {"size": f"{made['width']}x{made['height']}", "bytes": made["bytes"]} for made in result["thumbnails"]
         ],
+        removed=removed,
         attempts=measurements.attempts,
         download_ms=download,
         resize_ms=resize,
         upload_ms=upload,
     )
     metrics.add_metric("ResizesFailed", MetricUnit.Count, 0)
-    metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, len(result["thumbnails"]))
-    metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
-    metrics.add_metric("DownloadTime", MetricUnit.Milliseconds, download)
-    metrics.add_metric("ResizeTime", MetricUnit.Milliseconds, resize)
-    metrics.add_metric("UploadTime", MetricUnit.Milliseconds, upload)
+    metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, measurements.written)
+    metrics.add_metric("ThumbnailsRemoved", MetricUnit.Count, len(removed))
+    # A run that wrote, began again and then found the original gone has nothing to measure.
+    if measurements.written and picture:
+        metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
+        metrics.add_metric("DownloadTime", MetricUnit.Milliseconds, download)
+        metrics.add_metric("ResizeTime", MetricUnit.Milliseconds, resize)
+        metrics.add_metric("UploadTime", MetricUnit.Milliseconds, upload)

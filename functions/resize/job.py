@@ -1,38 +1,73 @@
-"""One resize: check the request, read the original, make and write thumbnails, check that the original is unchanged."""
+"""One run: bring the thumbnails and the manifest of one key in line with the original that is there now.
 
+The manifest is read before the original, and every write and delete is made on a condition. So of any runs on a key, at
+any moment and in any order, only one can commit, and it has seen the last original. docs/architecture.md shows why.
+"""
+
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Never, Protocol, TypeVar
 
-from functions.resize.errors import BucketNotAllowedError, OriginalChangedError
-from functions.resize.keys import check_key, check_thumbnail_keys, thumbnail_key
+from functions.resize.encoders import EXTENSIONS
+from functions.resize.errors import (
+    BucketNotAllowedError,
+    ConflictError,
+    OriginalNotFoundError,
+    OutputTooLargeError,
+    PermanentError,
+    TooManyThumbnailsError,
+)
+from functions.resize.keys import check_key, check_thumbnail_keys, manifest_key, thumbnail_key
 from functions.resize.limits import Limits, check_recipe
-from functions.resize.recipe import Result, Thumbnail
-from functions.resize.request import ResizeRequest
-from functions.resize.storage import StoredOriginal
+from functions.resize.manifest import (
+    AskedBy,
+    Entry,
+    Manifest,
+    Source,
+    describe_entry,
+    describe_placeholder,
+    describe_source,
+)
+from functions.resize.recipe import Recipe, Rendition, Result, Thumbnail
+from functions.resize.request import IfMissing, ResizeRequest
+from functions.resize.storage import ConditionFailedError, NewObject, StoredObject, StoredOriginal
 from functions.resize.thumbnails import make_thumbnails
 
-# After this many replacements of the original within one run, Step Functions retries.
-MAX_ATTEMPTS = 3
+Answer = TypeVar("Answer")
 
+# Others that change a key more often than this within one run are left to a retry by Step Functions.
+MAX_ATTEMPTS = 4
+# S3 takes 2 KB of user metadata (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); two entries
+# are the pipeline's own.
+_CARRIED_BYTES = 2048 - 200
 # Uploads are I/O-bound.
-_UPLOADS_AT_ONCE = 8
+_CALLS_AT_ONCE = 8
 
 
 class Store(Protocol):
-    """The S3 operations that the job needs; ``storage.Storage`` in production."""
+    """What a run needs of S3; ``storage.Storage`` in production."""
 
-    def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
-        """Return the bytes and the ETag of an original."""
+    def read_original(self, bucket: str, key: str, limits: Limits, unless: str | None = None) -> StoredOriginal | None:
+        """Return an original, or ``None`` where it has the ETag ``unless``."""
 
-    def original_etag(self, bucket: str, key: str) -> str:
-        """Return the current ETag of an original."""
+    def has_original(self, bucket: str, key: str) -> bool:
+        """Return whether there is an original now."""
 
-    def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
-        """Write one thumbnail and return its ETag."""
+    def read(self, bucket: str, key: str) -> StoredObject | None:
+        """Return an object of the thumbnails bucket."""
+
+    def find(self, bucket: str, key: str) -> StoredObject | None:
+        """Return what the headers of an object of the thumbnails bucket say."""
+
+    def write(self, bucket: str, new: NewObject, replaces: str | None) -> str:
+        """Write an object in place of the one with this ETag, or of none; return its ETag."""
+
+    def delete(self, bucket: str, key: str, etag: str) -> None:
+        """Delete an object if it has this ETag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +78,31 @@ class Buckets:
     thumbnails: str
 
 
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What thumbnails are stored with.
+
+    Attributes
+    ----------
+    cache_control : str
+        Empty for none.
+    carried : frozenset of str
+        What of the original's headers a thumbnail gets as well: ``content-disposition``, and names of user metadata.
+    """
+
+    cache_control: str = ""
+    carried: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Measurements:
-    """Costs of one resize, summed over its attempts; times in milliseconds."""
+    """What one run cost, summed over its attempts; times in milliseconds."""
 
     attempts: int = 0
     download_ms: float = 0.0
     resize_ms: float = 0.0
     upload_ms: float = 0.0
+    written: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -67,13 +119,29 @@ def check_buckets(request: ResizeRequest, buckets: Buckets) -> None:
         raise BucketNotAllowedError("destination_bucket", request.destination_bucket)
 
 
-def run(
-    request: ResizeRequest, store: Store, buckets: Buckets, limits: Limits, measurements: Measurements
+def run(  # noqa: PLR0913 - the request, what it is served with, and what it costs
+    request: ResizeRequest,
+    store: Store,
+    buckets: Buckets,
+    limits: Limits,
+    measurements: Measurements,
+    *,
+    headers: Headers = Headers(),
+    is_retry: bool = False,
 ) -> dict[str, Any]:
-    """Make and write the thumbnails of one request.
+    """Bring one key in line.
 
-    The original may be replaced during the run. So its ETag is read again after the writes, and a new ETag repeats
-    the work. The run that writes last has therefore read the latest original.
+    Parameters
+    ----------
+    request : ResizeRequest
+    store : Store
+    buckets : Buckets
+    limits : Limits
+    measurements : Measurements
+        Is added to.
+    headers : Headers
+    is_retry : bool
+        An earlier run of the same execution ended nobody knows where, and may have written what no manifest lists.
 
     Returns
     -------
@@ -88,67 +156,416 @@ def run(
         It may succeed when it is tried again.
     """
     check_buckets(request, buckets)
-    check_key(request.object_key, request.recipe.boxes, request.recipe.fit)
-    check_recipe(request.recipe, limits)
-    bucket, key = request.source_bucket, request.object_key
-    for _ in range(MAX_ATTEMPTS):
+    check_key(request.object_key, request.recipe.renditions)
+    if request.if_missing is IfMissing.FAIL:
+        check_recipe(request.recipe, limits)
+    key = _Key(request, store, limits, measurements, headers)
+    for attempt in range(MAX_ATTEMPTS):
         measurements.attempts += 1
-        with _clock(measurements, "download_ms"):
-            stored = store.read_original(bucket, key, limits)
-        with _clock(measurements, "resize_ms"):
-            made = make_thumbnails(stored.data, request.recipe, limits)
-        measurements.warnings.extend(made.warnings)
-        with _clock(measurements, "upload_ms"):
-            thumbnails = _write(request, store, made, stored.etag)
-            is_fresh = store.original_etag(bucket, key) == stored.etag
-        if is_fresh:
-            source = {
-                "bucket": bucket,
-                "key": key,
-                "etag": stored.etag,
-                "format": made.original.format,
-                "width": made.original.width,
-                "height": made.original.height,
-                "bytes": len(stored.data),
-            }
-            return {"status": "SUCCESS", "source": source, "thumbnails": thumbnails}
-    raise OriginalChangedError(key, MAX_ATTEMPTS)
+        try:
+            return key.bring_in_line(look_around=is_retry and not attempt)
+        except ConditionFailedError:
+            continue
+    raise ConflictError(request.object_key, MAX_ATTEMPTS)
 
 
-def _write(request: ResizeRequest, store: Store, made: Result, original_etag: str) -> list[dict[str, Any]]:
-    bucket = request.destination_bucket
-    keys = [_key(request, thumbnail, made) for thumbnail in made.thumbnails]
-    # Check every key before writing the first thumbnail.
-    check_thumbnail_keys(request.object_key, keys)
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """Thumbnails beside those that are asked for: kept as they are, or made again."""
 
-    def write(thumbnail: Thumbnail, key: str) -> dict[str, Any]:
-        etag = store.write_thumbnail(bucket, key, thumbnail, original_etag)
+    kept: list[Entry]
+    again: dict[Rendition, frozenset[AskedBy]]
+
+
+class _Key:
+    """One key, and what this run has found out and changed of it."""
+
+    def __init__(
+        self, request: ResizeRequest, store: Store, limits: Limits, measurements: Measurements, headers: Headers
+    ) -> None:
+        self._request = request
+        self._store = store
+        self._limits = limits
+        self._measurements = measurements
+        self._headers = headers
+        # ETags of thumbnails that are not what the manifest says; None where none is there.
+        self._found: dict[str, str | None] = {}
+        # Thumbnails that were ever among those, or that this run has changed: what is known of them gets old.
+        self._watched: set[str] = set()
+        self._revision = ""
+        self._stored: StoredObject | None = None
+        self._manifest: Manifest | None = None
+
+    def bring_in_line(self, *, look_around: bool) -> dict[str, Any]:
+        """Make one attempt.
+
+        Raises
+        ------
+        ConditionFailedError
+            Somebody else worked on the key at the same time.
+        PermanentError, TransientError
+        """
+        request = self._request
+        self._revision = secrets.token_hex(8)
+        self._read_manifest()
+        self._found = {}
+        self._look_at(self._possible_keys() if look_around else self._watched)
+        is_in_line = self._is_in_line()
+        unless = self._manifest.source.etag if self._manifest and is_in_line else None
+        try:
+            with self._clock("download_ms"):
+                original = self._store.read_original(request.source_bucket, request.object_key, self._limits, unless)
+        except OriginalNotFoundError:
+            return self._remove_all()
+        except PermanentError as error:
+            self._give_up(Source(request.object_key, error.etag), error)
+        if original is None:
+            return self._renew()
+        try:
+            # Of a recipe only now: thumbnails of another original go, whatever is wrong with the recipe.
+            check_recipe(request.recipe, self._limits)
+            carried = self._carry_over(is_another=self._is_another(original.etag))
+            made = self._make(original, carried.again)
+            keys = [self._key_of(thumbnail, made.original.format) for thumbnail in made.thumbnails]
+            # Check every key before writing the first thumbnail.
+            check_thumbnail_keys(request.object_key, keys)
+        except PermanentError as error:
+            self._give_up(self._describe_original(original), error)
+        return self._write_all(original, made, keys, carried)
+
+    def _read_manifest(self) -> None:
+        self._manifest = None
+        self._stored = self._store.read(self._request.destination_bucket, manifest_key(self._request.object_key))
+        if self._stored:
+            try:
+                self._manifest = Manifest.from_json(self._stored.data)
+            except ValueError as error:
+                # It is replaced, and everything is made again.
+                self._warn(str(error))
+
+    def _is_in_line(self) -> bool:
+        """Return whether nothing is to be made, unless the original is another one."""
+        manifest = self._manifest
+        if manifest is None or manifest.error or self._found or not self._is_by_recipe:
+            return False
+        listed = {entry.rendition for entry in manifest.thumbnails if AskedBy.RECIPE in entry.asked_by}
+        return listed == set(self._request.recipe.renditions)
+
+    def _is_another(self, etag: str | None) -> bool:
+        """Return whether what exists cannot be relied on to show this original."""
+        manifest = self._manifest
+        return manifest is None or bool(manifest.error) or bool(self._found) or manifest.source.etag != etag
+
+    @property
+    def _is_by_recipe(self) -> bool:
+        return self._request.if_missing is IfMissing.REMOVE
+
+    def _carry_over(self, *, is_another: bool) -> _Carried:
+        """Choose the thumbnails to keep beside those that are asked for, or to make again of another original.
+
+        What only a recipe asked for goes with the next run by recipe. A request's stay as long as there is an original.
+
+        Raises
+        ------
+        TooManyThumbnailsError
+        """
+        asked_for = set(self._request.recipe.renditions)
+        carried: dict[Rendition, frozenset[AskedBy]] = {}
+        for rendition, asked_by in self._manifest.renditions().items() if self._manifest else ():
+            by = asked_by - {AskedBy.RECIPE} if self._is_by_recipe else asked_by
+            if by and rendition not in asked_for:
+                carried[rendition] = by
+        room = self._limits.max_thumbnails - len(asked_for)
+        if len(carried) > room:
+            if not self._is_by_recipe:
+                raise TooManyThumbnailsError(len(asked_for) + len(carried), self._limits.max_thumbnails)
+            carried = dict(list(carried.items())[len(carried) - room :])
+        if is_another or self._manifest is None:
+            return _Carried([], carried)
+        listed = (entry for entry in self._manifest.thumbnails if entry.rendition in carried)
+        return _Carried([replace(entry, asked_by=carried[entry.rendition]) for entry in listed], {})
+
+    def _asked_by(self, rendition: Rendition) -> frozenset[AskedBy]:
+        """Return who asks for a rendition now, and who did before."""
+        before = self._manifest.renditions() if self._manifest else {}
+        return before.get(rendition, frozenset()) | {AskedBy.RECIPE if self._is_by_recipe else AskedBy.REQUEST}
+
+    def _make(self, original: StoredOriginal, again: dict[Rendition, frozenset[AskedBy]]) -> Result:
+        """Make what is asked for, and some thumbnails again, in this order."""
+        asked_for = self._request.recipe.renditions
+        with self._clock("resize_ms"):
+            try:
+                recipe = Recipe((*asked_for, *again))
+                made = make_thumbnails(original.data, recipe, self._limits)
+            except OutputTooLargeError as error:
+                if not again:
+                    raise
+                # The new original makes larger ones than the old did.
+                self._warn(f"Thumbnails that earlier requests asked for were dropped. {error}")
+                again.clear()
+                made = make_thumbnails(original.data, self._request.recipe, self._limits)
+        self._measurements.warnings.extend(made.warnings)
+        return made
+
+    def _write_all(self, original: StoredOriginal, made: Result, keys: list[str], carried: _Carried) -> dict[str, Any]:
+        """Write what was made, delete what is not wanted any more, and commit."""
+        asked_for = self._request.recipe.renditions
+        asked_by = [self._asked_by(rendition) for rendition in asked_for]
+        asked_by += carried.again.values()
+        thumbnails: dict[str, Thumbnail] = {}
+        entries = {entry.key: entry for entry in carried.kept}
+        for key, thumbnail, by in zip(keys, made.thumbnails, asked_by, strict=True):
+            # Of two renditions with one key, such as those of two qualities, the one that is asked for now comes first.
+            if key not in thumbnails:
+                thumbnails[key] = thumbnail
+                entries[key] = _describe_thumbnail(key, thumbnail, by)
+        size = made.original
+        source = replace(self._describe_original(original), format=size.format, width=size.width, height=size.height)
+        with self._clock("upload_ms"):
+            for key, etag in self._write(thumbnails, original).items():
+                entries[key] = replace(entries[key], etag=etag)
+            removed = self._delete(self._existing() - entries.keys())
+            manifest = Manifest(self._revision, source, made.placeholder, tuple(entries.values()))
+            self._commit(manifest)
+        return self._describe(manifest, [entries[key] for key in dict.fromkeys(keys[: len(asked_for)])], removed)
+
+    def _describe_original(self, original: StoredOriginal) -> Source:
+        return Source(self._request.object_key, original.etag, original.version_id, len(original.data))
+
+    def _key_of(self, thumbnail: Thumbnail, original_format: str) -> str:
+        extension = "" if thumbnail.format == original_format else thumbnail.extension
+        return thumbnail_key(self._request.object_key, thumbnail.rendition, extension)
+
+    def _renew(self) -> dict[str, Any]:
+        """Commit the same manifest again: a run on its way that saw another original must not commit after this one."""
+        assert self._manifest is not None  # noqa: S101 - only a manifest's ETag makes the original "unchanged"
+        manifest = replace(self._manifest, revision=self._revision)
+        with self._clock("upload_ms"):
+            self._commit(manifest)
+        by_recipe = [entry for entry in manifest.thumbnails if AskedBy.RECIPE in entry.asked_by]
+        return self._describe(manifest, by_recipe, [])
+
+    def _remove_all(self) -> dict[str, Any]:
+        """Remove the thumbnails and the manifest of an original that is gone.
+
+        Raises
+        ------
+        OriginalNotFoundError
+            The request does not expect that.
+        """
+        request = self._request
+        if self._manifest is None and self._is_by_recipe:
+            # An earlier version of this product wrote no manifests, and one that is broken lists nothing.
+            self._look_at(self._possible_keys())
+        existing = self._existing()
+        with self._clock("upload_ms"):
+            if self._stored is None and existing:
+                # Whoever brings the original back meanwhile must not commit thumbnails that are deleted here.
+                nothing = Manifest(self._revision, Source(request.object_key, None), None, ())
+                self._stored = StoredObject(self._write_manifest(nothing), nothing.revision)
+            removed = self._delete(existing)
+            if self._stored:
+                key = manifest_key(request.object_key)
+                self._store.delete(request.destination_bucket, key, self._stored.etag)
+        if not self._is_by_recipe:
+            raise OriginalNotFoundError(request.source_bucket, request.object_key)
         return {
-            "bucket": bucket,
-            "key": key,
-            "width": thumbnail.width,
-            "height": thumbnail.height,
-            "bytes": len(thumbnail.data),
-            "content_type": thumbnail.content_type,
-            "etag": etag,
+            "status": "SUCCESS",
+            "source": {"bucket": request.source_bucket, "key": request.object_key},
+            "placeholder": None,
+            "thumbnails": [],
+            "removed": removed,
         }
 
-    if len(keys) == 1:
-        return [write(made.thumbnails[0], keys[0])]
-    with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
-        return list(pool.map(write, made.thumbnails, keys))
+    def _give_up(self, source: Source, error: PermanentError) -> Never:
+        """Record that no thumbnails can be made, and raise why.
+
+        Thumbnails of another original go. Those of this one stay: a later engine must not empty the bucket.
+        """
+        manifest = self._manifest
+        if manifest and not manifest.error and source.etag is not None and manifest.source.etag == source.etag:
+            spoilt = {e.key for e in manifest.thumbnails if self._found.get(e.key, e.etag) != e.etag}
+            missing = {e.rendition: e.asked_by for e in manifest.thumbnails if e.key in spoilt}
+            missing |= manifest.missing
+            rest = tuple(entry for entry in manifest.thumbnails if entry.key not in spoilt)
+            manifest = replace(manifest, revision=self._revision, thumbnails=rest, missing=missing)
+        else:
+            missing = manifest.renditions() if manifest else {}
+            manifest = Manifest(self._revision, source, None, (), missing, (type(error).__name__, str(error)))
+        self._delete(self._existing() - {entry.key for entry in manifest.thumbnails})
+        self._commit(manifest)
+        raise error
+
+    def _existing(self) -> set[str]:
+        """Return the keys of all thumbnails that are known to be there."""
+        listed = {entry.key for entry in self._manifest.thumbnails} if self._manifest else set()
+        return {key for key in listed | self._found.keys() if self._etag_of(key)}
+
+    def _etag_of(self, key: str) -> str | None:
+        """Return the ETag that a thumbnail has, as far as is known."""
+        if key in self._found:
+            return self._found[key]
+        listed = self._manifest.thumbnails if self._manifest else ()
+        return next((entry.etag for entry in listed if entry.key == key), None)
+
+    def _possible_keys(self) -> set[str]:
+        """Return the keys of all thumbnails that an earlier run may have left without a manifest."""
+        renditions = {*self._request.recipe.renditions}
+        if self._manifest:
+            renditions |= self._manifest.renditions().keys()
+        return {
+            thumbnail_key(self._request.object_key, rendition, extension)
+            for rendition in renditions
+            for extension in ("", *EXTENSIONS)
+        }
+
+    def _look_at(self, keys: Iterable[str]) -> None:
+        """Find out which thumbnails are not what the manifest says."""
+        for key, found in self._at_once(self._find, keys).items():
+            if _etag(found) != self._etag_of(key):
+                self._note(key, _etag(found))
+
+    def _note(self, key: str, etag: str | None) -> None:
+        """Remember which thumbnail is there, or that none is."""
+        self._found[key] = etag
+        self._watched.add(key)
+
+    def _find(self, key: str) -> StoredObject | None:
+        return self._store.find(self._request.destination_bucket, key)
+
+    def _write(self, thumbnails: Mapping[str, Thumbnail], original: StoredOriginal) -> dict[str, str]:
+        """Write thumbnails, and return their ETags."""
+
+        def write(key: str) -> str | None:
+            new = self._new_thumbnail(key, thumbnails[key], original)
+            try:
+                etag = self._store.write(self._request.destination_bucket, new, self._etag_of(key))
+            except ConditionFailedError:
+                found = self._find(key)
+                self._note(key, _etag(found))
+                # The first try of a request that botocore repeated had arrived.
+                return found.etag if found and found.revision == self._revision else None
+            self._note(key, etag)
+            return etag
+
+        written = self._at_once(write, thumbnails)
+        self._measurements.written += sum(etag is not None for etag in written.values())
+        etags = {key: etag for key, etag in written.items() if etag is not None}
+        if len(etags) < len(written):
+            raise ConditionFailedError
+        return etags
+
+    def _new_thumbnail(self, key: str, thumbnail: Thumbnail, original: StoredOriginal) -> NewObject:
+        carried = self._headers.carried
+        metadata = {name: value for name, value in original.metadata.items() if name in carried}
+        if sum(len(name) + len(value.encode()) for name, value in metadata.items()) > _CARRIED_BYTES:
+            self._warn("The original's user metadata were not carried over: S3 takes 2 KB of them.")
+            metadata = {}
+        return NewObject(
+            key,
+            thumbnail.data,
+            thumbnail.content_type,
+            self._revision,
+            self._headers.cache_control or None,
+            original.content_disposition if "content-disposition" in carried else None,
+            {**metadata, "original-etag": original.etag},
+        )
+
+    def _delete(self, keys: Iterable[str]) -> list[str]:
+        """Delete thumbnails, and return their keys."""
+
+        def delete(key: str) -> bool:
+            etag = self._etag_of(key)
+            assert etag is not None  # noqa: S101 - _existing
+            try:
+                self._store.delete(self._request.destination_bucket, key, etag)
+            except ConditionFailedError:
+                found = self._find(key)
+                self._note(key, _etag(found))
+                return found is None
+            self._note(key, None)
+            return True
+
+        keys = sorted(keys)
+        if not all(self._at_once(delete, keys).values()):
+            raise ConditionFailedError
+        return keys
+
+    def _commit(self, manifest: Manifest) -> None:
+        """Write the manifest in place of the one that was read.
+
+        Raises
+        ------
+        ConditionFailedError
+            Another run committed first, or the first manifest of a key met a removal.
+        """
+        self._write_manifest(manifest)
+        if self._stored is not None:
+            return
+        # "No manifest" looks alike before and after a run that removed everything, or that found nothing to remove.
+        request = self._request
+        found = self._at_once(self._find, [entry.key for entry in manifest.thumbnails])
+        for key, there in found.items():
+            self._note(key, _etag(there))
+        is_whole = all(self._found[entry.key] == entry.etag for entry in manifest.thumbnails)
+        if not is_whole or not self._store.has_original(request.source_bucket, request.object_key):
+            raise ConditionFailedError
+
+    def _write_manifest(self, manifest: Manifest) -> str:
+        key = manifest_key(self._request.object_key)
+        new = NewObject(key, manifest.to_json(), "application/json", manifest.revision, "no-cache")
+        try:
+            return self._store.write(self._request.destination_bucket, new, _etag(self._stored))
+        except ConditionFailedError:
+            found = self._find(key)
+            if found is None or found.revision != manifest.revision:
+                raise
+            # The first try of a request that botocore repeated had arrived.
+            return found.etag
+
+    def _at_once(self, call: Callable[[str], Answer], keys: Iterable[str]) -> dict[str, Answer]:
+        items = list(keys)
+        if len(items) < 2:  # noqa: PLR2004 - a thread for one
+            return {item: call(item) for item in items}
+        with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
+            return dict(zip(items, pool.map(call, items), strict=True))
+
+    def _describe(self, manifest: Manifest, made: Iterable[Entry], removed: list[str]) -> dict[str, Any]:
+        """Return the result."""
+        return {
+            "status": "SUCCESS",
+            "source": {"bucket": self._request.source_bucket, **describe_source(manifest.source)},
+            "placeholder": describe_placeholder(manifest.placeholder),
+            "thumbnails": [{"bucket": self._request.destination_bucket, **describe_entry(entry)} for entry in made],
+            "removed": removed,
+        }
+
+    def _warn(self, warning: str) -> None:
+        self._measurements.warnings.append(warning)
+
+    @contextmanager
+    def _clock(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = (time.perf_counter() - start) * 1000
+            setattr(self._measurements, name, getattr(self._measurements, name) + elapsed)
 
 
-def _key(request: ResizeRequest, thumbnail: Thumbnail, made: Result) -> str:
-    extension = "" if thumbnail.format == made.original.format else thumbnail.extension
-    return thumbnail_key(request.object_key, thumbnail.box, request.recipe.fit, extension)
+def _describe_thumbnail(key: str, thumbnail: Thumbnail, asked_by: frozenset[AskedBy]) -> Entry:
+    """Return the manifest's entry of a thumbnail, whose ETag is not known before it is written."""
+    return Entry(
+        key,
+        thumbnail.rendition,
+        thumbnail.width,
+        thumbnail.height,
+        len(thumbnail.data),
+        thumbnail.content_type,
+        "",
+        asked_by,
+    )
 
 
-@contextmanager
-def _clock(measurements: Measurements, name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        elapsed = (time.perf_counter() - start) * 1000
-        setattr(measurements, name, getattr(measurements, name) + elapsed)
+def _etag(found: StoredObject | None) -> str | None:
+    return None if found is None else found.etag

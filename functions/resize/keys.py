@@ -1,15 +1,23 @@
-"""The key of a thumbnail: one rule for every key that S3 allows."""
+"""Where thumbnails and manifests are written: one rule for every key that S3 allows."""
+
+from collections.abc import Iterable
 
 from functions.resize.errors import InvalidKeyError
-from functions.resize.recipe import Box, Fit
+from functions.resize.recipe import Fit, Rendition
 
 THUMBNAILS_PREFIX = "thumbnails/"
+MANIFESTS_PREFIX = "manifests/"
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_KEY_BYTES = 1024
 
 
-def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> str:
+def manifest_key(object_key: str) -> str:
+    """Return the key of the manifest of an original."""
+    return f"{MANIFESTS_PREFIX}{object_key}.json"
+
+
+def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") -> str:
     """Return the key of one thumbnail.
 
     ``2026/trip/example.jpg`` in the box 128x128 becomes ``thumbnails/2026/trip/128x128_example.jpg``: the
@@ -19,20 +27,20 @@ def thumbnail_key(object_key: str, box: Box, fit: Fit, extension: str = "") -> s
     ----------
     object_key : str
         Raw key of the original.
-    box : Box
-        The requested box, not the resulting size, so that a client knows the key in advance.
-    fit : Fit
-        Appended to the box unless it is ``inside``, because the same box gives another thumbnail.
+    rendition : Rendition
+        Its box is part of the key, not the size that came of it: a client can know the key beforehand. Any fit but
+        ``inside`` is added to the box, because it makes another picture of the same box.
     extension : str
         Appended (with its dot) when the thumbnail is of another type than the original.
     """
+    box, fit = rendition.box, rendition.fit
     folder, slash, name = object_key.rpartition("/")
     suffix = "" if fit is Fit.INSIDE else f"-{fit}"
     return f"{THUMBNAILS_PREFIX}{folder}{slash}{box.width}x{box.height}{suffix}_{name}{extension}"
 
 
-def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
-    """Refuse keys that S3 would reject, of the original and its thumbnails, before any call to S3.
+def check_key(object_key: str, renditions: Iterable[Rendition]) -> None:
+    """Refuse a key whose original, manifest or thumbnails S3 could not hold, before any call to S3.
 
     The thumbnails' keys count without an extension: whether one is appended depends on the original's content.
 
@@ -40,8 +48,8 @@ def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
     ------
     InvalidKeyError
         The key is over 1,024 bytes, names a folder, has ``.`` or ``..`` as a segment (HTTP clients and
-        proxies resolve these, so the thumbnail would escape ``thumbnails/``), has a character
-        that UTF-8 cannot encode, or a thumbnail's key would be over 1,024 bytes.
+        proxies resolve these, which would take the thumbnail out of ``thumbnails/``), holds a character
+        that UTF-8 cannot carry, or the key of its manifest or a thumbnail would be over 1,024 bytes.
     """
     try:
         size = len(object_key.encode("utf-8"))
@@ -54,10 +62,15 @@ def check_key(object_key: str, boxes: tuple[Box, ...], fit: Fit) -> None:
         raise InvalidKeyError(object_key, "it names a folder, not a picture")
     if any(segment in {".", ".."} for segment in (*folders, name)):
         raise InvalidKeyError(object_key, "'.' and '..' cannot be segments of a key")
-    check_thumbnail_keys(object_key, [thumbnail_key(object_key, box, fit) for box in boxes])
+    size = len(manifest_key(object_key).encode())
+    if size > MAX_KEY_BYTES:
+        raise InvalidKeyError(
+            object_key, f"its manifest's key would have {size:,} bytes and S3 allows {MAX_KEY_BYTES:,}"
+        )
+    check_thumbnail_keys(object_key, [thumbnail_key(object_key, rendition) for rendition in renditions])
 
 
-def check_thumbnail_keys(object_key: str, keys: list[str]) -> None:
+def check_thumbnail_keys(object_key: str, keys: Iterable[str]) -> None:
     """Refuse thumbnail keys that S3 would reject.
 
     Raises
@@ -65,7 +78,7 @@ def check_thumbnail_keys(object_key: str, keys: list[str]) -> None:
     InvalidKeyError
         One of ``keys`` is over 1,024 bytes.
     """
-    longest = max(len(key.encode()) for key in keys)
+    longest = max((len(key.encode()) for key in keys), default=0)
     if longest > MAX_KEY_BYTES:
         raise InvalidKeyError(
             object_key, f"its thumbnail's key would have {longest:,} bytes and S3 allows {MAX_KEY_BYTES:,}"

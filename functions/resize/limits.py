@@ -39,6 +39,8 @@ class Limits:
         Pixels of all frames together of an animation that is kept animated.
     max_outputs : int
         Thumbnails of one request.
+    max_thumbnails : int
+        Thumbnails that the manifest of an original lists.
     max_side : int
         Width or height of the original, pixels.
     max_jpeg_segments : int
@@ -71,8 +73,10 @@ class Limits:
     max_frames: int = 600
     # Frames are decoded one at a time, so this bounds time, not memory: some 10 s of decoding.
     max_total_pixels: int = 500_000_000
-    # The limit of the request schema.
-    max_outputs: int = 16
+    # As many as the request schema allows: 16 sizes in 5 formats.
+    max_outputs: int = 80
+    # A manifest of some 70 KB. All are made again when the original is replaced.
+    max_thumbnails: int = 200
     # JPEG and WebP end below 65,536. Decoders buffer some dozens of rows, which take 0.8 GB at 250,000 pixels a row
     # with alpha and 2.1 GB at 1,000,000.
     max_side: int = 100_000
@@ -210,13 +214,16 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
         With the unit ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
         A box for ``inside`` counts once the original is known, because it never enlarges.
     """
-    if len(recipe.boxes) > limits.max_outputs:
-        raise OutputTooLargeError(len(recipe.boxes), limits.max_outputs, "thumbnails")
-    side = max((max(box.width, box.height) for box in recipe.boxes), default=0)
+    if len(recipe.renditions) > limits.max_outputs:
+        raise OutputTooLargeError(len(recipe.renditions), limits.max_outputs, "thumbnails")
+    side = max((max(each.box.width, each.box.height) for each in recipe.renditions), default=0)
     if side > limits.max_output_side:
         raise OutputTooLargeError(side, limits.max_output_side, "pixels on a side")
-    if recipe.fit is not Fit.INSIDE:
-        check_output(sum(box.width * box.height for box in recipe.boxes), recipe.format.name, limits)
+    outputs: dict[str, list[int]] = {}
+    for each in recipe.renditions:
+        if each.fit is not Fit.INSIDE:
+            outputs.setdefault(each.format.name, []).append(each.box.width * each.box.height)
+    check_output(outputs, limits)
 
 
 def check_parts(parts: int, limit: int, what: str) -> None:
@@ -263,7 +270,7 @@ def check_frame(width: int, height: int, frames: int, limits: Limits) -> None:
         raise TooManyPixelsError(width * height, limits.max_frame_pixels, " in each frame")
 
 
-def why_still(frames: int, pixels: int, outputs: list[int], format: str, limits: Limits) -> str | None:
+def why_still(frames: int, pixels: int, outputs: Mapping[str, list[int]], limits: Limits) -> str | None:
     """Return a sentence where an animation would take too much time, so that only its first frame is kept.
 
     Parameters
@@ -272,22 +279,26 @@ def why_still(frames: int, pixels: int, outputs: list[int], format: str, limits:
         1 for a still picture.
     pixels : int
         That are decoded for each frame.
-    outputs : list of int
-        Pixels of each thumbnail, for each frame.
-    format : str
-        The format they are written in, by Pillow's name.
+    outputs : Mapping of str to list of int
+        Pixels of each animated thumbnail, for each frame, by the format they are written in (Pillow's name).
     limits : Limits
     """
     amounts = [
         (frames, limits.max_frames, "frames"),
         (frames * pixels, limits.max_total_pixels, "pixels in all frames"),
-        (frames * pixels * len(outputs), limits.max_shrunk_pixels, "pixels in all frames to be shrunk"),
-        (frames * sum(outputs), limits.max_output_pixels, "output pixels"),
-    ]
-    if format == "GIF":
+        (
+            frames * pixels * sum(map(len, outputs.values())),
+            limits.max_shrunk_pixels,
+            "pixels in all frames to be shrunk",
+        ),
+        (frames * sum(map(sum, outputs.values())), limits.max_output_pixels, "output pixels"),
         # However small, a frame takes as long as this many pixels.
-        gif_pixels = sum(max(output, _GIF_FRAME) for output in outputs)
-        amounts.append((frames * gif_pixels, limits.max_gif_pixels, "GIF output pixels"))
+        (
+            frames * sum(max(output, _GIF_FRAME) for output in outputs.get("GIF", ())),
+            limits.max_gif_pixels,
+            "GIF output pixels",
+        ),
+    ]
     for amount, limit, what in amounts:
         if frames > 1 and amount > limit:
             return (
@@ -296,38 +307,36 @@ def why_still(frames: int, pixels: int, outputs: list[int], format: str, limits:
     return None
 
 
-def check_output(pixels: int, format: str, limits: Limits) -> None:
+def check_output(outputs: Mapping[str, list[int]], limits: Limits) -> None:
     """Refuse thumbnails that are too large together.
 
     Parameters
     ----------
-    pixels : int
-        Of all thumbnails; of an animation, one frame.
-    format : str
-        The format they are written in, by Pillow's name.
+    outputs : Mapping of str to list of int
+        Pixels of each thumbnail, by the format it is written in (Pillow's name); of an animation, one frame.
     limits : Limits
 
     Raises
     ------
     OutputTooLargeError
     """
-    if pixels > limits.max_output_pixels:
-        raise OutputTooLargeError(pixels, limits.max_output_pixels, "output pixels")
-    if format == "AVIF" and pixels > limits.max_avif_pixels:
-        raise OutputTooLargeError(pixels, limits.max_avif_pixels, "AVIF output pixels")
+    if (total := sum(map(sum, outputs.values()))) > limits.max_output_pixels:
+        raise OutputTooLargeError(total, limits.max_output_pixels, "output pixels")
+    if (avif := sum(outputs.get("AVIF", ()))) > limits.max_avif_pixels:
+        raise OutputTooLargeError(avif, limits.max_avif_pixels, "AVIF output pixels")
 
 
-def check_transparent_output(pixels: int, format: str, limits: Limits) -> None:
+def check_transparent_output(outputs: Mapping[str, list[int]], limits: Limits) -> None:
     """Refuse thumbnails that need too much memory to encode because they turned out to be transparent.
 
     Parameters
     ----------
-    pixels, format, limits
+    outputs, limits
         As in ``check_output``.
 
     Raises
     ------
     OutputTooLargeError
     """
-    if format == "WEBP" and pixels > limits.max_webp_pixels:
-        raise OutputTooLargeError(pixels, limits.max_webp_pixels, "transparent WebP output pixels")
+    if (webp := sum(outputs.get("WEBP", ()))) > limits.max_webp_pixels:
+        raise OutputTooLargeError(webp, limits.max_webp_pixels, "transparent WebP output pixels")

@@ -1,7 +1,9 @@
 """Input and output of the engine: plain values that import no decoder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Fit(StrEnum):
@@ -36,23 +38,46 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """The thumbnails to make.
+class Rendition:
+    """One thumbnail that is wanted.
 
     Attributes
     ----------
-    boxes : tuple of Box
-        One thumbnail each, in this order.
+    box : Box
     fit : Fit
     format : OutputFormat
     quality : int or None
         1 to 100 for JPEG, WebP and AVIF; ``None`` for the default of the format.
     """
 
-    boxes: tuple[Box, ...]
+    box: Box
     fit: Fit = Fit.INSIDE
     format: OutputFormat = OutputFormat.SOURCE
     quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to make of one original.
+
+    Attributes
+    ----------
+    renditions : tuple of Rendition
+        One thumbnail each, in this order.
+    """
+
+    renditions: tuple[Rendition, ...]
+
+    @classmethod
+    def of(
+        cls,
+        boxes: Iterable[Box],
+        fit: Fit = Fit.INSIDE,
+        format: OutputFormat = OutputFormat.SOURCE,
+        quality: int | None = None,
+    ) -> Self:
+        """Return the recipe that makes every box in the same way."""
+        return cls(tuple(Rendition(box, fit, format, quality) for box in boxes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +96,8 @@ class Thumbnail:
 
     Attributes
     ----------
-    box : Box
-        The box it was made for.
+    rendition : Rendition
+        What was wanted.
     data : bytes
         The encoded file.
     format : str
@@ -85,7 +110,7 @@ class Thumbnail:
         Pixels.
     """
 
-    box: Box
+    rendition: Rendition
     data: bytes
     format: str
     content_type: str
@@ -95,9 +120,37 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class Placeholder:
+    """What a page shows until a thumbnail has arrived.
+
+    Attributes
+    ----------
+    thumbhash : str
+        ThumbHash of the picture, base64.
+    colour : str
+        Mean colour over white, such as ``#4a7f92``.
+    """
+
+    thumbhash: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """The original, its thumbnails in the order of the boxes, and warnings for the log."""
+    """What was made.
+
+    Attributes
+    ----------
+    original : Original
+        The original as it was found.
+    thumbnails : tuple of Thumbnail
+        In the order of the recipe.
+    placeholder : Placeholder
+    warnings : tuple of str
+        What a log should know.
+    """
 
     original: Original
     thumbnails: tuple[Thumbnail, ...]
+    placeholder: Placeholder
     warnings: tuple[str, ...]

@@ -6,22 +6,35 @@ again here.
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from functions.resize.errors import InvalidRequestError
 from functions.resize.plain import is_plainly_valid
-from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Rendition
 
 # The artefact mirrors the repository, so this path works in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 
 _SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
+_ONE_OF_TWO = "format and formats exclude each other: leave out one"
 # Keywords that combine width, height and sizes. jsonschema's messages for them are hard to understand.
 _ABOUT_SIZES = {"oneOf", "anyOf", "not", "dependencies"}
 # Reasons quote the offending value, which can be long.
 _MAX_REASON = 200
+
+
+class IfMissing(StrEnum):
+    """What a request expects where there is no original.
+
+    ``fail``: there should be one. ``remove``: the request is what the recipe of the key asks for. Whatever happened to
+    the original, bring its thumbnails in line; one that is gone has none.
+    """
+
+    FAIL = "fail"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class ResizeRequest:
     destination_bucket: str
     object_key: str
     recipe: Recipe
+    if_missing: IfMissing = IfMissing.FAIL
 
 
 def parse_request(payload: Any) -> ResizeRequest:
@@ -49,17 +63,26 @@ def parse_request(payload: Any) -> ResizeRequest:
     """
     if not is_plainly_valid(payload, _SCHEMA):
         _judge(payload)
-    sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
     return ResizeRequest(
         source_bucket=payload["source_bucket"],
         destination_bucket=payload["destination_bucket"],
         object_key=payload["object_key"],
-        recipe=Recipe(
-            boxes=tuple(Box(int(size["width"]), int(size["height"])) for size in sizes),
-            fit=Fit(payload.get("fit", Fit.INSIDE)),
-            format=OutputFormat(payload.get("format", OutputFormat.SOURCE)),
-            quality=int(payload["quality"]) if "quality" in payload else None,
-        ),
+        recipe=_read_recipe(payload),
+        if_missing=IfMissing(payload.get("if_missing", IfMissing.FAIL)),
+    )
+
+
+def _read_recipe(payload: dict[str, Any]) -> Recipe:
+    sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
+    formats = payload.get("formats") or [payload.get("format", OutputFormat.SOURCE)]
+    fit = Fit(payload.get("fit", Fit.INSIDE))
+    quality = int(payload["quality"]) if "quality" in payload else None
+    return Recipe(
+        tuple(
+            Rendition(Box(int(size["width"]), int(size["height"])), fit, OutputFormat(each), quality)
+            for size in sizes
+            for each in formats
+        )
     )
 
 
@@ -80,7 +103,8 @@ def _judge(payload: Any) -> None:
     while broken.parent is not None:
         broken = broken.parent
     if isinstance(payload, dict) and broken.validator in _ABOUT_SIZES and not broken.absolute_path:
-        raise InvalidRequestError("$", _explain_sizes(payload))
+        both = {"format", "formats"} <= payload.keys() and broken.validator == "not"
+        raise InvalidRequestError("$", _ONE_OF_TWO if both else _explain_sizes(payload))
     reason = error.message
     if len(reason) > _MAX_REASON:
         reason = reason[: _MAX_REASON - 1] + "…"

@@ -1,47 +1,114 @@
-"""S3 for the job: read the original, write a thumbnail, read the original's current ETag.
+"""S3 as a run sees it: the original, its manifest, and its thumbnails, which are written and deleted on conditions.
 
 S3 errors become errors of the tree in ``errors.py``. Those that neither the client nor a retry can fix (no permission,
 no bucket) stay botocore errors, which fail the execution.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.resize.errors import (
     OriginalArchivedError,
+    OriginalEmptyError,
     OriginalEncryptedError,
     OriginalNotFoundError,
+    OriginalTooLargeError,
+    PermanentError,
     StorageUnavailableError,
 )
 from functions.resize.limits import Limits, check_size
-from functions.resize.recipe import Thumbnail
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-# A new original replaces the thumbnail under the same key, so caches may keep it for a day only.
-CACHE_CONTROL = "public, max-age=86400"
 
 # Codes of transient errors: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _PASSING = frozenset(
     {"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "KMS.ThrottlingException"}
 )
+# 412: the condition does not hold. 409: another conditional request is in progress. 404: If-Match on an object that was
+# deleted. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+_CONDITION_FAILED = {404, 409, 412}
+_HTTP_NOT_MODIFIED = 304
 _HTTP_BAD_REQUEST = 400
 _HTTP_NOT_FOUND = 404
 _HTTP_TOO_MANY_REQUESTS = 429
 _HTTP_SERVER_ERROR = 500
+# User metadata under which each object says which write it is of.
+_REVISION = "revision"
+
+
+class ConditionFailedError(Exception):
+    """An object is not in the state that a write or a delete was meant for: somebody else was here."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOriginal:
-    """The bytes of an original and their ETag, without quotes."""
+    """An original as it was read.
+
+    Attributes
+    ----------
+    data : bytes
+    etag : str
+        Without quotes.
+    version_id : str or None
+        ``None`` in a bucket that never had versions.
+    content_disposition : str or None
+    metadata : Mapping of str to str
+        User metadata, names in lower case.
+    """
 
     data: bytes
     etag: str
+    version_id: str | None = None
+    content_disposition: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of the thumbnails bucket.
+
+    Attributes
+    ----------
+    etag : str
+        Without quotes.
+    revision : str
+        Which write it is of; empty where that was an earlier version of this product, or somebody else.
+    data : bytes
+        Empty where only its headers were asked for.
+    """
+
+    etag: str
+    revision: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """An object to write to the thumbnails bucket.
+
+    Attributes
+    ----------
+    key : str
+    data : bytes
+    content_type : str
+    revision : str
+        A name for this write that no other write has.
+    cache_control, content_disposition : str or None
+    metadata : Mapping of str to str
+    """
+
+    key: str
+    data: bytes
+    content_type: str
+    revision: str
+    cache_control: str | None = None
+    content_disposition: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Storage:
@@ -63,85 +130,218 @@ class Storage:
         self._owner = owner
         self._kms_key = kms_key
 
-    def read_original(self, bucket: str, key: str, limits: Limits) -> StoredOriginal:
+    def read_original(self, bucket: str, key: str, limits: Limits, unless: str | None = None) -> StoredOriginal | None:
         """Download an original, after checking its size.
 
-        Raises
-        ------
-        OriginalNotFoundError, OriginalArchivedError, OriginalEncryptedError, OriginalEmptyError,
-        OriginalTooLargeError, StorageUnavailableError
-        """
-        with self._translated("GetObject", bucket, key):
-            answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
-            with closing(answer["Body"]) as body:
-                check_size(answer["ContentLength"], limits)
-                return StoredOriginal(body.read(), answer["ETag"].strip('"'))
+        Parameters
+        ----------
+        bucket, key : str
+        limits : Limits
+        unless : str or None
+            An ETag; an original that has it is not downloaded.
 
-    def original_etag(self, bucket: str, key: str) -> str:
-        """Return the original's current ETag.
+        Returns
+        -------
+        StoredOriginal or None
+            ``None`` where the original has the ETag ``unless``.
 
         Raises
         ------
         OriginalNotFoundError, StorageUnavailableError
+        OriginalArchivedError, OriginalEncryptedError, OriginalEmptyError, OriginalTooLargeError
+            With the attribute ``etag`` where S3 says which object that is.
         """
-        with self._translated("HeadObject", bucket, key):
-            answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
-            return answer["ETag"].strip('"')
+        condition: dict[str, Any] = {} if unless is None else {"IfNoneMatch": _quoted(unless)}
+        with self._original_errors("GetObject", bucket, key):
+            try:
+                answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner, **condition)
+            except ClientError as error:
+                if _status(error) == _HTTP_NOT_MODIFIED:
+                    return None
+                raise
+            with closing(answer["Body"]) as body:
+                etag = answer["ETag"].strip('"')
+                try:
+                    check_size(answer["ContentLength"], limits)
+                except (OriginalEmptyError, OriginalTooLargeError) as error:
+                    error.etag = etag
+                    raise
+                return StoredOriginal(
+                    body.read(),
+                    etag,
+                    answer.get("VersionId"),
+                    answer.get("ContentDisposition"),
+                    {name.lower(): value for name, value in answer.get("Metadata", {}).items()},
+                )
 
-    def write_thumbnail(self, bucket: str, key: str, thumbnail: Thumbnail, original_etag: str) -> str:
-        """Write one thumbnail and return its ETag.
+    def has_original(self, bucket: str, key: str) -> bool:
+        """Return whether there is an original now.
 
         Raises
         ------
         StorageUnavailableError
         """
-        with self._translated("PutObject", bucket, key):
+        try:
+            with self._original_errors("HeadObject", bucket, key):
+                self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+        except OriginalNotFoundError:
+            return False
+        except ClientError as error:
+            # An original with a key of its uploader (SSE-C): it is there.
+            if _status(error) != _HTTP_BAD_REQUEST:
+                raise
+        return True
+
+    def read(self, bucket: str, key: str) -> StoredObject | None:
+        """Return an object of the thumbnails bucket, or ``None`` where there is none.
+
+        Raises
+        ------
+        StorageUnavailableError
+        """
+        try:
+            with self._faults("GetObject"):
+                answer = self._client.get_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+                with closing(answer["Body"]) as body:
+                    return StoredObject(answer["ETag"].strip('"'), answer["Metadata"].get(_REVISION, ""), body.read())
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+            return None
+
+    def find(self, bucket: str, key: str) -> StoredObject | None:
+        """Return what the headers of an object of the thumbnails bucket say, or ``None`` where there is none.
+
+        Raises
+        ------
+        StorageUnavailableError
+        """
+        try:
+            with self._faults("HeadObject"):
+                answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
+                return StoredObject(answer["ETag"].strip('"'), answer["Metadata"].get(_REVISION, ""))
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+            return None
+
+    def write(self, bucket: str, new: NewObject, replaces: str | None) -> str:
+        """Write an object in place of another one, or of none; return its ETag.
+
+        Parameters
+        ----------
+        bucket : str
+        new : NewObject
+        replaces : str or None
+            ETag of the object that must be there now; ``None`` where there must be none.
+
+        Raises
+        ------
+        ConditionFailedError
+            Another object is there, or none. That may be this one: botocore repeats a request whose answer was lost.
+        StorageUnavailableError
+        """
+        headers: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": _quoted(replaces)}
+        if new.cache_control:
+            headers["CacheControl"] = new.cache_control
+        if new.content_disposition:
+            headers["ContentDisposition"] = new.content_disposition
+        with self._conditions(), self._faults("PutObject"):
             answer = self._client.put_object(
                 Bucket=bucket,
-                Key=key,
-                Body=thumbnail.data,
-                ContentType=thumbnail.content_type,
-                CacheControl=CACHE_CONTROL,
-                Metadata={"original-etag": original_etag},
+                Key=new.key,
+                Body=new.data,
+                ContentType=new.content_type,
+                Metadata={**new.metadata, _REVISION: new.revision},
                 ExpectedBucketOwner=self._owner,
+                **headers,
             )
             return answer["ETag"].strip('"')
 
+    def delete(self, bucket: str, key: str, etag: str) -> None:
+        """Delete an object if it has the ETag.
+
+        Raises
+        ------
+        ConditionFailedError
+            Another object is there, or none. It may be gone because of this call: botocore repeats a request whose
+            answer was lost.
+        StorageUnavailableError
+        """
+        with self._conditions(), self._faults("DeleteObject"):
+            self._client.delete_object(Bucket=bucket, Key=key, IfMatch=_quoted(etag), ExpectedBucketOwner=self._owner)
+
     @contextmanager
-    def _translated(self, operation: str, bucket: str, key: str) -> Iterator[None]:
+    def _conditions(self) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "Unknown")
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            # HEAD has no body: a 404 has the code "404", whether the key or the bucket is missing.
-            if code == "NoSuchKey" or (operation == "HeadObject" and status == _HTTP_NOT_FOUND):
-                raise OriginalNotFoundError(bucket, key) from error
-            if code == "InvalidObjectState":
-                raise OriginalArchivedError(key) from error
+            if _status(error) not in _CONDITION_FAILED or error.response["Error"]["Code"] == "NoSuchBucket":
+                raise
+            raise ConditionFailedError from error
+
+    @contextmanager
+    def _faults(self, operation: str) -> Iterator[None]:
+        """Name the faults of S3 that may pass."""
+        try:
+            yield
+        except ClientError as error:
+            code, status = error.response.get("Error", {}).get("Code", "Unknown"), _status(error)
             if code in _PASSING or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
                 raise StorageUnavailableError(operation, code) from error
-            if operation == "GetObject" and self._has_foreign_key(code, bucket, key):
-                raise OriginalEncryptedError(key) from error
             raise
         except BotoCoreError as error:
             # Connection errors, timeouts and incomplete bodies, after botocore's own retries.
             raise StorageUnavailableError(operation, type(error).__name__) from error
 
-    def _has_foreign_key(self, code: str, bucket: str, key: str) -> bool:
-        """Return whether GetObject failed because the deployment cannot use the object's key.
+    @contextmanager
+    def _original_errors(self, operation: str, bucket: str, key: str) -> Iterator[None]:
+        try:
+            with self._faults(operation):
+                yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+            # HEAD has no body: a 404 has the code "404", whether the key or the bucket is missing.
+            if code == "NoSuchKey" or (operation == "HeadObject" and _status(error) == _HTTP_NOT_FOUND):
+                raise OriginalNotFoundError(bucket, key) from error
+            if operation == "GetObject" and (refusal := self._find_refusal(code, bucket, key)):
+                raise refusal from error
+            raise
+
+    def _find_refusal(self, code: str, bucket: str, key: str) -> PermanentError | None:
+        """Return why GetObject refuses this object for good; ``None`` where that is not the object's doing.
 
         The error code is ambiguous: ``AccessDenied`` can be a missing permission of the role, and ``InvalidRequest``
         has several causes. HeadObject returns the KMS key and needs no permission for it. For an object encrypted
         with a customer-provided key (SSE-C) it answers 400:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         """
-        if code not in {"AccessDenied", "InvalidRequest"} and not code.startswith("KMS."):
-            return False
+        is_archived = code == "InvalidObjectState"
+        if not is_archived and code not in {"AccessDenied", "InvalidRequest"} and not code.startswith("KMS."):
+            return None
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
         except ClientError as error:
-            return (
-                code == "InvalidRequest" and error.response["ResponseMetadata"]["HTTPStatusCode"] == _HTTP_BAD_REQUEST
-            )
-        return "SSEKMSKeyId" in answer and answer["SSEKMSKeyId"] != self._kms_key
+            if is_archived or (code == "InvalidRequest" and _status(error) == _HTTP_BAD_REQUEST):
+                return OriginalArchivedError(key) if is_archived else OriginalEncryptedError(key)
+            return None
+        has_foreign_key = "SSEKMSKeyId" in answer and answer["SSEKMSKeyId"] != self._kms_key
+        if not is_archived and not has_foreign_key:
+            return None
+        refusal = OriginalArchivedError(key) if is_archived else OriginalEncryptedError(key)
+        refusal.etag = answer["ETag"].strip('"')
+        return refusal
+
+
+def _is_missing(error: ClientError) -> bool:
+    """Return whether there is no such key; HEAD has no body, so its 404 has no better code than the status."""
+    return error.response.get("Error", {}).get("Code") in {"NoSuchKey", str(_HTTP_NOT_FOUND)}
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status

@@ -18,8 +18,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.start_from_s3.executions import Execution, execution_for, parse_sizes
-from functions.start_from_s3.uploads import read_uploads
+from functions.start_from_s3.executions import Execution, execution_for
+from functions.start_from_s3.hints import read_hints
+from functions.start_from_s3.recipes import RECIPES_PATH, choose_recipe, parse_recipes, parse_sizes
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -29,7 +30,7 @@ metrics = Metrics()
 
 
 class ExecutionNameTakenError(Exception):
-    """An execution with this upload's name exists with another input.
+    """An execution with this name has another input: somebody else started it.
 
     Attributes
     ----------
@@ -38,15 +39,15 @@ class ExecutionNameTakenError(Exception):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The execution '{name}' exists with another input, so this upload was not started.")
+        super().__init__(f"The execution '{name}' exists with another input, so it was not started for this event.")
         self.name = name
 
 
 class NoTimeLeftError(Exception):
-    """The function would time out before Step Functions answers, so the upload was not started."""
+    """The function would end before Step Functions has answered, so the execution was not started."""
 
     def __init__(self) -> None:
-        super().__init__("There was no time left to start this upload.")
+        super().__init__("There was no time left to start this execution.")
 
 
 class UploadsNotStartedError(ExceptionGroup):
@@ -69,17 +70,17 @@ _STEP_FUNCTIONS = cast(
     "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
 )
 _STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
-# An upload takes at most two calls: StartExecution, and DescribeExecution if the name exists.
+# An event takes at most two calls: StartExecution, and DescribeExecution where the name exists.
 _MILLISECONDS_FOR_ONE = 14_000
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
-_SIZES = parse_sizes(os.environ["THUMBNAIL_SIZES"])
+_RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Start one execution for each upload in a batch of queue messages.
+    """Start one execution for each event in a batch of queue messages.
 
     Returns
     -------
@@ -100,21 +101,25 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
 
 
 def _start_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Start every upload of a message, then raise the errors together."""
-    uploads, refused = read_uploads(record.body, _ORIGINALS_BUCKET)
+    """Start an execution for every hint of a message, then raise what went wrong with any."""
+    hints, refused = read_hints(record.body, _ORIGINALS_BUCKET)
     errors: list[Exception] = [*refused]
-    for upload in uploads:
+    for hint in hints:
+        recipe = choose_recipe(hint.key, _RECIPES)
+        if recipe is None or recipe.request is None:
+            logger.info("left alone: no recipe asks for thumbnails", object_key=hint.key)
+            continue
         try:
             if lambda_context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_ONE:
                 raise NoTimeLeftError  # noqa: TRY301 - handled like the errors of _start
-            started = _start(execution := execution_for(upload, _THUMBNAILS_BUCKET, _SIZES))
-        except Exception as error:  # noqa: BLE001 - no error may hold back the message's other uploads
-            error.add_note(f"object_key: {upload.key}")
+            started = _start(execution := execution_for(hint, _THUMBNAILS_BUCKET, recipe.request))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's others
+            error.add_note(f"object_key: {hint.key}")
             errors.append(error)
         else:
             logger.info(
                 "execution started" if started else "duplicate passed over",
-                object_key=upload.key,
+                object_key=hint.key,
                 execution=execution.name,
             )
     if errors:

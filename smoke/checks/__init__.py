@@ -11,8 +11,19 @@ from smoke.checks.api import (
 )
 from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
 from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
-from smoke.checks.storage import buckets_are_closed, nothing_is_left_in_queues, uploads_are_notified
-from smoke.checks.uploads import names_can_be_logged, no_picture_fails_by_name, thumbnails_are_made
+from smoke.checks.removal import a_removal_takes_all_along
+from smoke.checks.storage import (
+    buckets_are_closed,
+    changes_are_notified,
+    conditions_hold,
+    nothing_is_left_in_queues,
+)
+from smoke.checks.uploads import (
+    manifests_are_written,
+    names_can_be_logged,
+    no_picture_fails_by_name,
+    thumbnails_are_made,
+)
 from smoke.deployment import Deployment
 from smoke.report import Row
 from smoke.visit import Visit
@@ -20,8 +31,9 @@ from smoke.visit import Visit
 Check = Callable[[Deployment, Visit], Iterator[Row]]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "Buckets and queues": (uploads_are_notified, buckets_are_closed, nothing_is_left_in_queues),
-    "Uploads": (thumbnails_are_made, no_picture_fails_by_name, names_can_be_logged),
+    "Buckets and queues": (changes_are_notified, conditions_hold, buckets_are_closed, nothing_is_left_in_queues),
+    "Uploads": (thumbnails_are_made, manifests_are_written, no_picture_fails_by_name, names_can_be_logged),
+    "Removals": (a_removal_takes_all_along,),
     "API": (
         only_signed_requests_are_taken,
         good_requests_are_done,

@@ -14,7 +14,7 @@ from smoke.visit import Visit
 # What the functions count, by the dimension `service`.
 COUNTED = {
     "resize": (
-        *("ResizesStarted", "ResizesFailed", "ThumbnailsWritten", "OriginalBytes"),
+        *("ResizesStarted", "ResizesFailed", "ThumbnailsWritten", "ThumbnailsRemoved", "OriginalBytes"),
         *("DownloadTime", "ResizeTime", "UploadTime"),
     ),
     "start_from_s3": ("UploadsNotStarted",),

@@ -1,7 +1,7 @@
 """The two buckets and the queues: who may in, what is kept, and who hears of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,10 +11,21 @@ from smoke.report import Row, judged, judged_all
 from smoke.visit import Visit
 
 _PEEK_SECONDS = 5
+# Whatever may leave thumbnails out of line.
+_EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
+# What S3 answers where a condition fails, where nothing is there to meet it, and where nothing has changed.
+_REFUSALS = {
+    "a second write": {412},
+    "a write over another object": {412},
+    "a delete of another object": {412},
+    "a download of what is known": {304},
+    "a write over what is gone": {404, 412},
+    "a delete of what is gone": {404, 412},
+}
 
 
-def uploads_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
-    """Check that S3 sends every upload to the uploads queue."""
+def changes_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
+    """Check that S3 sends every upload and every removal to the uploads queue."""
     configured = deployment.client("s3").get_bucket_notification_configuration(Bucket=deployment.originals)
     queue = _attributes(deployment, "UploadsQueue")["QueueArn"]
     yield notification(configured, queue)
@@ -22,18 +33,33 @@ def uploads_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]
 
 def notification(configured: dict[str, Any], queue: str) -> Row:
     """Judge a bucket's notification configuration."""
-    found = [
-        each
+    sent = {
+        event
         for each in configured.get("QueueConfigurations", ())
-        if each["QueueArn"] == queue and "s3:ObjectCreated:*" in each["Events"] and not each.get("Filter")
-    ]
-    queues = sorted(each["QueueArn"].rpartition(":")[2] for each in configured.get("QueueConfigurations", ()))
-    told = (
-        f"ObjectCreated goes to {queue.rpartition(':')[2]}"
-        if found
-        else f"it goes to {', '.join(queues) or 'no queue'}"
+        if each["QueueArn"] == queue and not each.get("Filter")
+        for event in each["Events"]
+    }
+    return judged_all(
+        "every upload and removal is sent to the queue",
+        f"{', '.join(_EVENTS)} to {queue.rpartition(':')[2]}",
+        [f"{event} is not sent to {queue.rpartition(':')[2]}" for event in _EVENTS if event not in sent],
     )
-    return judged("every upload is sent to the uploads queue", told, kept=bool(found))
+
+
+def conditions_hold(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
+    """Check that S3 holds writes, deletes and downloads to their conditions: every run rests on that."""
+    yield conditions(visit.conditions)
+
+
+def conditions(statuses: Mapping[str, int]) -> Row:
+    """Judge the HTTP statuses of requests whose condition does not hold."""
+    faults = [
+        f"{what} was answered with {statuses.get(what, 'nothing')}"
+        for what, expected in _REFUSALS.items()
+        if statuses.get(what) not in expected
+    ]
+    found = ", ".join(f"{what} {statuses.get(what)}" for what in _REFUSALS)
+    return judged_all("S3 refuses what a condition forbids", found, faults)
 
 
 def buckets_are_closed(deployment: Deployment, _visit: Visit) -> Iterator[Row]:

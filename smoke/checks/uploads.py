@@ -1,6 +1,7 @@
 """What uploads became: thumbnails, executions and their names."""
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,6 @@ from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged, judged_all
 from smoke.visit import Upload, Visit
 
-CACHE_CONTROL = "public, max-age=86400"
 # Pixels; a side is rounded.
 _TOLERANCE = 1
 # "To enable logging with CloudWatch Logs, the name should only contain 0-9, A-Z, a-z, - and _":
@@ -46,7 +46,7 @@ def thumbnails_are_made(deployment: Deployment, visit: Visit) -> Iterator[Row]:
             with ThreadPoolExecutor(len(deployment.sizes)) as pool:
                 keys = [thumbnail_key(upload, box) for box in deployment.sizes]
                 stored = list(pool.map(lambda key: _get(deployment, key), keys))
-            yield thumbnails(upload, deployment.sizes, stored)
+            yield thumbnails(upload, deployment.sizes, stored, deployment.parameters["CacheControl"])
 
 
 def thumbnail_key(upload: Upload, box: tuple[int, int]) -> str:
@@ -55,7 +55,7 @@ def thumbnail_key(upload: Upload, box: tuple[int, int]) -> str:
     return f"thumbnails/{folder}/{box[0]}x{box[1]}_{name}{upload.original.extension}"
 
 
-def thumbnails(upload: Upload, boxes: list[tuple[int, int]], stored: list[Stored | None]) -> Row:
+def thumbnails(upload: Upload, boxes: list[tuple[int, int]], stored: list[Stored | None], cache_control: str) -> Row:
     """Judge all thumbnails of one upload."""
     faults = []
     for box, thumbnail in zip(boxes, stored, strict=True):
@@ -63,7 +63,7 @@ def thumbnails(upload: Upload, boxes: list[tuple[int, int]], stored: list[Stored
         if thumbnail is None:
             faults.append(f"there is no {_short(thumbnail_key(upload, box))}")
         else:
-            faults += [f"{name} {fault}" for fault in _faults(upload, box, thumbnail)]
+            faults += [f"{name} {fault}" for fault in _faults(upload, box, thumbnail, cache_control)]
     size = sum(len(thumbnail.data) for thumbnail in stored if thumbnail)
     listed = ", ".join(f"{width}x{height}" for width, height in boxes)
     name = _short(upload.key.rpartition("/")[2].partition("-")[2])
@@ -74,11 +74,11 @@ def thumbnails(upload: Upload, boxes: list[tuple[int, int]], stored: list[Stored
     )
 
 
-def _faults(upload: Upload, box: tuple[int, int], stored: Stored) -> Iterator[str]:
+def _faults(upload: Upload, box: tuple[int, int], stored: Stored, cache_control: str) -> Iterator[str]:
     if stored.content_type != upload.original.content_type:
         yield f"is {stored.content_type}, not {upload.original.content_type}"
-    if stored.cache_control != CACHE_CONTROL:
-        yield f"has Cache-Control '{stored.cache_control}', not '{CACHE_CONTROL}'"
+    if stored.cache_control != cache_control:
+        yield f"has Cache-Control '{stored.cache_control}', not '{cache_control}'"
     if stored.metadata.get("original-etag") != upload.etag:
         yield f"has original-etag '{stored.metadata.get('original-etag', '')}', the original has '{upload.etag}'"
     try:
@@ -104,6 +104,39 @@ def _faults(upload: Upload, box: tuple[int, int], stored: Stored) -> Iterator[st
 def _fitted(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, box[0] / size[0], box[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def manifests_are_written(deployment: Deployment, visit: Visit) -> Iterator[Row]:
+    """Check that every upload has a manifest that describes it."""
+    faults = []
+    for upload in visit.uploads:
+        if upload.execution is not None:
+            stored = _get(deployment, f"manifests/{upload.key}.json")
+            name = _short(upload.key.rpartition("/")[2])
+            faults += [f"that of {name} {fault}" for fault in manifest_faults(upload, stored, deployment.sizes)]
+    yield judged_all("every upload has its manifest", f"{len(visit.uploads)} say what there is", faults)
+
+
+def manifest_faults(upload: Upload, stored: Stored | None, boxes: list[tuple[int, int]]) -> Iterator[str]:
+    """Yield what is wrong with the manifest of an upload."""
+    if stored is None:
+        yield "is not there"
+        return
+    try:
+        manifest = json.loads(stored.data)
+        etag, listed = manifest["original"].get("etag"), [each["key"] for each in manifest["thumbnails"]]
+        has_placeholder, error = bool(manifest["placeholder"]), manifest.get("error")
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        yield f"cannot be read: {fault!r}"
+        return
+    is_picture = bool(upload.original.content_type)
+    missing = {thumbnail_key(upload, box) for box in boxes} - {*listed} if is_picture else set()
+    if etag != upload.etag:
+        yield f"is of the original '{etag}', not '{upload.etag}'"
+    for key in sorted(missing):
+        yield f"does not list {_short(key)}"
+    if has_placeholder != is_picture or bool(error) == is_picture:
+        yield "has no placeholder" if is_picture else "does not say that it is no picture"
 
 
 def no_picture_fails_by_name(_deployment: Deployment, visit: Visit) -> Iterator[Row]:

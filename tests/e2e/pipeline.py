@@ -106,6 +106,30 @@ class Pipeline:
         arns: list[str] = wait_for(lambda: self.executions_of(key), f"an execution for {key!r}")
         return self.end_of(arns[0])
 
+    def ends_of(self, key: str, count: int) -> list[Any]:
+        """Wait until a key has had so many executions and all have ended; describe them, the newest first."""
+        arns: list[str] = wait_for(
+            lambda: found if len(found := self.executions_of(key)) >= count else [], f"{count} executions for {key!r}"
+        )
+        assert len(arns) == count
+        return [self.end_of(arn) for arn in arns]
+
+    def stored_for(self, key: str) -> list[str]:
+        """Return the keys of what the thumbnails bucket has of an original that is alone in its folder."""
+        folder = key.rpartition("/")[0]
+        return [
+            stored["Key"]
+            for prefix in ("manifests", "thumbnails")
+            for stored in self.s3.list_objects_v2(Bucket=self.thumbnails, Prefix=f"{prefix}/{folder}/").get(
+                "Contents", []
+            )
+        ]
+
+    def manifest_of(self, key: str) -> Any:
+        """Return what the manifest of an original says."""
+        stored = self.s3.get_object(Bucket=self.thumbnails, Key=f"manifests/{key}.json")
+        return json.load(stored["Body"])
+
     def wait_until_queue_is_empty(self) -> None:
         """Wait until every upload's message was worked on and deleted."""
 

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -12,6 +14,12 @@ from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import Answer, Pipeline, free_port, photograph
 
 ORIGIN = "https://example.org"
+
+RECIPES = [
+    {"prefix": "avatars/", "sizes": ["32x32"], "fit": "cover", "formats": ["webp", "source"]},
+    {"prefix": "private/", "sizes": []},
+    {"prefix": ""},
+]
 
 Deploy = Callable[..., Pipeline]
 
@@ -25,9 +33,13 @@ def deploy() -> Iterator[Deploy]:
     def stack(name: str, **parameters: str) -> Stack:
         return Stack(Settings(*ports, state, parameters, stack_name=name))
 
-    def up(name: str, **parameters: str) -> Pipeline:
+    def up(name: str, recipes: list[dict[str, Any]] | None = None, **parameters: str) -> Pipeline:
+        def replace_recipes(build: Path) -> None:
+            if recipes is not None:
+                (build / "StartFromS3Function" / "recipes.json").write_text(json.dumps(recipes), encoding="utf-8")
+
         deployed = stack(name, **parameters)
-        deployed.up()
+        deployed.up(replace_recipes)
         return Pipeline(deployed)
 
     stack("alison-image").down()
@@ -35,6 +47,16 @@ def deploy() -> Iterator[Deploy]:
         yield up
     finally:
         stack("alison-image").down()
+
+
+@pytest.fixture(scope="module")
+def two_stacks(deploy: Deploy) -> tuple[Pipeline, Pipeline]:
+    """Deploy two stacks into one account, the second one with recipes of its own."""
+    first = deploy("alison-image", ApiAuthorization="NONE")
+    second = deploy(
+        "second", RECIPES, ApiAuthorization="NONE", BucketPrefix="second-image", StateMachineName="SecondMachine"
+    )
+    return first, second
 
 
 def send_signed(pipeline: Pipeline, credentials: Credentials, path: str = "", **headers: str) -> Answer:
@@ -87,9 +109,8 @@ def test_another_deployment_closes_the_api_and_opens_it_for_those_who_sign(deplo
     assert send_signed(pipeline, Credentials(everybody[1].access_key, "wrong")).status == 403
 
 
-def test_two_stacks_live_side_by_side_in_one_account_and_region(deploy: Deploy) -> None:
-    first = deploy("alison-image", ApiAuthorization="NONE")
-    second = deploy("second", ApiAuthorization="NONE", BucketPrefix="second-image", StateMachineName="SecondMachine")
+def test_two_stacks_live_side_by_side_in_one_account_and_region(two_stacks: tuple[Pipeline, Pipeline]) -> None:
+    first, second = two_stacks
 
     first.upload("a.jpg", photograph())
     second.upload("a.jpg", photograph())
@@ -106,6 +127,24 @@ def test_two_stacks_live_side_by_side_in_one_account_and_region(deploy: Deploy) 
         for bucket in (first.thumbnails, second.thumbnails)
     }
     assert listed == {
-        first.thumbnails: ["thumbnails/128x128_a.jpg"],
-        second.thumbnails: ["thumbnails/128x128_a.jpg", "thumbnails/50x50_a.jpg"],
+        first.thumbnails: ["manifests/a.jpg.json", "thumbnails/128x128_a.jpg"],
+        second.thumbnails: ["manifests/a.jpg.json", "thumbnails/128x128_a.jpg", "thumbnails/50x50_a.jpg"],
     }
+
+
+def test_recipes_are_chosen_by_prefix(two_stacks: tuple[Pipeline, Pipeline]) -> None:
+    _, pipeline = two_stacks
+    for key in ("private/a.jpg", "avatars/a.jpg", "others/a.jpg"):
+        pipeline.upload(key, photograph())
+
+    pipeline.wait_until_queue_is_empty()
+    for key in ("avatars/a.jpg", "others/a.jpg"):
+        pipeline.ends_of(key, 1)
+
+    assert pipeline.stored_for("avatars/a.jpg") == [
+        "manifests/avatars/a.jpg.json",
+        "thumbnails/avatars/32x32-cover_a.jpg",
+        "thumbnails/avatars/32x32-cover_a.jpg.webp",
+    ]
+    assert pipeline.stored_for("others/a.jpg") == ["manifests/others/a.jpg.json", "thumbnails/others/128x128_a.jpg"]
+    assert pipeline.executions_of("private/a.jpg") == []

@@ -15,11 +15,15 @@ Attempt = Callable[[Callable[[str], Any], Pipeline], Any]
 
 FORBIDDEN: dict[str, dict[str, Attempt]] = {
     "ResizeFunctionRole": {
-        "read a thumbnail": lambda client, at: client("s3").get_object(Bucket=at.thumbnails, Key="thumbnails/x.jpg"),
+        "read beside thumbnails/": lambda client, at: client("s3").get_object(Bucket=at.thumbnails, Key="index.html"),
         "write an original": lambda client, at: client("s3").put_object(Bucket=at.originals, Key="x.jpg", Body=b"x"),
         "write beside thumbnails/": lambda client, at: client("s3").put_object(
             Bucket=at.thumbnails, Key="index.html", Body=b"x"
         ),
+        "delete beside thumbnails/": lambda client, at: client("s3").delete_object(
+            Bucket=at.thumbnails, Key="index.html"
+        ),
+        "list the versions of an original": lambda client, at: client("s3").list_object_versions(Bucket=at.originals),
         "delete an original": lambda client, at: client("s3").delete_object(Bucket=at.originals, Key="allowed.jpg"),
         "start an execution": lambda client, at: client("stepfunctions").start_execution(stateMachineArn=at.machine),
     },
@@ -84,11 +88,48 @@ def test_the_resize_role_may_do_what_it_needs(pipeline: Pipeline) -> None:
     s3 = clients_of("ResizeFunctionRole", pipeline)("s3")
 
     s3.get_object(Bucket=pipeline.originals, Key="allowed.jpg", ExpectedBucketOwner="000000000000")
-    s3.put_object(Bucket=pipeline.thumbnails, Key="thumbnails/allowed.jpg", Body=b"x")
+    for key in ("thumbnails/allowed by role.jpg", "manifests/allowed by role.jpg.json"):
+        etag = s3.put_object(Bucket=pipeline.thumbnails, Key=key, Body=b"x", IfNoneMatch="*")["ETag"]
+        etag = s3.put_object(Bucket=pipeline.thumbnails, Key=key, Body=b"y", IfMatch=etag)["ETag"]
+        assert s3.get_object(Bucket=pipeline.thumbnails, Key=key)["Body"].read() == b"y"
+        s3.delete_object(Bucket=pipeline.thumbnails, Key=key, IfMatch=etag)
 
-    with pytest.raises(ClientError) as missing:
-        s3.get_object(Bucket=pipeline.originals, Key="there is no such.jpg")
-    assert missing.value.response["Error"]["Code"] == "NoSuchKey"
+    missing = {}
+    for bucket in (pipeline.originals, pipeline.thumbnails):
+        with pytest.raises(ClientError) as caught:
+            s3.get_object(Bucket=bucket, Key="thumbnails/there is no such.jpg")
+        missing[bucket] = caught.value.response["Error"]["Code"]
+    assert set(missing.values()) == {"NoSuchKey"}
+
+
+def test_the_local_s3_holds_writes_and_deletes_to_their_conditions(pipeline: Pipeline) -> None:
+    s3: Any = pipeline.s3
+    where = {"Bucket": pipeline.thumbnails, "Key": "thumbnails/conditions.jpg"}
+    etag = s3.put_object(**where, Body=b"x")["ETag"]
+    attempts: dict[str, Callable[[], Any]] = {
+        "write a second one": lambda: s3.put_object(**where, Body=b"z", IfNoneMatch="*"),
+        "write over another one": lambda: s3.put_object(**where, Body=b"z", IfMatch='"another"'),
+        "delete another one": lambda: s3.delete_object(**where, IfMatch='"another"'),
+        "download it again": lambda: s3.get_object(**where, IfNoneMatch=etag),
+    }
+
+    statuses = {}
+    for what, attempt in attempts.items():
+        with pytest.raises(ClientError) as refused:
+            attempt()
+        statuses[what] = refused.value.response["ResponseMetadata"]["HTTPStatusCode"]
+    s3.delete_object(**where, IfMatch=etag)
+
+    assert statuses == {
+        "write a second one": 412,
+        "write over another one": 412,
+        "delete another one": 412,
+        "download it again": 304,
+    }
+    for call in (s3.put_object, s3.delete_object):
+        with pytest.raises(ClientError) as missing:
+            call(**where, IfMatch=etag)
+        assert missing.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
 def test_nobody_but_step_functions_of_this_account_becomes_the_state_machine(pipeline: Pipeline) -> None:

@@ -51,11 +51,17 @@ def broken(output: str) -> list[str]:
 
 def left_over(pipeline: Pipeline) -> list[str]:
     versions = pipeline.s3.list_object_versions(Bucket=pipeline.originals, Prefix="smoke/")
-    made = pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix="thumbnails/smoke/")
+    made = [
+        each["Key"]
+        for folder in ("thumbnails", "manifests")
+        for each in pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix=f"{folder}/smoke/").get(
+            "Contents", []
+        )
+    ]
     return [
         *(each["Key"] for each in versions.get("Versions", [])),
         *(each["Key"] for each in versions.get("DeleteMarkers", [])),
-        *(each["Key"] for each in made.get("Contents", [])),
+        *made,
     ]
 
 
@@ -77,9 +83,10 @@ def no_notification(pipeline: Pipeline) -> Iterator[None]:
     try:
         yield
     finally:
-        (queue,) = before["QueueConfigurations"]
         again: NotificationConfigurationTypeDef = {
-            "QueueConfigurations": [{"QueueArn": queue["QueueArn"], "Events": queue["Events"]}]
+            "QueueConfigurations": [
+                {"QueueArn": each["QueueArn"], "Events": each["Events"]} for each in before["QueueConfigurations"]
+            ]
         }
         pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=again)
 
@@ -133,7 +140,7 @@ def _configure(functions: Any, name: str, variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("sabotage", "found"),
     [
-        (no_notification, ["✗ every upload is sent to the uploads queue", "no execution was started for"]),
+        (no_notification, ["✗ every upload and removal is sent to the queue", "no execution was started for"]),
         (an_alarm_on_nothing, ["nothing sends alison-image ResizesFailing"]),
         (an_open_bucket, ["BlockPublicAcls is off", "✗ alison-image-thumbnails-01 refuses plain HTTP"]),
         (another_box, ["✗ JPEG becomes thumbnails", "there is no thumbnails/smoke/"]),

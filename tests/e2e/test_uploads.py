@@ -41,11 +41,13 @@ def test_aws_s3_cp_makes_every_configured_thumbnail(pipeline: Pipeline, tmp_path
     execution = pipeline.end_of_upload("example.jpg")
     assert execution["status"] == "SUCCEEDED"
     result = json.loads(execution["output"])
-    etag = pipeline.s3.head_object(Bucket=pipeline.originals, Key="example.jpg")["ETag"].strip('"')
+    version = pipeline.s3.head_object(Bucket=pipeline.originals, Key="example.jpg")
+    etag = version["ETag"].strip('"')
     assert result["source"] == {
         "bucket": pipeline.originals,
         "key": "example.jpg",
         "etag": etag,
+        "version_id": version["VersionId"],
         "format": "JPEG",
         "width": 400,
         "height": 300,
@@ -60,7 +62,7 @@ def test_aws_s3_cp_makes_every_configured_thumbnail(pipeline: Pipeline, tmp_path
         assert made["etag"] == stored["ETag"].strip('"')
         assert stored["ContentType"] == made["content_type"] == "image/jpeg"
         assert stored["CacheControl"] == "public, max-age=86400"
-        assert stored["Metadata"] == {"original-etag": etag}
+        assert stored["Metadata"]["original-etag"] == etag
         with Image.open(io.BytesIO(data)) as thumbnail:
             assert thumbnail.size == (made["width"], made["height"])
             sizes.append(thumbnail.size)
@@ -121,7 +123,7 @@ def test_a_second_upload_under_the_same_key_is_worked_on(pipeline: Pipeline) -> 
 
     assert {pipeline.end_of(first)["status"], pipeline.end_of(second)["status"]} == {"SUCCEEDED"}
     stored = pipeline.s3.get_object(Bucket=pipeline.thumbnails, Key="thumbnails/64x64_replaced.jpg")
-    assert stored["Metadata"] == {"original-etag": etag}
+    assert stored["Metadata"]["original-etag"] == etag
     with Image.open(io.BytesIO(stored["Body"].read())) as thumbnail:
         assert thumbnail.size == (48, 64)
 

@@ -28,6 +28,8 @@ STATE_MACHINE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ImageResize
 DEPLOYED_AS = {
     "BucketPrefix": "alison-image",
     "ThumbnailSizes": "128x128,64x64",
+    "CacheControl": "public, max-age=86400",
+    "CarriedHeaders": " Content-Disposition, author",
     "OriginalsBucket": ORIGINALS,
     "ThumbnailsBucket": THUMBNAILS,
     "ImageResizeStateMachine": STATE_MACHINE_ARN,

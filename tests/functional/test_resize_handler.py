@@ -2,6 +2,8 @@
 
 import gc
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,10 +11,11 @@ from botocore.exceptions import ClientError
 
 from functions.resize.errors import StorageUnavailableError
 from functions.resize.limits import Limits
+from functions.resize.storage import NewObject, Storage
 from tests.conftest import ACCOUNT
 from tests.functional.conftest import ORIGINALS, THUMBNAILS, Function
 from tests.functional.faults import answering
-from tests.originals import picture, size_of
+from tests.originals import colour_of, picture, size_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,7 +47,32 @@ def emf(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def stored_thumbnails(s3: "S3Client") -> list[str]:
-    return [found["Key"] for found in s3.list_objects_v2(Bucket=THUMBNAILS).get("Contents", [])]
+    found = s3.list_objects_v2(Bucket=THUMBNAILS, Prefix="thumbnails/").get("Contents", [])
+    return [each["Key"] for each in found]
+
+
+def stored_manifest(s3: "S3Client", key: str = "trip/example.jpg") -> Any:
+    return json.loads(s3.get_object(Bucket=THUMBNAILS, Key=f"manifests/{key}.json")["Body"].read())
+
+
+def requests_of(function: Function) -> AbstractContextManager[list[str]]:
+    """Note what is asked of S3, such as ``PutObject thumbnails/…`` or ``GetObject manifests/…``."""
+    return _noted(function, lambda model, params: f"{model.name} {params['context']['input_params']['Key']}")
+
+
+@contextmanager
+def _noted(function: Function, name: Callable[[Any, dict[str, Any]], str]) -> Iterator[list[str]]:
+    noted: list[str] = []
+
+    def note(model: Any, params: dict[str, Any], **_: Any) -> None:
+        noted.append(name(model, params))
+
+    events = function.module._S3.meta.events
+    events.register("before-call.s3", note)
+    try:
+        yield noted
+    finally:
+        events.unregister("before-call.s3", note)
 
 
 def test_success(resize: Function, s3: "S3Client") -> None:
@@ -58,6 +86,7 @@ def test_success(resize: Function, s3: "S3Client") -> None:
         for key in ("thumbnails/trip/128x128_example.jpg", "thumbnails/trip/64x64_example.jpg")
     }
     data = {key: answer["Body"].read() for key, answer in made.items()}
+    assert result.pop("placeholder").keys() == {"thumbhash", "colour"}
     assert result == {
         "status": "SUCCESS",
         "source": {
@@ -73,14 +102,20 @@ def test_success(resize: Function, s3: "S3Client") -> None:
             {
                 "bucket": THUMBNAILS,
                 "key": key,
-                "width": width,
-                "height": height,
+                "box": {"width": side, "height": side},
+                "fit": "inside",
+                "format": "source",
+                "quality": None,
+                "width": side,
+                "height": side * 3 // 4,
                 "bytes": len(data[key]),
                 "content_type": "image/jpeg",
                 "etag": made[key]["ETag"].strip('"'),
+                "asked_by": ["request"],
             }
-            for key, width, height in zip(made, (128, 64), (96, 48), strict=True)
+            for key, side in zip(made, (128, 64), strict=True)
         ],
+        "removed": [],
     }
     assert json.loads(json.dumps(result)) == result
     assert [size_of(bytes_) for bytes_ in data.values()] == [(128, 96), (64, 48)]
@@ -88,7 +123,172 @@ def test_success(resize: Function, s3: "S3Client") -> None:
     for answer in made.values():
         assert answer["ContentType"] == "image/jpeg"
         assert answer["CacheControl"] == "public, max-age=86400"
-        assert answer["Metadata"] == {"original-etag": etag}
+        assert answer["Metadata"].keys() == {"original-etag", "revision"}
+        assert answer["Metadata"]["original-etag"] == etag
+        assert "ContentDisposition" not in answer
+    manifest = s3.get_object(Bucket=THUMBNAILS, Key="manifests/trip/example.jpg.json")
+    assert (manifest["ContentType"], manifest["CacheControl"]) == ("application/json", "no-cache")
+
+
+def test_thumbnails_carry_the_headers_that_the_parameter_names(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(
+        Bucket=ORIGINALS,
+        Key="a.jpg",
+        Body=picture(),
+        ContentDisposition='inline; filename="a.jpg"',
+        Metadata={"author": "Ada", "secret": "yes"},
+    )
+
+    resize(event_for("a.jpg"))
+
+    written = s3.head_object(Bucket=THUMBNAILS, Key="thumbnails/64x64_a.jpg")
+    assert written["ContentDisposition"] == 'inline; filename="a.jpg"'
+    assert written["Metadata"].keys() == {"author", "original-etag", "revision"}
+    assert written["Metadata"]["author"] == "Ada"
+
+
+def test_a_repeated_event_makes_nothing(resize: Function, s3: "S3Client", capsys: pytest.CaptureFixture[str]) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    first = resize(event_for("a.jpg", if_missing="remove"))
+    emf(capsys)
+
+    with requests_of(resize) as requests:
+        again = resize(event_for("a.jpg", if_missing="remove"))
+
+    assert again == first
+    assert requests == ["GetObject manifests/a.jpg.json", "GetObject a.jpg", "PutObject manifests/a.jpg.json"]
+    assert [line["message"] for line in resize.log()] == ["resized", "in line: nothing to make"]
+    (metrics,) = emf(capsys)
+    assert metrics["ThumbnailsWritten"] == [0.0]
+    # A download of nothing and a resize of nothing would spoil the averages.
+    assert not {"OriginalBytes", "DownloadTime", "ResizeTime", "UploadTime"} & metrics.keys()
+
+
+def test_a_replaced_original_is_made_again_with_what_requests_asked_for(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture(colour="red"))
+    recipe = event_for("a.jpg", if_missing="remove")
+    resize(recipe)
+    resize(event_for("a.jpg", sizes=[{"width": 32, "height": 32}], fit="cover"))
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture(colour="blue"))
+
+    resize(recipe)
+
+    keys = [f"thumbnails/{size}_a.jpg" for size in ("128x128", "32x32-cover", "64x64")]
+    assert sorted(stored_thumbnails(s3)) == keys
+    for key in keys:
+        red, _, blue = colour_of(s3.get_object(Bucket=THUMBNAILS, Key=key)["Body"].read())
+        assert blue > red
+
+
+def test_a_removed_original_has_nothing_left(
+    resize: Function, s3: "S3Client", capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    resize(event_for("a.jpg", if_missing="remove"))
+    s3.delete_object(Bucket=ORIGINALS, Key="a.jpg")
+    emf(capsys)
+
+    result = resize(event_for("a.jpg", if_missing="remove"))
+
+    assert result == {
+        "status": "SUCCESS",
+        "source": {"bucket": ORIGINALS, "key": "a.jpg"},
+        "placeholder": None,
+        "thumbnails": [],
+        "removed": ["thumbnails/128x128_a.jpg", "thumbnails/64x64_a.jpg"],
+    }
+    assert s3.list_objects_v2(Bucket=THUMBNAILS)["KeyCount"] == 0
+    line = resize.log()[-1]
+    assert (line["message"], line["removed"]) == ("removed: the original is gone", result["removed"])
+    (metrics,) = emf(capsys)
+    assert (metrics["ThumbnailsRemoved"], metrics["ThumbnailsWritten"]) == ([2.0], [0.0])
+    # A repeated event of the removal.
+    assert resize(event_for("a.jpg", if_missing="remove"))["removed"] == []
+
+
+def test_a_replacement_that_is_no_picture_takes_the_thumbnails_with_it(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    resize(event_for("a.jpg", if_missing="remove"))
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=b"plain text, and nothing else")
+
+    result = resize(event_for("a.jpg", if_missing="remove"))
+
+    assert (result["status"], result["error"]) == ("FAILED", "NotAnImageError")
+    assert stored_thumbnails(s3) == []
+    assert stored_manifest(s3, "a.jpg")["error"]["name"] == "NotAnImageError"
+
+
+def test_thumbnails_that_were_there_before_any_manifest_are_taken_over(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    s3.put_object(Bucket=THUMBNAILS, Key="thumbnails/128x128_a.jpg", Body=b"of an earlier version")
+
+    result = resize(event_for("a.jpg", if_missing="remove"))
+
+    assert len(stored_thumbnails(s3)) == 2
+    head = s3.head_object(Bucket=THUMBNAILS, Key="thumbnails/128x128_a.jpg")
+    assert head["ETag"].strip('"') == result["thumbnails"][0]["etag"]
+    assert resize.log()[-1]["attempts"] == 2
+
+
+def test_an_original_with_versions_says_which_one_it_is(resize: Function, s3: "S3Client") -> None:
+    s3.put_bucket_versioning(Bucket=ORIGINALS, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture(colour="red"))["VersionId"]
+    recipe = event_for("a.jpg", if_missing="remove")
+    assert resize(recipe)["source"]["version_id"] == version
+    later = s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture(colour="blue"))["VersionId"]
+    resize(recipe)
+    s3.delete_object(Bucket=ORIGINALS, Key="a.jpg", VersionId=later)
+
+    # The roll-back brings the older picture's thumbnails back.
+    assert resize(recipe)["source"]["version_id"] == version
+    red, _, blue = colour_of(s3.get_object(Bucket=THUMBNAILS, Key="thumbnails/64x64_a.jpg")["Body"].read())
+    assert red > blue
+    marker = s3.delete_object(Bucket=ORIGINALS, Key="a.jpg")["VersionId"]
+    assert len(resize(recipe)["removed"]) == 2
+    s3.delete_object(Bucket=ORIGINALS, Key="a.jpg", VersionId=marker)
+    assert len(resize(recipe)["thumbnails"]) == 2
+
+
+def test_a_multipart_original_is_known_by_its_etag(resize: Function, s3: "S3Client") -> None:
+    upload = s3.create_multipart_upload(Bucket=ORIGINALS, Key="a.jpg")["UploadId"]
+    part = s3.upload_part(Bucket=ORIGINALS, Key="a.jpg", UploadId=upload, PartNumber=1, Body=picture())
+    parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+    s3.complete_multipart_upload(
+        Bucket=ORIGINALS,
+        Key="a.jpg",
+        UploadId=upload,
+        MultipartUpload={"Parts": parts},  # type: ignore[typeddict-item]
+    )
+    first = resize(event_for("a.jpg", if_missing="remove"))
+
+    with requests_of(resize) as requests:
+        resize(event_for("a.jpg", if_missing="remove"))
+
+    assert first["source"]["etag"].endswith("-1")
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize("retry", [{"retries": 1}, {"retries": 0, "context": {"RedriveCount": 1}}])
+def test_a_retry_looks_at_what_the_first_try_left(retry: dict[str, Any], resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+    s3.put_object(Bucket=THUMBNAILS, Key="thumbnails/128x128_a.jpg", Body=b"of the first try")
+
+    with requests_of(resize) as requests:
+        resize({**event_for("a.jpg", if_missing="remove"), **retry})
+
+    look = requests.index("HeadObject thumbnails/128x128_a.jpg")
+    assert look < requests.index("GetObject a.jpg")
+    assert resize.log()[-1]["attempts"] == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"retries": 0, "context": {}}, {"retries": 0, "context": {"RedriveCount": 0}}])
+def test_a_first_try_does_not_look(more: dict[str, Any], resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    with requests_of(resize) as requests:
+        resize({**event_for("a.jpg", if_missing="remove"), **more})
+
+    assert requests[:2] == ["GetObject manifests/a.jpg.json", "GetObject a.jpg"]
 
 
 @pytest.mark.parametrize("key", ["bob's photo.jpg", 'a "b" \\c.jpg', "a+b %2B 100%.jpg", "été/фото 😀.jpg", "a//b.jpg"])
@@ -113,6 +313,7 @@ def test_the_same_request_again_writes_the_same_bytes_to_the_same_keys(resize: F
     s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=picture())
 
     assert resize(event_for()) == resize(event_for())
+
     assert len(stored_thumbnails(s3)) == 2
 
 
@@ -124,7 +325,7 @@ def test_one_summary_line_per_image(resize: Function, s3: "S3Client") -> None:
 
     [line] = resize.log()
     times = {"download_ms", "resize_ms", "upload_ms"}
-    summary = {"object_key", "format", "size", "bytes", "thumbnails", "attempts", *times}
+    summary = {"object_key", "format", "size", "bytes", "thumbnails", "removed", "attempts", *times}
     assert line.keys() == ALWAYS_LOGGED | OF_THE_INVOCATION | summary
     assert (line["level"], line["message"], line["service"]) == ("INFO", "resized", "resize")
     assert line["correlation_id"] == EXECUTION
@@ -165,6 +366,7 @@ def test_metrics_of_a_success(resize: Function, s3: "S3Client", capsys: pytest.C
         "ResizesStarted": "Count",
         "ResizesFailed": "Count",
         "ThumbnailsWritten": "Count",
+        "ThumbnailsRemoved": "Count",
         "OriginalBytes": "Bytes",
         "DownloadTime": "Milliseconds",
         "ResizeTime": "Milliseconds",
@@ -232,9 +434,9 @@ def test_a_picture_that_does_not_tell_everything_right_is_warned_about(
     s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
     made = resize.module.run
 
-    def warn(*arguments: Any) -> Any:
+    def warn(*arguments: Any, **more: Any) -> Any:
         arguments[-1].warnings.append("The colour profile is broken.")
-        return made(*arguments)
+        return made(*arguments, **more)
 
     monkeypatch.setattr(resize.module, "run", warn)
 
@@ -293,19 +495,31 @@ def test_anything_unforeseen_is_raised(
 
 def test_every_call_names_the_owner_of_the_buckets(resize: Function, s3: "S3Client") -> None:
     s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
-    owners: dict[str, set[str]] = {}
 
-    def note(model: Any, params: dict[str, Any], **_: Any) -> None:
-        owners.setdefault(model.name, set()).add(params["headers"].get("x-amz-expected-bucket-owner"))
+    with _noted(
+        resize, lambda model, params: f"{model.name} {params['headers'].get('x-amz-expected-bucket-owner')}"
+    ) as owners:
+        resize(event_for("a.jpg", if_missing="remove"))
+        s3.delete_object(Bucket=ORIGINALS, Key="a.jpg")
+        resize(event_for("a.jpg", if_missing="remove"))
 
-    events = resize.module._S3.meta.events
-    events.register("before-call.s3", note)
-    try:
-        resize(event_for("a.jpg"))
-    finally:
-        events.unregister("before-call.s3", note)
+    assert set(owners) == {f"{name} {ACCOUNT}" for name in ("GetObject", "PutObject", "HeadObject", "DeleteObject")}
 
-    assert owners == {"GetObject": {ACCOUNT}, "PutObject": {ACCOUNT}, "HeadObject": {ACCOUNT}}
+
+def test_every_write_and_delete_is_made_on_a_condition(resize: Function, s3: "S3Client") -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture())
+
+    def condition(model: Any, params: dict[str, Any]) -> str:
+        return f"{model.name} {' '.join(params['headers'].keys() & {'If-Match', 'If-None-Match'})}"
+
+    with _noted(resize, condition) as conditions:
+        for _ in range(2):
+            resize(event_for("a.jpg"))
+        s3.delete_object(Bucket=ORIGINALS, Key="a.jpg")
+        resize(event_for("a.jpg", if_missing="remove"))
+
+    changes = {each for each in conditions if each.startswith(("Put", "Delete"))}
+    assert changes == {"PutObject If-None-Match", "PutObject If-Match", "DeleteObject If-Match"}
 
 
 def test_logs_and_metrics_hold_no_account_and_no_credentials(
@@ -322,3 +536,23 @@ def test_logs_and_metrics_hold_no_account_and_no_credentials(
     assert len(resize.log()) == 3
     for secret in (ACCOUNT, credentials.access_key, credentials.secret_key):
         assert secret not in written
+
+
+def test_an_original_that_is_deleted_while_its_thumbnails_are_written_ends_as_removed(
+    resize: Function, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "deleted in time.jpg"
+    s3.put_object(Bucket=ORIGINALS, Key=key, Body=picture())
+    write = Storage.write
+
+    def delete_the_original_then_write(self: Storage, bucket: str, new: NewObject, replaces: str | None) -> str:
+        s3.delete_object(Bucket=ORIGINALS, Key=key)
+        return write(self, bucket, new, replaces)
+
+    monkeypatch.setattr(Storage, "write", delete_the_original_then_write)
+
+    result = resize(event_for(key, if_missing="remove"))
+
+    assert (result["status"], len(result["removed"])) == ("SUCCESS", 2)
+    assert resize.log()[-1]["message"] == "removed: the original is gone"
+    assert stored_thumbnails(s3) == []

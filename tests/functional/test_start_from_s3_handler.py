@@ -7,7 +7,8 @@ import boto3
 import pytest
 
 from functions.start_from_s3.executions import execution_for
-from functions.start_from_s3.uploads import read_uploads
+from functions.start_from_s3.hints import read_hints
+from functions.start_from_s3.recipes import parse_recipes
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
 from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function
@@ -63,8 +64,8 @@ def started(client: "SFNClient") -> list[str]:
 
 
 def name_for(event: str) -> str:
-    [upload], _ = read_uploads(event_text(event), ORIGINALS)
-    return execution_for(upload, THUMBNAILS, SIZES).name
+    (hint,), _ = read_hints(event_text(event), ORIGINALS)
+    return execution_for(hint, THUMBNAILS, {"sizes": SIZES}).name
 
 
 def input_of(client: "SFNClient", name: str) -> Any:
@@ -91,10 +92,68 @@ def test_an_upload_starts_one_execution(event: str, key: str, start_from_s3: Fun
         "destination_bucket": THUMBNAILS,
         "object_key": key,
         "sizes": SIZES,
+        "if_missing": "remove",
     }
     [line] = start_from_s3.log()
     assert (line["message"], line["service"]) == ("execution started", "start_from_s3")
     assert (line["object_key"], line["execution"]) == (key, name_for(event))
+
+
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [
+        ("removed_delete", "2026/trip/example.jpg"),
+        ("removed_delete_marker_created", "bob's photo.jpg"),
+        ("lifecycle_expiration_delete", "archive/example.jpg"),
+        ("lifecycle_expiration_delete_marker_created", "archive/été.jpg"),
+    ],
+)
+def test_a_removal_starts_an_execution_with_the_same_request(
+    event: str, key: str, start_from_s3: Function, executions: "SFNClient"
+) -> None:
+    result = start_from_s3(batch(event_text(event)))
+
+    assert returned(result) == []
+    (name,) = started(executions)
+    assert name == name_for(event)
+    assert name.startswith("removed-")
+    assert input_of(executions, name) == {
+        "source_bucket": ORIGINALS,
+        "destination_bucket": THUMBNAILS,
+        "object_key": key,
+        "sizes": SIZES,
+        "if_missing": "remove",
+    }
+
+
+def test_an_upload_and_its_removal_are_two_executions(start_from_s3: Function, executions: "SFNClient") -> None:
+    start_from_s3(batch(event_text("put"), event_text("removed_delete"), event_text("removed_delete")))
+
+    assert sorted(started(executions)) == sorted([name_for("put"), name_for("removed_delete")])
+
+
+def test_the_recipe_of_the_key_is_what_is_asked_for(
+    start_from_s3: Function, executions: "SFNClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """[
+      {"prefix": "2026/", "sizes": ["64x48"], "fit": "cover", "formats": ["webp", "source"], "quality": 70},
+      {"prefix": "archive/", "sizes": []},
+      {"prefix": "film/"}
+    ]"""
+    monkeypatch.setattr(start_from_s3.module, "_RECIPES", parse_recipes(text, SIZES))
+
+    # The last one has no recipe at all.
+    result = start_from_s3(batch(*map(event_text, ("put", "copy", "multipart_complete", "unversioned"))))
+
+    assert returned(result) == []
+    asked = {found["object_key"]: found for found in (input_of(executions, name) for name in started(executions))}
+    assert asked.keys() == {"2026/trip/example.jpg", "film/scan-0001.tif"}
+    of_2026, of_film = asked["2026/trip/example.jpg"], asked["film/scan-0001.tif"]
+    assert of_2026["sizes"] == [{"width": 64, "height": 48}]
+    assert (of_2026["fit"], of_2026["formats"], of_2026["quality"]) == ("cover", ["webp", "source"], 70)
+    assert (of_film["sizes"], of_film.keys() & {"fit", "formats", "quality"}) == (SIZES, set())
+    left_alone = [line["object_key"] for line in start_from_s3.log() if line["message"].startswith("left alone")]
+    assert left_alone == ["archive/example.jpg", "example.jpg"]
 
 
 def test_an_upload_delivered_again_while_it_runs_starts_nothing_new(
@@ -137,10 +196,10 @@ def test_bad_records_do_not_hold_back_good_ones_of_the_same_message(
     start_from_s3: Function, executions: "SFNClient"
 ) -> None:
     event = json.loads(event_text("several_records"))
-    removed, foreign, started_last = (json.loads(event_text("put"))["Records"][0] for _ in range(3))
-    removed["eventName"] = "ObjectRemoved:Delete"
+    tagged, foreign, started_last = (json.loads(event_text("put"))["Records"][0] for _ in range(3))
+    tagged["eventName"] = "ObjectTagging:Put"
     foreign["s3"]["bucket"]["name"] = "somebody-elses"
-    event["Records"] = [removed, foreign, *event["Records"], started_last]
+    event["Records"] = [tagged, foreign, *event["Records"], started_last]
 
     result = start_from_s3(batch(json.dumps(event)))
 
@@ -151,7 +210,7 @@ def test_bad_records_do_not_hold_back_good_ones_of_the_same_message(
         "upload-example-jpg",
     ]
     [error] = [line for line in start_from_s3.log() if line["level"] == "ERROR"]
-    assert "'ObjectRemoved:Delete'" in error["exception"]
+    assert "'ObjectTagging:Put'" in error["exception"]
     assert "'somebody-elses'" in error["exception"]
 
 
@@ -219,7 +278,7 @@ def test_uploads_that_there_is_no_time_for_return_to_the_queue(
     assert returned(result) == ["message-0", "message-1"]
     assert started(executions) == []
     assert not_started(capsys.readouterr().out) == [2]
-    assert "There was no time left to start this upload." in start_from_s3.log_text()
+    assert "There was no time left to start this execution." in start_from_s3.log_text()
 
 
 def test_the_time_left_is_enough_for_the_slowest_answers(start_from_s3: Function) -> None:

@@ -113,8 +113,12 @@ def test_success_ends_with_the_result_of_the_function(pipeline: Pipeline, s3: "S
     execution = pipeline.run()
 
     assert execution["status"] == "SUCCEEDED"
-    [thumbnail] = s3.list_objects_v2(Bucket=THUMBNAILS)["Contents"]
-    assert json.loads(execution["output"]) == {
+    (thumbnail,) = s3.list_objects_v2(Bucket=THUMBNAILS, Prefix="thumbnails/")["Contents"]
+    stored = s3.get_object(Bucket=THUMBNAILS, Key="manifests/trip/example.jpg.json")
+    manifest = json.loads(stored["Body"].read())
+    output = json.loads(execution["output"])
+    assert output.pop("placeholder") == manifest["placeholder"]
+    assert output == {
         "status": "SUCCESS",
         "source": {
             "bucket": ORIGINALS,
@@ -129,13 +133,19 @@ def test_success_ends_with_the_result_of_the_function(pipeline: Pipeline, s3: "S
             {
                 "bucket": THUMBNAILS,
                 "key": "thumbnails/trip/128x128_example.jpg",
+                "box": {"width": 128, "height": 128},
+                "fit": "inside",
+                "format": "source",
+                "quality": None,
                 "width": 128,
                 "height": 96,
                 "bytes": thumbnail["Size"],
                 "content_type": "image/jpeg",
                 "etag": thumbnail["ETag"].strip('"'),
+                "asked_by": ["request"],
             }
         ],
+        "removed": [],
     }
     assert thumbnail["Key"] == "thumbnails/trip/128x128_example.jpg"
 
@@ -149,7 +159,11 @@ def test_the_function_gets_the_name_of_the_execution_and_the_request_as_it_came(
     execution = pipeline.run({**REQUEST, "object_key": key})
 
     assert execution["status"] == "SUCCEEDED"
-    assert pipeline.payloads == [{"execution": NAME, "request": {**REQUEST, "object_key": key}}]
+    (payload,) = pipeline.payloads
+    assert payload.keys() == {"execution", "request", "retries", "context"}
+    assert (payload["execution"], payload["request"]) == (NAME, {**REQUEST, "object_key": key})
+    assert payload["retries"] == 0
+    assert payload["context"]["Name"] == NAME
     assert [line["correlation_id"] for line in resize.log()] == [NAME]
 
 
@@ -179,7 +193,7 @@ def test_what_can_never_succeed_fails_with_the_words_of_the_function_and_is_not_
     assert line["error"] == error
     assert len(pipeline.payloads) == 1
     assert pipeline.waits == []
-    assert s3.list_objects_v2(Bucket=THUMBNAILS)["KeyCount"] == 0
+    assert s3.list_objects_v2(Bucket=THUMBNAILS, Prefix="thumbnails/")["KeyCount"] == 0
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])
@@ -194,9 +208,21 @@ def test_what_may_pass_is_tried_again(times: int, error: Exception, pipeline: Pi
 
     assert execution["status"] == "SUCCEEDED"
     assert pipeline.raised == [type(error).__name__] * times
-    assert len(pipeline.payloads) == times + 1
+    assert [payload["retries"] for payload in pipeline.payloads] == list(range(times + 1))
     assert len(pipeline.waits) == times
     assert pipeline.history().count("TaskFailed") == times
+
+
+def test_a_removal_ends_well_and_leaves_nothing(pipeline: Pipeline, s3: "S3Client", resize: Function) -> None:
+    s3.put_object(Bucket=ORIGINALS, Key="trip/example.jpg", Body=picture())
+    resize({"execution": "before", "request": REQUEST})
+    s3.delete_object(Bucket=ORIGINALS, Key="trip/example.jpg")
+
+    execution = pipeline.run({**REQUEST, "if_missing": "remove"})
+
+    assert execution["status"] == "SUCCEEDED"
+    assert json.loads(execution["output"])["removed"] == ["thumbnails/trip/128x128_example.jpg"]
+    assert s3.list_objects_v2(Bucket=THUMBNAILS)["KeyCount"] == 0
 
 
 def test_trying_again_ends(pipeline: Pipeline, s3: "S3Client") -> None:

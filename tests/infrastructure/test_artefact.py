@@ -17,12 +17,17 @@ from botocore.model import ServiceModel
 
 from bench import startup
 from bench.loopback_s3 import loopback_s3
+from functions.start_from_s3.recipes import RECIPES_PATH
 from samples import profiles
 from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
 
 FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3"}
 SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions"}
+OPERATIONS = {
+    "ResizeFunction": {"DeleteObject", "GetObject", "HeadObject", "PutObject"},
+    "StartFromS3Function": {"DescribeExecution", "StartExecution"},
+}
 # e_machine of the ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {"arm64": 183, "x86_64": 62}
 RUNTIME = (3, 13)
@@ -151,7 +156,7 @@ def test_function_schema_and_packages_are_there_and_nothing_else(artefact: Path,
         for line in record.read_text().splitlines()
         if not line.startswith(("..", "bin/"))
     }
-    expected = packaged | {"functions"} | ({"schemas"} if function == "ResizeFunction" else set())
+    expected = packaged | {"functions", "schemas" if function == "ResizeFunction" else "recipes.json"}
 
     expected -= UNUSED_PACKAGES | {"__pycache__"}
     assert {path.name for path in artefact.iterdir()} - {"__pycache__"} == expected
@@ -176,6 +181,35 @@ def test_the_schema_is_the_one_of_the_repository(build: Build, architecture: str
 
     assert [path.name for path in folder.iterdir()] == [SCHEMA_PATH.name]
     assert (folder / SCHEMA_PATH.name).read_bytes() == SCHEMA_PATH.read_bytes()
+
+
+def test_the_recipes_are_those_of_the_repository(build: Build, architecture: str) -> None:
+    shipped = build("StartFromS3Function", architecture) / RECIPES_PATH.name
+
+    assert shipped.read_bytes() == RECIPES_PATH.read_bytes()
+
+
+def test_a_build_with_a_wrong_recipe_stops_with_the_line_and_the_rule(tmp_path: Path) -> None:
+    root = copy_of_the_build(tmp_path / "copy")
+    (root / "recipes.json").write_text(
+        '[\n  {"prefix": "a/", "sizes": ["8x8"]},\n  {"prefix": "", "quality": 101}\n]\n'
+    )
+    variables = [] if runtimes_python() else ["WITHOUT_BYTECODE=1"]
+
+    with pytest.raises(AssertionError) as stopped:
+        run_make("StartFromS3Function", tmp_path / "artefact", *variables, root=root)
+
+    sentence = " ".join(str(stopped.value).split())
+    assert "recipes.json, line 3: 'quality' must be a whole number from 1 to 100" in sentence
+    assert "Next: correct recipes.json" in sentence
+    assert not (tmp_path / "artefact").exists()
+
+
+def test_the_sdk_knows_exactly_the_calls_that_are_made(artefact: Path, function: str) -> None:
+    loader = botocore.loaders.Loader([str(artefact / "botocore" / "data")], include_default_search_paths=False)
+    shipped = ServiceModel(loader.load_service_model(SERVICES[function], "service-2"))
+
+    assert set(shipped.operation_names) == OPERATIONS[function]
 
 
 def test_the_sdk_knows_no_other_services(artefact: Path, function: str) -> None:
@@ -276,6 +310,7 @@ def copy_of_the_build(root: Path) -> Path:
     """Copy what a build reads, without this folder's environment."""
     for name in ("functions", "schemas", "requirements"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(RECIPES_PATH, root)
     return root
 
 
@@ -342,7 +377,7 @@ assert not {"PIL.TiffImagePlugin", "PIL.AvifImagePlugin", "pi_heif", "pyvips"} &
 made = {}
 for original in sorted(Path(sys.argv[2]).iterdir()):
     for format in OutputFormat:
-        result = make_thumbnails(original.read_bytes(), Recipe((Box(90, 90), Box(20, 30)), format=format))
+        result = make_thumbnails(original.read_bytes(), Recipe.of((Box(90, 90), Box(20, 30)), format=format))
         made[f"{original.name} as {format}"] = [hashlib.sha256(each.data).hexdigest() for each in result.thumbnails]
 print(json.dumps(made))
 assert not {"cffi", "pycparser", "jsonschema"} & sys.modules.keys()

@@ -3,10 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft4Validator
 
+from functions.resize.manifest import Manifest
 from functions.resize.request import SCHEMA_PATH
+from functions.start_from_s3.recipes import parse_recipes
 from tests.deployed import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +61,42 @@ def test_every_command_of_the_makefile_is_listed_with_what_it_does() -> None:
     phony = {name for names in re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE) for name in names.split()}
     listed = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
     assert phony == listed
+
+
+def example(text: str, heading: str) -> str:
+    """Return the first block of JSON below a heading."""
+    block = re.search(r"```json\n(.*?)```", text.split(f"\n## {heading}\n", 1)[1], re.DOTALL)
+    assert block is not None, heading
+    return block[1]
+
+
+def schema(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / "schemas" / name).read_text(encoding="utf-8"))
+    return document
+
+
+def test_the_recipes_of_the_readme_are_valid() -> None:
+    text = example(README, "Recipes")
+
+    recipes = parse_recipes(text, [{"width": 128, "height": 128}])
+
+    Draft4Validator(schema("recipes.json")).validate(json.loads(text))
+    assert len(recipes) == len(json.loads(text))
+
+
+def test_the_manifest_of_the_architecture_is_valid() -> None:
+    text = example((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), "The manifest")
+
+    manifest = Manifest.from_json(text.encode())
+
+    Draft4Validator(schema("manifest.json")).validate(json.loads(text))
+    assert json.loads(manifest.to_json()) == json.loads(text)
+
+
+def test_the_thumbnails_of_the_documented_result_have_what_the_manifest_has() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = json.loads(example(text, "The manifest"))["thumbnails"][0]
+
+    result = json.loads(example(text, "The result"))
+
+    assert result["thumbnails"][0].keys() == listed.keys() | {"bucket"}

@@ -12,6 +12,7 @@ def test_a_function_is_built_in_a_folder_with_an_odd_name(tmp_path: Path) -> Non
     folder = tmp_path / "it's a test"
     for name in ("functions", "requirements", "schemas"):
         shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "recipes.json", folder)
     for name in (".venv", ".tools"):
         (folder / name).symlink_to(ROOT / name)
     # All of them absolute, as a caller may have them.

@@ -36,7 +36,12 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
         {
             ("s3:GetObject", "${OriginalsBucket.Arn}/*"),
             ("s3:ListBucket", "OriginalsBucket.Arn"),
-            ("s3:PutObject", "${ThumbnailsBucket.Arn}/thumbnails/*"),
+            ("s3:ListBucket", "ThumbnailsBucket.Arn"),
+            *(
+                (f"s3:{action}Object", f"${{ThumbnailsBucket.Arn}}/{prefix}/*")
+                for action in ("Get", "Put", "Delete")
+                for prefix in ("thumbnails", "manifests")
+            ),
             ("kms:Decrypt", "KmsKeyArn"),
             ("kms:GenerateDataKey", "KmsKeyArn"),
             *logs_of("ResizeFunction"),

@@ -31,11 +31,16 @@ def test_the_states(state_machine: dict[str, Any]) -> None:
     }
 
 
-def test_the_task_invokes_the_function_with_request_and_name(task: dict[str, Any]) -> None:
+def test_the_task_invokes_the_function_with_request_and_name_and_how_often_it_was_tried(task: dict[str, Any]) -> None:
     assert task["Resource"] == "arn:aws:states:::lambda:invoke"
     assert task["Parameters"] == {
         "FunctionName": "${ResizeFunctionArn}",
-        "Payload": {"execution.$": "$$.Execution.Name", "request.$": "$$.Execution.Input"},
+        "Payload": {
+            "execution.$": "$$.Execution.Name",
+            "request.$": "$$.Execution.Input",
+            "retries.$": "$$.State.RetryCount",
+            "context.$": "$$.Execution",
+        },
     }
     assert task["OutputPath"] == "$.Payload"
     assert task["Next"] == "CheckStatus"

@@ -46,11 +46,14 @@ def test_these_tests_know_every_function_and_bucket(resources: dict[str, Any]) -
 
 
 class TestUploads:
-    def test_every_created_object_goes_to_the_queue(self, resources: dict[str, Any]) -> None:
+    def test_whatever_happens_to_an_object_goes_to_the_queue(self, resources: dict[str, Any]) -> None:
         bucket = properties(resources, "OriginalsBucket")
 
         assert bucket["NotificationConfiguration"] == {
-            "QueueConfigurations": [{"Event": "s3:ObjectCreated:*", "Queue": arn("UploadsQueue")}]
+            "QueueConfigurations": [
+                {"Event": f"s3:{kind}:*", "Queue": arn("UploadsQueue")}
+                for kind in ("ObjectCreated", "ObjectRemoved", "LifecycleExpiration")
+            ]
         }
         assert resources["OriginalsBucket"]["DependsOn"] == "UploadsQueuePolicy"
 
@@ -259,6 +262,8 @@ class TestFunctions:
         assert start["STATE_MACHINE_ARN"] == {"Ref": "ImageResizeStateMachine"}
         assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
         assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
+        assert resize["CACHE_CONTROL"] == {"Ref": "CacheControl"}
+        assert resize["CARRIED_HEADERS"] == {"Ref": "CarriedHeaders"}
 
     def test_the_concurrency_of_the_resize_function_can_be_bounded(self, resources: dict[str, Any]) -> None:
         assert properties(resources, "ResizeFunction")["ReservedConcurrentExecutions"] == {
@@ -404,6 +409,16 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["1x1", "9999x9999", "128x128,800x600", " 128x128 , 800x600 ", ",".join(["8x8"] * 16)],
         ["", "128", "0x1", "1x0", "10000x1", "128X128", "128x128,", ",128x128", "128x128;8x8", ",".join(["8x8"] * 17)],
     ),
+    "CacheControl": (
+        "public, max-age=86400",
+        ["", "no-cache", "public, max-age=31536000, immutable", "s-maxage=60"],
+        ["max-age=60\n", 'private="a"', "max-age: 60", "x" * 201],
+    ),
+    "CarriedHeaders": (
+        "",
+        ["content-disposition", "content-disposition, author", "Camera_Model,exif.date"],
+        ["x-amz-meta-a\n", "a;b", "a:b", "é", "x" * 501],
+    ),
     "AlarmTopicArn": (
         "",
         ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
@@ -431,6 +446,8 @@ class TestParameters:
             "BucketPrefix": "alison-image",
             "BucketSuffix": "01",
             "ThumbnailSizes": "128x128",
+            "CacheControl": "public, max-age=86400",
+            "CarriedHeaders": "",
             "ApiAuthorization": "AWS_IAM",
             "LogRetentionDays": 30,
             "Architecture": "arm64",

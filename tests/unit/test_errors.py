@@ -6,12 +6,12 @@ import pytest
 from functions.resize import errors
 from functions.resize.errors import (
     BucketNotAllowedError,
+    ConflictError,
     CorruptImageError,
     InvalidKeyError,
     InvalidRequestError,
     NotAnImageError,
     OriginalArchivedError,
-    OriginalChangedError,
     OriginalEmptyError,
     OriginalEncryptedError,
     OriginalNotFoundError,
@@ -22,6 +22,7 @@ from functions.resize.errors import (
     StorageUnavailableError,
     TooManyPartsError,
     TooManyPixelsError,
+    TooManyThumbnailsError,
     TransientError,
     TruncatedImageError,
     UnsupportedImageError,
@@ -46,7 +47,8 @@ EXAMPLES: list[tuple[ResizeError, dict[str, object]]] = [
     (TooManyPixelsError(2000, 1000, " in each frame"), {"pixels": 2000, "limit": 1000}),
     (TooManyPartsError(501, 500, "segments"), {"parts": 501, "limit": 500}),
     (OutputTooLargeError(17, 16, "thumbnails"), {"amount": 17, "limit": 16, "unit": "thumbnails"}),
-    (OriginalChangedError("a.jpg", 3), {"key": "a.jpg", "attempts": 3}),
+    (TooManyThumbnailsError(201, 200), {"thumbnails": 201, "limit": 200}),
+    (ConflictError("a.jpg", 3), {"key": "a.jpg", "attempts": 3}),
     (StorageUnavailableError("GetObject", "SlowDown"), {"operation": "GetObject", "code": "SlowDown"}),
 ]
 
@@ -105,6 +107,6 @@ def test_an_error_is_permanent_or_transient_and_never_both(error: ResizeError) -
 
 def test_what_is_transient() -> None:
     assert {type(error) for error, _ in EXAMPLES if isinstance(error, TransientError)} == {
-        OriginalChangedError,
+        ConflictError,
         StorageUnavailableError,
     }

@@ -4,12 +4,20 @@ from typing import Any
 import pytest
 
 from functions.resize.errors import InvalidRequestError
-from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
-from functions.resize.request import ResizeRequest, parse_request
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Rendition
+from functions.resize.request import IfMissing, ResizeRequest, parse_request
 
 BASE = {"source_bucket": "originals", "destination_bucket": "thumbnails", "object_key": "trip/example.jpg"}
 ONE_SIZE = {**BASE, "width": 128, "height": 96}
 SEVERAL_SIZES = {**BASE, "sizes": [{"width": 128, "height": 96}, {"width": 800, "height": 600}]}
+
+
+def renditions(payload: Any) -> tuple[Rendition, ...]:
+    return parse_request(payload).recipe.renditions
+
+
+def boxes(payload: Any) -> list[Box]:
+    return [rendition.box for rendition in renditions(payload)]
 
 
 def refused(payload: Any) -> InvalidRequestError:
@@ -23,38 +31,75 @@ def test_one_size_and_the_defaults() -> None:
         source_bucket="originals",
         destination_bucket="thumbnails",
         object_key="trip/example.jpg",
-        recipe=Recipe(boxes=(Box(128, 96),), fit=Fit.INSIDE, format=OutputFormat.SOURCE, quality=None),
+        recipe=Recipe.of(boxes=(Box(128, 96),), fit=Fit.INSIDE, format=OutputFormat.SOURCE, quality=None),
     )
 
 
 def test_several_sizes_keep_their_order() -> None:
-    assert parse_request(SEVERAL_SIZES).recipe.boxes == (Box(128, 96), Box(800, 600))
+    assert boxes(SEVERAL_SIZES) == [Box(128, 96), Box(800, 600)]
 
 
 @pytest.mark.parametrize("fit", list(Fit))
 def test_every_fit(fit: Fit) -> None:
-    assert parse_request({**ONE_SIZE, "fit": str(fit)}).recipe.fit is fit
+    (rendition,) = renditions({**ONE_SIZE, "fit": str(fit)})
+
+    assert rendition.fit is fit
 
 
 @pytest.mark.parametrize("format", list(OutputFormat))
 def test_every_format(format: OutputFormat) -> None:
-    assert parse_request({**ONE_SIZE, "format": str(format)}).recipe.format is format
+    (rendition,) = renditions({**ONE_SIZE, "format": str(format)})
+
+    assert rendition.format is format
+
+
+def test_every_size_is_wanted_in_every_format() -> None:
+    payload = {**SEVERAL_SIZES, "formats": ["webp", "source"], "fit": "cover", "quality": 33}
+
+    assert renditions(payload) == tuple(
+        Rendition(box, Fit.COVER, each, 33)
+        for box in (Box(128, 96), Box(800, 600))
+        for each in (OutputFormat.WEBP, OutputFormat.SOURCE)
+    )
+
+
+def test_as_many_formats_as_there_are() -> None:
+    formats = [str(each) for each in OutputFormat]
+
+    assert [rendition.format for rendition in renditions({**ONE_SIZE, "formats": formats})] == list(OutputFormat)
+
+
+def test_format_and_formats_exclude_each_other() -> None:
+    error = refused({**ONE_SIZE, "format": "webp", "formats": ["webp"]})
+
+    assert (error.path, error.reason) == ("$", "format and formats exclude each other: leave out one")
+
+
+@pytest.mark.parametrize("if_missing", list(IfMissing))
+def test_what_to_do_without_an_original(if_missing: IfMissing) -> None:
+    assert parse_request({**ONE_SIZE, "if_missing": str(if_missing)}).if_missing is if_missing
+
+
+def test_without_an_original_a_request_fails_unless_it_says_otherwise() -> None:
+    assert parse_request(ONE_SIZE).if_missing is IfMissing.FAIL
 
 
 @pytest.mark.parametrize("quality", [1, 80, 100])
 def test_quality(quality: int) -> None:
-    assert parse_request({**ONE_SIZE, "quality": quality}).recipe.quality == quality
+    (rendition,) = renditions({**ONE_SIZE, "quality": quality})
+
+    assert rendition.quality == quality
 
 
 @pytest.mark.parametrize("side", [1, 10_000])
 def test_the_smallest_and_the_largest_side(side: int) -> None:
-    assert parse_request({**BASE, "width": side, "height": side}).recipe.boxes == (Box(side, side),)
+    assert boxes({**BASE, "width": side, "height": side}) == [Box(side, side)]
 
 
 def test_as_many_sizes_as_are_allowed() -> None:
     sizes = [{"width": side, "height": 1} for side in range(1, 17)]
 
-    assert len(parse_request({**BASE, "sizes": sizes}).recipe.boxes) == 16
+    assert len(boxes({**BASE, "sizes": sizes})) == 16
 
 
 @pytest.mark.parametrize("key", ["bob's photo.jpg", 'a "b" \\ c.jpg', "line\nbreak.jpg", "+ %2B é 😀.jpg", "x" * 1024])
@@ -138,6 +183,13 @@ def test_exactly_one_form_of_size(sizes: dict[str, Any], reason: str) -> None:
         ("fit", None),
         ("format", "gif"),
         ("format", "JPEG"),
+        ("formats", []),
+        ("formats", "webp"),
+        ("formats", ["webp", "webp"]),
+        ("formats", None),
+        ("if_missing", "REMOVE"),
+        ("if_missing", True),
+        ("if_missing", None),
         ("quality", 0),
         ("quality", 101),
         ("quality", 80.5),
@@ -166,6 +218,11 @@ def test_a_wrong_value_is_named_by_its_path(field: str, value: Any) -> None:
 )
 def test_a_wrong_size_is_named_by_its_path(sizes: Any, path: str) -> None:
     assert refused({**BASE, "sizes": sizes}).path == path
+
+
+@pytest.mark.parametrize(("formats", "path"), [(["gif"], "$.formats[0]"), (["webp", 5], "$.formats[1]")])
+def test_a_wrong_format_is_named_by_its_path(formats: Any, path: str) -> None:
+    assert refused({**ONE_SIZE, "formats": formats}).path == path
 
 
 def test_a_huge_reason_is_cut() -> None:

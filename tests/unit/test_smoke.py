@@ -13,20 +13,22 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
 from smoke.api import Answer, Api
-from smoke.checks import alarms, gateway, logs, storage, uploads
+from smoke.checks import alarms, gateway, logs, removal, storage, uploads
 from smoke.checks import api as requests
 from smoke.checks.alarms import Metric
 from smoke.checks.uploads import Stored
 from smoke.cost import dollars
-from smoke.deployment import CannotRunError, Deployment, Resource, read_deployment, why_not
+from smoke.deployment import CannotRunError, Deployment, Resource, check_recipes, read_deployment, why_not
 from smoke.originals import Original, originals
 from smoke.report import Mark, Row, table
-from smoke.visit import Execution, Post, Upload, Visit
+from smoke.visit import Execution, Post, Removal, Upload, Visit
 from tests.deployed import read_schema
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:ImageResizeStateMachine"
 EXECUTIONS = MACHINE.replace(":stateMachine:", ":execution:")
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:p-uploads-01"
+ALL_EVENTS = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
+CACHED = "public, max-age=86400"
 MADE = {"thumbnails": [{"key": "thumbnails/smoke/1/40x30_1-a.jpg"}]}
 
 
@@ -48,7 +50,7 @@ def upload(**more: Any) -> Upload:
 def stored(**more: Any) -> Stored:
     usual: dict[str, Any] = {
         "content_type": "image/jpeg",
-        "cache_control": "public, max-age=86400",
+        "cache_control": CACHED,
         "metadata": {"original-etag": "etag"},
         "data": picture(),
     }
@@ -61,9 +63,13 @@ def deployment(**parameters: str) -> Deployment:
     return Deployment(boto3.Session(), "p", usual | parameters, {}, resources, "https://a.example/prod/resize")
 
 
+def visit_of(uploaded: list[Upload], posts: dict[str, Post], described: Answer) -> Visit:
+    return Visit("1", 0.0, uploaded, posts, described, {}, Removal([], [], None), 1.0)
+
+
 class TestThumbnails:
     def test_those_that_are_as_promised_are_kept(self) -> None:
-        row = uploads.thumbnails(upload(), [(128, 128)], [stored()])
+        row = uploads.thumbnails(upload(), [(128, 128)], [stored()], CACHED)
 
         assert (row.mark, row.promise) == (Mark.KEPT, "JPEG becomes thumbnails")
 
@@ -82,25 +88,108 @@ class TestThumbnails:
         ],
     )
     def test_each_fault_is_found(self, change: dict[str, Any], fault: str) -> None:
-        row = uploads.thumbnails(upload(), [(128, 128)], [stored(**change)])
+        row = uploads.thumbnails(upload(), [(128, 128)], [stored(**change)], CACHED)
 
         assert row.mark is Mark.BROKEN
         assert fault in row.found
 
     def test_one_that_is_missing_is_named(self) -> None:
-        row = uploads.thumbnails(upload(extension=".jpg"), [(128, 128), (64, 64)], [stored(), None])
+        row = uploads.thumbnails(upload(extension=".jpg"), [(128, 128), (64, 64)], [stored(), None], CACHED)
 
         assert (row.mark, row.found) == (Mark.BROKEN, "there is no thumbnails/smoke/1/64x64_1-a.jpg.jpg")
 
     def test_an_animation_that_stands_still_is_found(self) -> None:
-        row = uploads.thumbnails(upload(frames=3), [(128, 128)], [stored()])
+        row = uploads.thumbnails(upload(frames=3), [(128, 128)], [stored()], CACHED)
 
         assert "has 1 frames, not 3" in row.found
 
     def test_pictures_are_never_enlarged(self) -> None:
-        row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture((20, 10)))])
+        row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture((20, 10)))], CACHED)
 
         assert row.mark is Mark.KEPT
+
+
+class TestManifests:
+    @staticmethod
+    def file(**more: Any) -> Stored:
+        usual = {
+            "original": {"key": "smoke/1/1-a.jpg", "etag": "etag"},
+            "placeholder": {"thumbhash": "BQgCBYBZ", "colour": "#000000"},
+            "thumbnails": [{"key": "thumbnails/smoke/1/128x128_1-a.jpg"}],
+        }
+        return stored(data=json.dumps(usual | more).encode())
+
+    def test_one_that_lists_the_thumbnails_of_its_upload_is_kept(self) -> None:
+        assert list(uploads.manifest_faults(upload(), self.file(), [(128, 128)])) == []
+
+    @pytest.mark.parametrize(
+        ("change", "fault"),
+        [
+            ({"original": {"etag": "older"}}, "is of the original 'older', not 'etag'"),
+            ({"thumbnails": []}, "does not list thumbnails/smoke/1/128x128_1-a.jpg"),
+            ({"placeholder": None}, "has no placeholder"),
+            ({"error": {"name": "NotAnImageError"}}, "has no placeholder"),
+            ({"thumbnails": None}, "cannot be read"),
+        ],
+    )
+    def test_each_fault_is_found(self, change: dict[str, Any], fault: str) -> None:
+        (found,) = uploads.manifest_faults(upload(), self.file(**change), [(128, 128)])
+
+        assert fault in found
+
+    def test_one_that_is_missing_is_found(self) -> None:
+        assert list(uploads.manifest_faults(upload(), None, [(128, 128)])) == ["is not there"]
+
+    def test_that_of_what_is_no_picture_must_say_so(self) -> None:
+        letter = Upload(
+            Original("no picture", "a.jpg", b"", ""), "smoke/1/1-a.jpg", "etag", execution("upload-1-a-jpg")
+        )
+        said = self.file(placeholder=None, thumbnails=[], error={"name": "NotAnImageError"})
+        unsaid = self.file(placeholder=None, thumbnails=[])
+
+        assert list(uploads.manifest_faults(letter, said, [(128, 128)])) == []
+        assert len(list(uploads.manifest_faults(letter, unsaid, [(128, 128)]))) == 1
+
+
+class TestRemoval:
+    BEFORE = ("manifests/smoke/1/1-a.jpg.json", "thumbnails/smoke/1/128x128_1-a.jpg")
+
+    def test_one_that_takes_all_along_is_kept(self) -> None:
+        assert removal.removal(Removal([*self.BEFORE], [], execution("removed-1-a-jpg")), 2).mark is Mark.KEPT
+
+    @pytest.mark.parametrize(
+        ("before", "after", "ran"),
+        [
+            (BEFORE, BEFORE[1:], execution("removed-1-a-jpg")),
+            (BEFORE[1:], (), execution("removed-1-a-jpg")),
+            (BEFORE, (), execution("upload-1-a-jpg")),
+            (BEFORE, (), execution("removed-1-a-jpg", "FAILED", "ConflictError")),
+            (BEFORE, (), None),
+        ],
+    )
+    def test_each_fault_is_found(self, before: tuple[str, ...], after: tuple[str, ...], ran: Execution | None) -> None:
+        assert removal.removal(Removal([*before], [*after], ran), 2).mark is Mark.BROKEN
+
+
+class TestConditions:
+    REFUSED = {  # noqa: RUF012 - never changed
+        "a second write": 412,
+        "a write over another object": 412,
+        "a delete of another object": 412,
+        "a download of what is known": 304,
+        "a write over what is gone": 404,
+        "a delete of what is gone": 412,
+    }
+
+    def test_those_that_hold_are_kept(self) -> None:
+        assert storage.conditions(self.REFUSED).mark is Mark.KEPT
+
+    @pytest.mark.parametrize("what", REFUSED)
+    def test_one_that_does_not_hold_is_found(self, what: str) -> None:
+        assert storage.conditions(self.REFUSED | {what: 200}).mark is Mark.BROKEN
+        assert storage.conditions({name: status for name, status in self.REFUSED.items() if name != what}).mark is (
+            Mark.BROKEN
+        )
 
 
 def test_there_is_an_original_of_each_format_and_each_awkward_name() -> None:
@@ -137,17 +226,20 @@ class TestNames:
 
 class TestBuckets:
     def test_a_notification_of_everything_is_kept(self) -> None:
-        configured = {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"]}]}
+        together = {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ALL_EVENTS}]}
+        apart = {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": [event]} for event in ALL_EVENTS]}
 
-        assert storage.notification(configured, QUEUE).mark is Mark.KEPT
+        assert storage.notification(together, QUEUE).mark is Mark.KEPT
+        assert storage.notification(apart, QUEUE).mark is Mark.KEPT
 
     @pytest.mark.parametrize(
         "configured",
         [
             {},
-            {"QueueConfigurations": [{"QueueArn": QUEUE + "-old", "Events": ["s3:ObjectCreated:*"]}]},
-            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:Put"]}]},
-            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {}}}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE + "-old", "Events": ALL_EVENTS}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ALL_EVENTS[:1]}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ["s3:ObjectCreated:Put", *ALL_EVENTS[1:]]}]},
+            {"QueueConfigurations": [{"QueueArn": QUEUE, "Events": ALL_EVENTS, "Filter": {"Key": {}}}]},
         ],
     )
     def test_a_notification_of_less_is_found(self, configured: dict[str, Any]) -> None:
@@ -264,21 +356,21 @@ class TestRequests:
     def test_what_a_client_sees_is_what_happened(self, status: int, body: dict[str, Any], mark: str) -> None:
         posts = {"good": Post({}, answer(200), execution("api-1", output=MADE))}
 
-        row = requests.followed(Visit("1", 0.0, [upload()], posts, answer(status, body), 1.0))
+        row = requests.followed(visit_of([upload()], posts, answer(status, body)))
 
         assert row.mark is Mark[mark]
 
     @pytest.mark.parametrize(("status", "mark"), [(403, Mark.KEPT), (200, Mark.BROKEN), (500, Mark.BROKEN)])
     def test_an_unsigned_request_must_be_refused(self, status: int, mark: Mark) -> None:
         posts = {"good": Post({}, answer(200, {})), "unsigned": Post({}, answer(status, {"error": "E"}))}
-        visit = Visit("1", 0.0, [], posts, answer(200), 1.0)
+        visit = visit_of([], posts, answer(200))
 
         (row,) = requests.only_signed_requests_are_taken(deployment(ApiAuthorization="AWS_IAM"), visit)
 
         assert row.mark is mark
 
     def test_an_open_api_is_called_open(self) -> None:
-        visit = Visit("1", 0.0, [], {"good": Post({}, answer(200, {}))}, answer(200), 1.0)
+        visit = visit_of([], {"good": Post({}, answer(200, {}))}, answer(200))
 
         (row,) = requests.only_signed_requests_are_taken(deployment(), visit)
 
@@ -533,8 +625,29 @@ def test_without_a_region_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatc
     "parameters",
     [{}, {"ThumbnailSizes": ",".join(f"{side}x{side}" for side in range(1, 17)), "KmsKeyArn": "arn:key"}],
 )
-def test_a_run_costs_less_than_a_cent(parameters: dict[str, str]) -> None:
-    assert 0.001 < dollars(deployment(**parameters)) < 0.01
+def test_a_run_costs_about_a_cent(parameters: dict[str, str]) -> None:
+    assert 0.001 < dollars(deployment(**parameters)) < 0.015
+
+
+@pytest.mark.parametrize("recipes", ['[{"prefix": ""}]', '[{"prefix": "smoke/"}, {"prefix": "", "fit": "cover"}]'])
+def test_recipes_that_ask_for_the_parameter_alone_are_fine(recipes: str) -> None:
+    check_recipes(recipes, " 128x128 ,64x48,128x128")
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        "[]",
+        '[{"prefix": "avatars/"}]',
+        '[{"prefix": "", "sizes": []}]',
+        '[{"prefix": "smoke/", "sizes": ["1x1"]}]',
+        '[{"prefix": "", "formats": ["webp"]}]',
+        '[{"prefix": 1}]',
+    ],
+)
+def test_recipes_that_ask_for_something_else_keep_it_from_running(recipes: str) -> None:
+    with pytest.raises(CannotRunError, match="Next: "):
+        check_recipes(recipes, "128x128")
 
 
 def test_boxes_are_read_as_the_parameter_is_written() -> None:

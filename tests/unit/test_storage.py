@@ -1,6 +1,6 @@
 """Every S3 answer becomes a value or the right error; answers are botocore's own shapes, stubbed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import boto3
@@ -25,8 +25,7 @@ from functions.resize.errors import (
     StorageUnavailableError,
 )
 from functions.resize.limits import Limits
-from functions.resize.recipe import Box, Thumbnail
-from functions.resize.storage import CACHE_CONTROL, Storage, StoredOriginal
+from functions.resize.storage import ConditionFailedError, NewObject, Storage, StoredObject, StoredOriginal
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,7 +33,16 @@ if TYPE_CHECKING:
 OWNER = "123456789012"
 KMS_KEY = f"arn:aws:kms:eu-central-1:{OWNER}:key/ours"
 PLACE = {"Bucket": "originals", "Key": "trip/é.jpg", "ExpectedBucketOwner": OWNER}
-THUMBNAIL = Thumbnail(Box(64, 64), b"thumbnail", "WEBP", "image/webp", ".webp", 64, 48)
+THUMBNAIL = NewObject(
+    "thumbnails/64x64_é.webp",
+    b"thumbnail",
+    "image/webp",
+    "this write",
+    "max-age=60",
+    'inline; filename="a.webp"',
+    {"author": "Ada", "original-etag": "abc"},
+)
+THUMBNAIL_PLACE = {"Bucket": "thumbnails", "Key": "thumbnails/64x64_é.webp", "ExpectedBucketOwner": OWNER}
 LIMITS = Limits(max_bytes=1000)
 
 
@@ -74,23 +82,50 @@ def storage(client: "S3Client") -> Storage:
 
 
 def read(storage: Storage) -> StoredOriginal:
-    return storage.read_original("originals", "trip/é.jpg", LIMITS)
+    found = storage.read_original("originals", "trip/é.jpg", LIMITS)
+    assert found is not None
+    return found
 
 
-def ask(storage: Storage) -> str:
-    return storage.original_etag("originals", "trip/é.jpg")
+def read_unless(storage: Storage, etag: str) -> StoredOriginal | None:
+    return storage.read_original("originals", "trip/é.jpg", LIMITS, etag)
 
 
-def write(storage: Storage) -> str:
-    return storage.write_thumbnail("originals", "trip/é.jpg", THUMBNAIL, "abc")
+def has(storage: Storage) -> bool:
+    return storage.has_original("originals", "trip/é.jpg")
 
 
-CALLS = {"get_object": read, "head_object": ask, "put_object": write}
-OPERATIONS = {"get_object": "GetObject", "head_object": "HeadObject", "put_object": "PutObject"}
+def read_again(storage: Storage) -> StoredObject | None:
+    return storage.read("thumbnails", THUMBNAIL.key)
 
 
-def body(stream: Stream, length: int) -> dict[str, Any]:
-    return {"Body": StreamingBody(cast("IO[bytes]", stream), length), "ContentLength": length, "ETag": '"abc"'}
+def find(storage: Storage) -> StoredObject | None:
+    return storage.find("thumbnails", THUMBNAIL.key)
+
+
+def write(storage: Storage, replaces: str | None = None) -> str:
+    return storage.write("thumbnails", THUMBNAIL, replaces)
+
+
+def delete(storage: Storage) -> None:
+    storage.delete("thumbnails", THUMBNAIL.key, "def-2")
+
+
+# Door -> the method of the client behind it, and the operation as S3 names it.
+DOORS: dict[Callable[[Storage], object], tuple[str, str]] = {
+    read: ("get_object", "GetObject"),
+    has: ("head_object", "HeadObject"),
+    read_again: ("get_object", "GetObject"),
+    find: ("head_object", "HeadObject"),
+    write: ("put_object", "PutObject"),
+    delete: ("delete_object", "DeleteObject"),
+}
+each_door = pytest.mark.parametrize("door", list(DOORS), ids=lambda door: door.__name__)
+
+
+def body(stream: Stream, length: int, **more: Any) -> dict[str, Any]:
+    content = {"Body": StreamingBody(cast("IO[bytes]", stream), length), "ContentLength": length}
+    return {**content, "ETag": '"abc"', "Metadata": {}, **more}
 
 
 def test_an_original_is_read_from_the_bucket_of_its_owner(s3: Stubber, storage: Storage) -> None:
@@ -101,27 +136,130 @@ def test_an_original_is_read_from_the_bucket_of_its_owner(s3: Stubber, storage: 
     assert stream.was_closed
 
 
-def test_the_etag_is_asked_of_the_bucket_of_its_owner(s3: Stubber, storage: Storage) -> None:
-    s3.add_response("head_object", {"ETag": '"abc-2"'}, PLACE)
+def test_an_original_comes_with_its_version_and_what_thumbnails_may_carry(s3: Stubber, storage: Storage) -> None:
+    headers = {"VersionId": "3HL4kqtJ", "ContentDisposition": "attachment", "Metadata": {"Author": "Ada"}}
+    s3.add_response("get_object", body(Stream(b"picture"), 7, **headers, ETag='"abc-2"'), PLACE)
 
-    assert ask(storage) == "abc-2"
+    assert read(storage) == StoredOriginal(b"picture", "abc-2", "3HL4kqtJ", "attachment", {"author": "Ada"})
 
 
-def test_a_thumbnail_is_written_with_what_browsers_and_people_need(s3: Stubber, storage: Storage) -> None:
-    s3.add_response(
-        "put_object",
-        {"ETag": '"def"'},
-        {
-            **PLACE,
-            "Body": b"thumbnail",
-            "ContentType": "image/webp",
-            "CacheControl": CACHE_CONTROL,
-            "Metadata": {"original-etag": "abc"},
-        },
-    )
+def test_an_original_that_is_known_is_not_downloaded(s3: Stubber, storage: Storage) -> None:
+    expected = {**PLACE, "IfNoneMatch": '"abc-2"'}
+    s3.add_client_error("get_object", "304", http_status_code=304, expected_params=expected)
+
+    assert read_unless(storage, "abc-2") is None
+
+
+def test_an_original_that_is_not_the_known_one_is_downloaded(s3: Stubber, storage: Storage) -> None:
+    s3.add_response("get_object", body(Stream(b"picture"), 7), {**PLACE, "IfNoneMatch": '"another"'})
+
+    assert read_unless(storage, "another") == StoredOriginal(b"picture", "abc")
+
+
+def test_an_original_is_there(s3: Stubber, storage: Storage) -> None:
+    s3.add_response("head_object", {"ETag": '"abc"'}, PLACE)
+
+    assert has(storage)
+
+
+def test_an_original_is_not_there(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("head_object", "404", http_status_code=404, expected_params=PLACE)
+
+    assert not has(storage)
+
+
+def test_an_original_with_a_key_of_its_uploader_is_there(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("head_object", "400", http_status_code=400, expected_params=PLACE)
+
+    assert has(storage)
+
+
+def test_an_object_is_read_with_the_revision_of_its_write(s3: Stubber, storage: Storage) -> None:
+    stream = Stream(b"manifest")
+    s3.add_response("get_object", body(stream, 8, Metadata={"revision": "a write"}), THUMBNAIL_PLACE)
+
+    assert read_again(storage) == StoredObject("abc", "a write", b"manifest")
+    assert stream.was_closed
+
+
+def test_an_object_is_found_with_the_revision_of_its_write(s3: Stubber, storage: Storage) -> None:
+    s3.add_response("head_object", {"ETag": '"def-2"', "Metadata": {"revision": "a write"}}, THUMBNAIL_PLACE)
+
+    assert find(storage) == StoredObject("def-2", "a write")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"original-etag": "abc"}])
+def test_an_object_of_an_earlier_version_of_this_product_has_no_revision(
+    metadata: dict[str, str], s3: Stubber, storage: Storage
+) -> None:
+    s3.add_response("head_object", {"ETag": '"def"', "Metadata": metadata}, THUMBNAIL_PLACE)
+
+    assert find(storage) == StoredObject("def", "")
+
+
+@pytest.mark.parametrize(("door", "code"), [(read_again, "NoSuchKey"), (find, "404")])
+def test_there_is_no_such_object(door: Callable[[Storage], object], code: str, s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error(DOORS[door][0], code, http_status_code=404, expected_params=THUMBNAIL_PLACE)
+
+    assert door(storage) is None
+
+
+WRITTEN = {
+    **THUMBNAIL_PLACE,
+    "Body": b"thumbnail",
+    "ContentType": "image/webp",
+    "CacheControl": "max-age=60",
+    "ContentDisposition": 'inline; filename="a.webp"',
+    "Metadata": {"author": "Ada", "original-etag": "abc", "revision": "this write"},
+}
+
+
+def test_a_thumbnail_is_written_where_there_is_none(s3: Stubber, storage: Storage) -> None:
+    s3.add_response("put_object", {"ETag": '"def"'}, {**WRITTEN, "IfNoneMatch": "*"})
 
     assert write(storage) == "def"
-    assert CACHE_CONTROL == "public, max-age=86400"
+
+
+@pytest.mark.parametrize("etag", ["0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef-17", "any"])
+def test_a_thumbnail_is_written_in_place_of_the_one_that_is_known(etag: str, s3: Stubber, storage: Storage) -> None:
+    s3.add_response("put_object", {"ETag": '"def"'}, {**WRITTEN, "IfMatch": f'"{etag}"'})
+
+    assert write(storage, etag) == "def"
+
+
+def test_headers_that_nobody_asked_for_are_not_sent(s3: Stubber, storage: Storage) -> None:
+    plain = {**THUMBNAIL_PLACE, "Body": b"{}", "ContentType": "application/json", "Metadata": {"revision": "r"}}
+    s3.add_response("put_object", {"ETag": '"def"'}, {**plain, "IfNoneMatch": "*"})
+
+    assert storage.write("thumbnails", NewObject(THUMBNAIL.key, b"{}", "application/json", "r"), None) == "def"
+
+
+def test_a_revision_that_an_original_carries_does_not_replace_that_of_the_write(s3: Stubber, storage: Storage) -> None:
+    expected = {**THUMBNAIL_PLACE, "Body": b"", "ContentType": "image/png", "Metadata": {"revision": "true"}}
+    s3.add_response("put_object", {"ETag": '"def"'}, {**expected, "IfNoneMatch": "*"})
+
+    storage.write("thumbnails", NewObject(THUMBNAIL.key, b"", "image/png", "true", metadata={"revision": "no"}), None)
+
+
+def test_an_object_is_deleted_if_it_is_the_one_that_is_known(s3: Stubber, storage: Storage) -> None:
+    s3.add_response("delete_object", {}, {**THUMBNAIL_PLACE, "IfMatch": '"def-2"'})
+
+    delete(storage)
+
+
+@pytest.mark.parametrize("door", [write, delete])
+@pytest.mark.parametrize(
+    ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409), ("NoSuchKey", 404)]
+)
+def test_somebody_else_was_here(
+    code: str, status: int, door: Callable[[Storage], object], s3: Stubber, storage: Storage
+) -> None:
+    s3.add_client_error(DOORS[door][0], code, http_status_code=status)
+
+    with pytest.raises(ConditionFailedError) as caught:
+        door(storage)
+
+    assert isinstance(caught.value.__cause__, ClientError)
 
 
 def test_the_body_of_a_too_large_original_is_never_read(s3: Stubber, storage: Storage) -> None:
@@ -131,7 +269,7 @@ def test_the_body_of_a_too_large_original_is_never_read(s3: Stubber, storage: St
     with pytest.raises(OriginalTooLargeError) as caught:
         read(storage)
 
-    assert (caught.value.size, caught.value.limit) == (1001, 1000)
+    assert (caught.value.size, caught.value.limit, caught.value.etag) == (1001, 1000, "abc")
     assert not stream.was_read
     assert stream.was_closed
 
@@ -175,18 +313,17 @@ def test_a_body_that_breaks_off_may_be_whole_another_time(
     assert stream.was_closed
 
 
-@pytest.mark.parametrize(("method", "code"), [("get_object", "NoSuchKey"), ("head_object", "404")])
-def test_a_missing_original(method: str, code: str, s3: Stubber, storage: Storage) -> None:
-    s3.add_client_error(method, code, http_status_code=404, expected_params=PLACE)
+def test_a_missing_original(s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("get_object", "NoSuchKey", http_status_code=404, expected_params=PLACE)
 
     with pytest.raises(OriginalNotFoundError) as caught:
-        CALLS[method](storage)
+        read(storage)
 
     assert (caught.value.bucket, caught.value.key) == ("originals", "trip/é.jpg")
     assert isinstance(caught.value.__cause__, ClientError)
 
 
-@pytest.mark.parametrize("method", list(CALLS))
+@each_door
 @pytest.mark.parametrize(
     ("code", "status"),
     [
@@ -202,47 +339,68 @@ def test_a_missing_original(method: str, code: str, s3: Stubber, storage: Storag
         ("TooManyRequests", 429),
     ],
 )
-def test_what_may_pass(method: str, code: str, status: int, s3: Stubber, storage: Storage) -> None:
+def test_what_may_pass(
+    door: Callable[[Storage], object], code: str, status: int, s3: Stubber, storage: Storage
+) -> None:
+    method, operation = DOORS[door]
     s3.add_client_error(method, code, http_status_code=status)
 
     with pytest.raises(StorageUnavailableError) as caught:
-        CALLS[method](storage)
+        door(storage)
 
-    assert (caught.value.operation, caught.value.code) == (OPERATIONS[method], code)
+    assert (caught.value.operation, caught.value.code) == (operation, code)
     assert isinstance(caught.value.__cause__, ClientError)
 
 
 def test_an_archived_original_is_named(s3: Stubber, storage: Storage) -> None:
     s3.add_client_error("get_object", "InvalidObjectState", http_status_code=403)
 
-    with pytest.raises(OriginalArchivedError) as caught:
-        CALLS["get_object"](storage)
+    s3.add_response("head_object", {"ETag": '"abc-2"', "StorageClass": "GLACIER"}, PLACE)
 
-    assert caught.value.key == "trip/é.jpg"
+    with pytest.raises(OriginalArchivedError) as caught:
+        read(storage)
+
+    assert (caught.value.key, caught.value.etag) == ("trip/é.jpg", "abc-2")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_an_archived_original_is_named_without_its_etag_too(status: int, s3: Stubber, storage: Storage) -> None:
+    s3.add_client_error("get_object", "InvalidObjectState", http_status_code=403)
+    s3.add_client_error("head_object", str(status), http_status_code=status)
+
+    with pytest.raises(OriginalArchivedError) as caught:
+        read(storage)
+
+    assert caught.value.etag is None
 
 
 @pytest.mark.parametrize(
-    ("method", "code", "status"),
+    ("door", "code", "status"),
     [
-        ("get_object", "NoSuchBucket", 404),
-        ("head_object", "403", 403),
-        ("put_object", "AccessDenied", 403),
-        ("put_object", "NoSuchBucket", 404),
-        ("put_object", "KMS.DisabledException", 400),
+        (read, "NoSuchBucket", 404),
+        (has, "403", 403),
+        (read_again, "AccessDenied", 403),
+        (read_again, "NoSuchBucket", 404),
+        (find, "403", 403),
+        (write, "AccessDenied", 403),
+        (write, "NoSuchBucket", 404),
+        (write, "KMS.DisabledException", 400),
+        (delete, "AccessDenied", 403),
+        (delete, "NoSuchBucket", 404),
     ],
 )
 def test_what_neither_client_nor_repetition_can_mend_stays_as_it_is(
-    method: str, code: str, status: int, s3: Stubber, storage: Storage
+    door: Callable[[Storage], object], code: str, status: int, s3: Stubber, storage: Storage
 ) -> None:
-    s3.add_client_error(method, code, http_status_code=status)
+    s3.add_client_error(DOORS[door][0], code, http_status_code=status)
 
     with pytest.raises(ClientError) as caught:
-        CALLS[method](storage)
+        door(storage)
 
     assert caught.value.response["Error"]["Code"] == code
 
 
-@pytest.mark.parametrize("method", list(CALLS))
+@each_door
 @pytest.mark.parametrize(
     "error",
     [
@@ -253,17 +411,19 @@ def test_what_neither_client_nor_repetition_can_mend_stays_as_it_is(
     ids=lambda error: type(error).__name__,
 )
 def test_connections_that_fail_may_succeed_another_time(
-    method: str, error: BotoCoreError, client: "S3Client", monkeypatch: pytest.MonkeyPatch
+    door: Callable[[Storage], object], error: BotoCoreError, client: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    method, operation = DOORS[door]
+
     def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(client, method, fail)
 
     with pytest.raises(StorageUnavailableError) as caught:
-        CALLS[method](Storage(client, OWNER, KMS_KEY))
+        door(Storage(client, OWNER, KMS_KEY))
 
-    assert (caught.value.operation, caught.value.code) == (OPERATIONS[method], type(error).__name__)
+    assert (caught.value.operation, caught.value.code) == (operation, type(error).__name__)
     assert caught.value.__cause__ is error
 
 
@@ -279,7 +439,7 @@ def test_an_original_under_a_kms_key_that_is_not_ours_is_refused_by_name(
     with pytest.raises(OriginalEncryptedError, match=r"^The original 'trip/é\.jpg' is encrypted") as caught:
         read(storage)
 
-    assert caught.value.key == "trip/é.jpg"
+    assert (caught.value.key, caught.value.etag) == ("trip/é.jpg", "abc")
     assert "kms" not in str(caught.value)
 
 
@@ -287,8 +447,10 @@ def test_an_original_under_a_key_of_its_uploader_is_refused_by_name(s3: Stubber,
     s3.add_client_error("get_object", "InvalidRequest", http_status_code=400, expected_params=PLACE)
     s3.add_client_error("head_object", "400", http_status_code=400, expected_params=PLACE)
 
-    with pytest.raises(OriginalEncryptedError):
+    with pytest.raises(OriginalEncryptedError) as caught:
         read(storage)
+
+    assert caught.value.etag is None
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])

@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from functions.start_from_s3.uploads import (
+from functions.start_from_s3.hints import (
+    Change,
     EventError,
     ForeignBucketError,
+    Hint,
     UnexpectedEventError,
     UnreadableEventError,
-    Upload,
-    read_uploads,
+    read_hints,
 )
 from tests.s3_events import event_text
 
@@ -17,7 +18,7 @@ BUCKET = "alison-image-originals-01"
 
 
 def record(**fields: Any) -> dict[str, Any]:
-    """Give the record of the plain upload with other fields in its object; ``None`` leaves one out."""
+    """Return the record of the plain upload with other fields in its object; ``None`` leaves one out."""
     [found] = json.loads(event_text("put"))["Records"]
     created = found["s3"]["object"]
     created.update(fields)
@@ -34,16 +35,16 @@ def changed(**fields: Any) -> str:
     return event(record(**fields))
 
 
-def uploads(body: str) -> list[Upload]:
+def hints(body: str) -> list[Hint]:
     """Read a message that has nothing wrong in it."""
-    found, errors = read_uploads(body, BUCKET)
+    found, errors = read_hints(body, BUCKET)
     assert errors == []
     return found
 
 
 def refusals(body: str) -> list[EventError]:
     """Read a message that has nothing right in it."""
-    found, errors = read_uploads(body, BUCKET)
+    found, errors = read_hints(body, BUCKET)
     assert found == []
     return errors
 
@@ -59,42 +60,89 @@ def refusals(body: str) -> list[EventError]:
     ],
 )
 def test_every_way_an_object_is_created(name: str, key: str) -> None:
-    [upload] = uploads(event_text(name))
-    assert (upload.bucket, upload.key) == (BUCKET, key)
+    (hint,) = hints(event_text(name))
+
+    assert (hint.bucket, hint.key, hint.change) == (BUCKET, key, Change.UPLOAD)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("removed_delete", "2026/trip/example.jpg"),
+        ("removed_delete_marker_created", "bob's photo.jpg"),
+        ("lifecycle_expiration_delete", "archive/example.jpg"),
+        ("lifecycle_expiration_delete_marker_created", "archive/été.jpg"),
+    ],
+)
+def test_every_way_an_object_is_removed(name: str, key: str) -> None:
+    (hint,) = hints(event_text(name))
+
+    assert (hint.bucket, hint.key, hint.change) == (BUCKET, key, Change.REMOVED)
+
+
+def test_a_removal_is_told_from_every_other_change_of_the_key() -> None:
+    def of(name: str, **fields: Any) -> str:
+        (hint,) = hints(event({**record(**fields), "eventName": name}))
+        return hint.event
+
+    events = [
+        of("ObjectCreated:Put"),
+        of("ObjectRemoved:Delete", eTag=None, size=None),
+        of("ObjectRemoved:DeleteMarkerCreated", size=None),
+        of("LifecycleExpiration:Delete", eTag=None, size=None),
+        of("LifecycleExpiration:DeleteMarkerCreated", eTag=None, size=None),
+        of("ObjectRemoved:Delete", eTag=None, size=None, versionId="another"),
+        of("ObjectRemoved:Delete", eTag=None, size=None, sequencer="0055AED6DCD90281E6"),
+    ]
+
+    assert len(set(events)) == len(events)
+
+
+def test_a_removal_delivered_again_is_the_same() -> None:
+    first, again = (hints(event_text("removed_delete")) for _ in range(2))
+
+    assert first == again
+
+
+def test_a_folder_marker_that_goes_is_no_hint() -> None:
+    removed = {**record(key="photos/", size=None, eTag=None), "eventName": "ObjectRemoved:Delete"}
+
+    assert hints(event(removed)) == []
 
 
 @pytest.mark.parametrize("version", [None, "null", "096fKKXTRTtl3on89fVO.nfljtsv6qko"])
 def test_two_uploads_of_the_same_bytes_are_told_apart(version: str | None) -> None:
     """In a bucket without versions, with suspended ones, which all are called "null", and with versions."""
-    [first] = uploads(changed(versionId=version, sequencer="0055AED6DCD90281E5"))
-    [second] = uploads(changed(versionId=version, sequencer="0055AED6DCD90281E6"))
-    [delivered_again] = uploads(changed(versionId=version, sequencer="0055AED6DCD90281E5"))
+    (first,) = hints(changed(versionId=version, sequencer="0055AED6DCD90281E5"))
+    (second,) = hints(changed(versionId=version, sequencer="0055AED6DCD90281E6"))
+    (delivered_again,) = hints(changed(versionId=version, sequencer="0055AED6DCD90281E5"))
 
     assert first == delivered_again
     assert (first.bucket, first.key) == (second.bucket, second.key)
-    assert first.revision != second.revision
+    assert first.event != second.event
 
 
 def test_two_versions_are_told_apart() -> None:
-    revisions = {upload.revision for version in ("1", "2") for upload in uploads(changed(versionId=version))}
-    assert len(revisions) == 2
+    events = {hint.event for version in ("1", "2") for hint in hints(changed(versionId=version))}
+
+    assert len(events) == 2
 
 
 def test_every_record_counts_but_folder_markers() -> None:
-    assert [upload.key for upload in uploads(event_text("several_records"))] == ["a.jpg", "b.jpg"]
+    assert [hint.key for hint in hints(event_text("several_records"))] == ["a.jpg", "b.jpg"]
 
 
 @pytest.mark.parametrize("name", ["test", "folder_marker"])
 def test_what_is_passed_over(name: str) -> None:
-    assert uploads(event_text(name)) == []
+    assert hints(event_text(name)) == []
 
 
 def test_an_object_with_bytes_is_an_upload_even_if_it_is_named_like_a_folder() -> None:
-    assert [upload.key for upload in uploads(changed(key="photos/", size=3))] == ["photos/"]
+    assert [hint.key for hint in hints(changed(key="photos/", size=3))] == ["photos/"]
 
 
 def test_an_empty_object_is_an_upload() -> None:
-    assert [upload.key for upload in uploads(changed(key="empty.jpg", size=0))] == ["empty.jpg"]
+    assert [hint.key for hint in hints(changed(key="empty.jpg", size=0))] == ["empty.jpg"]
 
 
 def test_an_event_of_another_bucket_is_refused_by_name() -> None:
@@ -109,7 +157,9 @@ def test_an_event_of_another_bucket_is_refused_by_name() -> None:
     assert "'somebody-elses'" in str(error)
 
 
-@pytest.mark.parametrize("name", ["ObjectRemoved:Delete", "ObjectRestore:Completed", "ObjectTagging:Put", ""])
+@pytest.mark.parametrize(
+    "name", ["ObjectAcl:Put", "LifecycleTransition", "ObjectRestore:Completed", "ObjectTagging:Put", ""]
+)
 def test_an_event_of_another_type_is_refused_by_name(name: str) -> None:
     [error] = refusals(event({**record(key="a+b.jpg"), "eventName": name}))
 
@@ -119,11 +169,11 @@ def test_an_event_of_another_type_is_refused_by_name(name: str) -> None:
 
 
 def test_bad_records_do_not_hold_back_good_ones() -> None:
-    removed = {**record(key="gone.jpg"), "eventName": "ObjectRemoved:Delete"}
+    tagged = {**record(key="tagged.jpg"), "eventName": "ObjectTagging:Put"}
 
-    found, errors = read_uploads(event(None, record(key="a.jpg"), removed, record(key="b.jpg"), {}), BUCKET)
+    found, errors = read_hints(event(None, record(key="a.jpg"), tagged, record(key="b.jpg"), {}), BUCKET)
 
-    assert [upload.key for upload in found] == ["a.jpg", "b.jpg"]
+    assert [hint.key for hint in found] == ["a.jpg", "b.jpg"]
     assert [type(error) for error in errors] == [UnreadableEventError, UnexpectedEventError, UnreadableEventError]
 
 
@@ -132,7 +182,7 @@ def test_bad_records_do_not_hold_back_good_ones() -> None:
     [("a%2520b.jpg", "a%20b.jpg"), ("a%2Bb.jpg", "a+b.jpg"), ("a+b.jpg", "a b.jpg"), ("a%252Bb.jpg", "a%2Bb.jpg")],
 )
 def test_keys_are_decoded_exactly_once(encoded: str, raw: str) -> None:
-    assert [upload.key for upload in uploads(changed(key=encoded))] == [raw]
+    assert [hint.key for hint in hints(changed(key=encoded))] == [raw]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +203,7 @@ def test_keys_are_decoded_exactly_once(encoded: str, raw: str) -> None:
 )
 def test_a_message_without_records_is_unreadable_and_says_why(body: str) -> None:
     with pytest.raises(UnreadableEventError) as caught:
-        read_uploads(body, BUCKET)
+        read_hints(body, BUCKET)
 
     assert isinstance(caught.value.__cause__, ValueError | KeyError | TypeError | AttributeError)
 

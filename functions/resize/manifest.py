@@ -1,0 +1,191 @@
+"""The manifest: what the pipeline knows of one key, and what a page needs to show it (schemas/manifest.json). Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from functions.resize.recipe import Box, Fit, OutputFormat, Placeholder, Rendition
+
+
+class AskedBy(StrEnum):
+    """Who wanted a thumbnail: the recipe of its key, until that changes; or a request, as long as the key exists."""
+
+    RECIPE = "recipe"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The original that a manifest describes.
+
+    Attributes
+    ----------
+    key : str
+    etag : str or None
+        ``None`` where S3 did not say.
+    version_id : str or None
+    bytes : int or None
+        The size of the file; ``None`` where it was not read, as are the next three where it is no picture.
+    format : str or None
+        Pillow's name, such as ``JPEG``.
+    width, height : int or None
+        Pixels, as a person sees it.
+    """
+
+    key: str
+    etag: str | None
+    version_id: str | None = None
+    bytes: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A thumbnail that exists, what it was made for, and who asked for it; sizes in pixels, and bytes of the file."""
+
+    key: str
+    rendition: Rendition
+    width: int
+    height: int
+    bytes: int
+    content_type: str
+    etag: str
+    asked_by: frozenset[AskedBy]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known of one key.
+
+    Attributes
+    ----------
+    revision : str
+        A name for this state that no other state has: with it in the file, S3's ETag names one write and not a content.
+    source : Source
+    placeholder : Placeholder or None
+        ``None`` where the original is no picture.
+    thumbnails : tuple of Entry
+    missing : dict of Rendition to who asked for it
+        What the next original that can be read gets as well.
+    error : (str, str) or None
+        Name and sentence of the error, where thumbnails of the original could not be made.
+    """
+
+    revision: str
+    source: Source
+    placeholder: Placeholder | None
+    thumbnails: tuple[Entry, ...]
+    missing: Mapping[Rendition, frozenset[AskedBy]] = field(default_factory=dict)
+    error: tuple[str, str] | None = None
+
+    def renditions(self) -> dict[Rendition, frozenset[AskedBy]]:
+        """Return all that somebody asked for."""
+        return {entry.rendition: entry.asked_by for entry in self.thumbnails} | dict(self.missing)
+
+    def to_json(self) -> bytes:
+        """Return the file."""
+        document: dict[str, Any] = {
+            "revision": self.revision,
+            "original": describe_source(self.source),
+            "placeholder": describe_placeholder(self.placeholder),
+            "thumbnails": [describe_entry(entry) for entry in self.thumbnails],
+        }
+        if self.missing:
+            document["missing"] = [
+                {**_describe_rendition(rendition), "asked_by": sorted(by)} for rendition, by in self.missing.items()
+            ]
+        if self.error:
+            name, message = self.error
+            document["error"] = {"name": name, "message": message}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Manifest":
+        """Read the file.
+
+        Raises
+        ------
+        ValueError
+            It is not a manifest.
+        """
+        try:
+            document = json.loads(data)
+            source, placeholder, error = document["original"], document["placeholder"], document.get("error")
+            return cls(
+                document["revision"],
+                Source(
+                    source["key"],
+                    source.get("etag"),
+                    source.get("version_id"),
+                    source.get("bytes"),
+                    source.get("format"),
+                    source.get("width"),
+                    source.get("height"),
+                ),
+                Placeholder(placeholder["thumbhash"], placeholder["colour"]) if placeholder else None,
+                tuple(_read_entry(entry) for entry in document["thumbnails"]),
+                {_read_rendition(each): _read_asked_by(each) for each in document.get("missing", ())},
+                (error["name"], error["message"]) if error else None,
+            )
+        except (KeyError, TypeError, AttributeError) as cause:
+            raise ValueError(f"The manifest lacks something or has it in another form: {cause!r}") from cause
+
+
+def describe_source(source: Source) -> dict[str, Any]:
+    """Return what a manifest and a result say of an original, without what is not known."""
+    fields = ("key", "etag", "version_id", "format", "width", "height", "bytes")
+    return {name: value for name in fields if (value := getattr(source, name)) is not None}
+
+
+def describe_placeholder(placeholder: Placeholder | None) -> dict[str, str] | None:
+    """Return what a manifest and a result say of a placeholder."""
+    return None if placeholder is None else {"thumbhash": placeholder.thumbhash, "colour": placeholder.colour}
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """Return what a manifest and a result say of a thumbnail."""
+    return {
+        "key": entry.key,
+        **_describe_rendition(entry.rendition),
+        "width": entry.width,
+        "height": entry.height,
+        "bytes": entry.bytes,
+        "content_type": entry.content_type,
+        "etag": entry.etag,
+        "asked_by": sorted(entry.asked_by),
+    }
+
+
+def _describe_rendition(rendition: Rendition) -> dict[str, Any]:
+    return {
+        "box": {"width": rendition.box.width, "height": rendition.box.height},
+        "fit": rendition.fit.value,
+        "format": rendition.format.value,
+        "quality": rendition.quality,
+    }
+
+
+def _read_rendition(entry: dict[str, Any]) -> Rendition:
+    box = Box(entry["box"]["width"], entry["box"]["height"])
+    return Rendition(box, Fit(entry["fit"]), OutputFormat(entry["format"]), entry["quality"])
+
+
+def _read_asked_by(entry: dict[str, Any]) -> frozenset[AskedBy]:
+    return frozenset(map(AskedBy, entry["asked_by"]))
+
+
+def _read_entry(entry: dict[str, Any]) -> Entry:
+    return Entry(
+        entry["key"],
+        _read_rendition(entry),
+        entry["width"],
+        entry["height"],
+        entry["bytes"],
+        entry["content_type"],
+        entry["etag"],
+        _read_asked_by(entry),
+    )

@@ -1,0 +1,124 @@
+"""What a page shows until a thumbnail has arrived: a ThumbHash of 20 to 25 bytes, and the mean colour.
+
+ThumbHash is the format of https://evanw.github.io/thumbhash/: the lowest frequencies of a cosine transform, four bits
+each, of luminance, two colour differences and alpha.
+"""
+
+import base64
+import math
+from collections.abc import Sequence
+from operator import mul
+
+from PIL import Image
+
+from functions.resize.recipe import Placeholder
+
+# The hash holds at most seven frequencies of each axis: 20 pixels show them as 100 do, to one step of one in a sample.
+_SIDE = 20
+# Fewer samples than frequencies would show waves that are not there, in pictures of few pixels or narrow ones.
+_LEAST = 7
+_LARGEST_COLOUR = 255
+
+Channel = list[float]
+
+
+def make_placeholder(image: Image.Image) -> Placeholder:
+    """Describe a picture in some bytes.
+
+    Parameters
+    ----------
+    image : Image
+        ``L``, ``LA``, ``RGB`` or ``RGBA``, in sRGB, of any size.
+    """
+    scale = min(1.0, _SIDE / max(image.size))
+    size = (max(_LEAST, round(image.width * scale)), max(_LEAST, round(image.height * scale)))
+    small = image.convert("RGBA").resize(size, Image.Resampling.BOX)
+    red, green, blue, alpha = (list(small.getchannel(name).tobytes()) for name in "RGBA")
+    return Placeholder(
+        base64.b64encode(_thumbhash(image.size, size, (red, green, blue), alpha)).decode(),
+        "#" + "".join(f"{_mean_over_white(channel, alpha):02x}" for channel in (red, green, blue)),
+    )
+
+
+def _mean_over_white(channel: Sequence[int], alpha: Sequence[int]) -> int:
+    shown = sum(
+        level * opacity + _LARGEST_COLOUR * (_LARGEST_COLOUR - opacity)
+        for level, opacity in zip(channel, alpha, strict=True)
+    )
+    return round(shown / _LARGEST_COLOUR / len(channel))
+
+
+def _thumbhash(
+    shape: tuple[int, int], size: tuple[int, int], colours: Sequence[Sequence[int]], alpha: Sequence[int]
+) -> bytes:
+    """Return the hash of a picture of this shape, sampled in this size."""
+    width, height = shape
+    opacity = [level / _LARGEST_COLOUR for level in alpha]
+    weight = sum(opacity)
+    red, green, blue = (_over_mean(colour, opacity, weight) for colour in colours)
+    has_alpha = weight < len(alpha)
+    longest = 5 if has_alpha else 7
+    across = max(1, _round(longest * width / max(shape)))
+    down = max(1, _round(longest * height / max(shape)))
+    pixels = list(zip(red, green, blue, strict=True))
+    luminance = _transform([sum(pixel) / 3 for pixel in pixels], size, max(3, across), max(3, down))
+    yellow_blue = _transform([(r + g) / 2 - b for r, g, b in pixels], size, 3, 3)
+    red_green = _transform([r - g for r, g, _ in pixels], size, 3, 3)
+    is_landscape = width > height
+    header = (
+        _round(63 * luminance.mean)
+        | _round(31.5 + 31.5 * yellow_blue.mean) << 6
+        | _round(31.5 + 31.5 * red_green.mean) << 12
+        | _round(31 * luminance.scale) << 18
+        | has_alpha << 23
+        | (down if is_landscape else across) << 24
+        | _round(63 * yellow_blue.scale) << 27
+        | _round(63 * red_green.scale) << 33
+        | is_landscape << 39
+    )
+    parts = [header.to_bytes(5, "little")]
+    varying = [*luminance.varying, *yellow_blue.varying, *red_green.varying]
+    if has_alpha:
+        transparency = _transform(opacity, size, 5, 5)
+        parts.append(bytes([_round(15 * transparency.mean) | _round(15 * transparency.scale) << 4]))
+        varying += transparency.varying
+    nibbles = [_round(15 * value) for value in varying]
+    nibbles += [0] * (len(nibbles) % 2)
+    parts.append(bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True)))
+    return b"".join(parts)
+
+
+def _over_mean(colour: Sequence[int], opacity: Channel, weight: float) -> Channel:
+    """Return a colour, 0 to 1, over its own mean, so that what does not show has no edges."""
+    levels = [level / _LARGEST_COLOUR for level in colour]
+    if weight == len(levels):
+        return levels
+    mean = sum(map(mul, levels, opacity)) / weight if weight else 0.0
+    return [mean * (1 - each) + level * each for level, each in zip(levels, opacity, strict=True)]
+
+
+class _Transform:
+    """A channel's mean, the largest of its other frequencies, and all of those as 0 to 1 of that."""
+
+    def __init__(self, mean: float, varying: Channel) -> None:
+        self.mean = mean
+        self.scale = max((abs(value) for value in varying), default=0.0)
+        self.varying = [0.5 + 0.5 / self.scale * value if self.scale else value for value in varying]
+
+
+def _transform(channel: Channel, size: tuple[int, int], across: int, down: int) -> _Transform:
+    """Return the lowest frequencies of a channel, those in the triangle below the diagonal, row by row."""
+    width, height = size
+    waves = [[math.cos(math.pi / width * x * (place + 0.5)) for place in range(width)] for x in range(across)]
+    rows = [[sum(map(mul, channel[y * width : (y + 1) * width], wave)) for wave in waves] for y in range(height)]
+    columns = list(zip(*rows, strict=True))
+    frequencies: Channel = []
+    for y in range(down):
+        wave = [math.cos(math.pi / height * y * (place + 0.5)) / (width * height) for place in range(height)]
+        frequencies += [sum(map(mul, column, wave)) for column in columns[: math.ceil(across * (down - y) / down)]]
+    return _Transform(frequencies[0], frequencies[1:])
+
+
+def _round(value: float) -> int:
+    """Round half up, as JavaScript does."""
+    return math.floor(value + 0.5)
