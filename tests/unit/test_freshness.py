@@ -116,6 +116,7 @@ class Run:
         self.request = request
         self.number = number
         self.is_over = False
+        self.has_failed = False
         self.answer: StoredOriginal | None = None
         self.bug: Exception | None = None
         # The calls and their answers: what the rest of the run depends on.
@@ -154,6 +155,7 @@ class Run:
                     self.history.append("retry")
                     continue
                 except PermanentError as error:
+                    self.has_failed = True
                     self.history.append(type(error).__name__)
                 break
         except _AbandonedError:
@@ -362,8 +364,9 @@ class Play:
         """Return what is not in line at the end."""
         listed = self.world.manifest["thumbnails"] if MANIFEST in self.world.objects else []
         by_request = [entry for entry in listed if "request" in entry["asked_by"]]
-        is_forgotten = "post" in self.happened and not by_request and not {"delete", "pop"} & set(self.happened)
-        if is_forgotten and self.world.original != BROKEN and self.happened[0] != "post":
+        is_served = any(run.request is BY_REQUEST and not run.has_failed for run in self.runs)
+        is_gone = {"delete", "pop"} & set(self.happened) or self.world.original == BROKEN
+        if is_served and not is_gone and not by_request:
             return "what a request asked for is not there"
         return self.world.what_is_wrong()
 
