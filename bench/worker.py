@@ -30,7 +30,7 @@ def ours() -> Engine:
     limits = Limits(max_bytes=10**9, max_total_pixels=10**9)
 
     def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
-        result = make_thumbnails(original, Recipe.of(tuple(Box(size, size) for size in sizes)), limits)
+        result = make_thumbnails(original, Recipe(tuple(Box(size, size) for size in sizes)), limits)
         return [thumbnail.data for thumbnail in result.thumbnails]
 
     return make

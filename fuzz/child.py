@@ -41,7 +41,7 @@ def main(engine: str, memory: int) -> None:
 
 def _recipe(request: dict[str, Any]) -> Recipe:
     boxes = tuple(Box(width, height) for width, height in request["boxes"])
-    return Recipe.of(boxes, Fit(request["fit"]), OutputFormat(request["format"]))
+    return Recipe(boxes, Fit(request["fit"]), OutputFormat(request["format"]))
 
 
 def _try(make: Any, data: bytes, recipe: Recipe) -> dict[str, str]:

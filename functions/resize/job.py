@@ -32,7 +32,7 @@ from functions.resize.manifest import (
     describe_placeholder,
     describe_source,
 )
-from functions.resize.recipe import Recipe, Rendition, Result, Thumbnail
+from functions.resize.recipe import Rendition, Result, Thumbnail
 from functions.resize.request import IfMissing, ResizeRequest
 from functions.resize.storage import ConditionFailedError, NewObject, StoredObject, StoredOriginal
 from functions.resize.thumbnails import make_thumbnails
@@ -292,10 +292,9 @@ class _Key:
 
     def _make(self, original: StoredOriginal, again: dict[Rendition, frozenset[AskedBy]]) -> Result:
         """Make what is asked for, and some thumbnails again, in this order."""
-        asked_for = self._request.recipe.renditions
         with self._clock("resize_ms"):
             try:
-                recipe = Recipe((*asked_for, *again))
+                recipe = replace(self._request.recipe, others=tuple(again))
                 made = make_thumbnails(original.data, recipe, self._limits)
             except OutputTooLargeError as error:
                 if not again:

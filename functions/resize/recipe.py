@@ -1,9 +1,7 @@
 """Input and output of the engine: plain values that import no decoder."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 
 class Fit(StrEnum):
@@ -62,22 +60,28 @@ class Recipe:
 
     Attributes
     ----------
-    renditions : tuple of Rendition
-        One thumbnail each, in this order.
+    boxes : tuple of Box
+    fit : Fit
+    format : OutputFormat or tuple of OutputFormat
+        Every box is made in each.
+    quality : int or None
+        1 to 100 for JPEG, WebP and AVIF; ``None`` for the default of the format.
+    others : tuple of Rendition
+        What is made beside these, such as thumbnails of earlier requests.
     """
 
-    renditions: tuple[Rendition, ...]
+    boxes: tuple[Box, ...]
+    fit: Fit = Fit.INSIDE
+    format: OutputFormat | tuple[OutputFormat, ...] = OutputFormat.SOURCE
+    quality: int | None = None
+    others: tuple[Rendition, ...] = ()
 
-    @classmethod
-    def of(
-        cls,
-        boxes: Iterable[Box],
-        fit: Fit = Fit.INSIDE,
-        format: OutputFormat = OutputFormat.SOURCE,
-        quality: int | None = None,
-    ) -> Self:
-        """Return the recipe that makes every box in the same way."""
-        return cls(tuple(Rendition(box, fit, format, quality) for box in boxes))
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        """One for each thumbnail, in the order in which they are made."""
+        formats = (self.format,) if isinstance(self.format, OutputFormat) else self.format
+        own = (Rendition(box, self.fit, each, self.quality) for box in self.boxes for each in formats)
+        return (*own, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

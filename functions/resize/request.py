@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.resize.errors import InvalidRequestError
 from functions.resize.plain import is_plainly_valid
-from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Rendition
+from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 
 # The artefact mirrors the repository, so this path works in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
@@ -74,15 +74,12 @@ def parse_request(payload: Any) -> ResizeRequest:
 
 def _read_recipe(payload: dict[str, Any]) -> Recipe:
     sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
-    formats = payload.get("formats") or [payload.get("format", OutputFormat.SOURCE)]
-    fit = Fit(payload.get("fit", Fit.INSIDE))
-    quality = int(payload["quality"]) if "quality" in payload else None
+    formats = payload.get("formats")
     return Recipe(
-        tuple(
-            Rendition(Box(int(size["width"]), int(size["height"])), fit, OutputFormat(each), quality)
-            for size in sizes
-            for each in formats
-        )
+        tuple(Box(int(size["width"]), int(size["height"])) for size in sizes),
+        Fit(payload.get("fit", Fit.INSIDE)),
+        tuple(map(OutputFormat, formats)) if formats else OutputFormat(payload.get("format", OutputFormat.SOURCE)),
+        int(payload["quality"]) if "quality" in payload else None,
     )
 
 

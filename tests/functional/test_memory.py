@@ -20,7 +20,7 @@ import importlib, sys
 from functions.resize.recipe import Box, Recipe
 from functions.resize.thumbnails import make_thumbnails
 importlib.import_module(sys.argv[1])
-recipe = Recipe.of(tuple(Box(int(side), int(side)) for side in sys.argv[3:]))
+recipe = Recipe(tuple(Box(int(side), int(side)) for side in sys.argv[3:]))
 with open(sys.argv[2], "rb") as file:
     thumbnails = make_thumbnails(file.read(), recipe).thumbnails
 with open("/proc/self/status") as status:
@@ -58,7 +58,7 @@ for number in range(500):
     elif number % 2:
         original = damage(original, chance.choice(good), chance)
     with suppress(PermanentError):
-        made += len(make_thumbnails(original, Recipe.of((Box(128, 128), Box(40, 40)))).thumbnails)
+        made += len(make_thumbnails(original, Recipe((Box(128, 128), Box(40, 40)))).thumbnails)
     if number == 20:
         before = resident()
 print(before, resident(), made)

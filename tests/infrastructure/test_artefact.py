@@ -377,7 +377,7 @@ assert not {"PIL.TiffImagePlugin", "PIL.AvifImagePlugin", "pi_heif", "pyvips"} &
 made = {}
 for original in sorted(Path(sys.argv[2]).iterdir()):
     for format in OutputFormat:
-        result = make_thumbnails(original.read_bytes(), Recipe.of((Box(90, 90), Box(20, 30)), format=format))
+        result = make_thumbnails(original.read_bytes(), Recipe((Box(90, 90), Box(20, 30)), format=format))
         made[f"{original.name} as {format}"] = [hashlib.sha256(each.data).hexdigest() for each in result.thumbnails]
 print(json.dumps(made))
 assert not {"cffi", "pycparser", "jsonschema"} & sys.modules.keys()

@@ -40,7 +40,7 @@ def bmp(
 
 
 def make(original: bytes, side: int = 8) -> Image.Image:
-    recipe = Recipe.of((Box(side, side),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
 
 
@@ -164,7 +164,7 @@ def test_runs_without_end(run: bytes) -> None:
     original = bmp(200, 8, run * 10_001, compression=RLE8, behind=PALETTE)
 
     with pytest.raises(errors.TooManyPartsError, match="runs") as caught:
-        make_thumbnails(original, Recipe.of((Box(8, 8),)), limits)
+        make_thumbnails(original, Recipe((Box(8, 8),)), limits)
 
     assert (caught.value.parts, caught.value.limit) == (10_001, 10_000)
 

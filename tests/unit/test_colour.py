@@ -48,7 +48,7 @@ def test_large_profiles_do_not_stay_in_memory(*, counted: bool) -> None:
 def test_colours_of_a_heic_without_a_profile_are_srgb(size: tuple[int, int], primaries: int, transfer: int) -> None:
     """ITU-T H.273: Display P3; BT.2020 with PQ and with HLG."""
     picture = photograph(*size)
-    recipe = Recipe.of((Box(80, 60),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(80, 60),), format=OutputFormat.PNG)
     described = {"color_primaries": primaries, "transfer_characteristics": transfer, "matrix_coefficients": 6}
 
     plain = make_thumbnails(encoded(picture, "HEIF", quality=90), recipe)

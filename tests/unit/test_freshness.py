@@ -36,8 +36,8 @@ Answer = TypeVar("Answer")
 KEY = "example.jpg"
 MANIFEST = f"manifests/{KEY}.json"
 BUCKETS = Buckets("originals", "thumbnails")
-BY_RECIPE = ResizeRequest("originals", "thumbnails", KEY, Recipe.of([Box(8, 8)]), IfMissing.REMOVE)
-BY_REQUEST = ResizeRequest("originals", "thumbnails", KEY, Recipe.of([Box(4, 4)]))
+BY_RECIPE = ResizeRequest("originals", "thumbnails", KEY, Recipe((Box(8, 8),)), IfMissing.REMOVE)
+BY_REQUEST = ResizeRequest("originals", "thumbnails", KEY, Recipe((Box(4, 4),)))
 # The engine cannot read it.
 BROKEN = "broken"
 # This one becomes a thumbnail of another type.

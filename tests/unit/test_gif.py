@@ -49,7 +49,7 @@ def gif(frames: Iterable[Drawn | bytes], size: tuple[int, int] = (64, 64), trail
 
 
 def made(original: bytes, wanted: OutputFormat = OutputFormat.SOURCE, side: int = 64) -> Result:
-    return make_thumbnails(original, Recipe.of((Box(side, side),), Fit.INSIDE, wanted))
+    return make_thumbnails(original, Recipe((Box(side, side),), Fit.INSIDE, wanted))
 
 
 def pixels(result: Result) -> list[NDArray[np.uint8]]:

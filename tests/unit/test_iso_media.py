@@ -129,7 +129,7 @@ def single(format: str, picture: Image.Image, *transformations: bytes) -> bytes:
 
 
 def make(original: bytes, side: int = 1000) -> Image.Image:
-    recipe = Recipe.of((Box(side, side),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     (thumbnail,) = make_thumbnails(original, recipe).thumbnails
     return Image.open(io.BytesIO(thumbnail.data))
 
@@ -228,7 +228,7 @@ def test_large_pictures_are_cropped_as_well(format: str) -> None:
 @pytest.mark.parametrize("format", CODECS)
 def test_a_crop_does_not_make_a_picture_small_enough(format: str) -> None:
     original = single(format, quadrants(), clap(8, 1, 8, 1, 0, 1, 0, 1))
-    recipe = Recipe.of((Box(8, 8),))
+    recipe = Recipe((Box(8, 8),))
 
     with pytest.raises(errors.TooManyPixelsError) as caught:
         make_thumbnails(original, recipe, Limits(max_pixels=WIDTH * HEIGHT - 1))
@@ -406,7 +406,7 @@ def test_metadata_that_many_pictures_share_are_not_read() -> None:
     original = container("HEIF", items, [ispe(WIDTH, HEIGHT), configuration], [(b"cdsc", 5000, [*range(1, 1000)])])
 
     with little_memory():
-        make_thumbnails(original, Recipe.of((Box(64, 64),)))
+        make_thumbnails(original, Recipe((Box(64, 64),)))
 
 
 def test_numbers_in_exif_are_not_read() -> None:
@@ -419,7 +419,7 @@ def test_numbers_in_exif_are_not_read() -> None:
     original = container("AVIF", items, [ispe(WIDTH, HEIGHT), configuration, irot(1)], [(b"cdsc", 2, [1])])
 
     with little_memory():
-        make_thumbnails(original, Recipe.of((Box(64, 64),)))
+        make_thumbnails(original, Recipe((Box(64, 64),)))
 
 
 @pytest.mark.parametrize("format", CODECS)

@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def make(original: bytes, side: int = 50) -> Image.Image:
-    recipe = Recipe.of((Box(side, side),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
 
 
@@ -211,7 +211,7 @@ def test_a_thumbnail_of_the_original_size_is_no_larger(
 ) -> None:
     original = encoded(scene, "JPEG", quality=quality, **options)
 
-    made = make_thumbnails(original, Recipe.of((Box(*scene.size),))).thumbnails[0]
+    made = make_thumbnails(original, Recipe((Box(*scene.size),))).thumbnails[0]
 
     assert (made.format, made.width, made.height) == ("JPEG", *scene.size)
     assert len(made.data) <= len(original)
@@ -222,7 +222,7 @@ def test_a_thumbnail_of_the_original_size_that_is_turned_is_no_larger() -> None:
     stored, exif = stored_as(SMALL, 6)
     original = encoded(stored, "JPEG", quality=40, exif=exif)
 
-    made = make_thumbnails(original, Recipe.of((Box(*SMALL.size),))).thumbnails[0]
+    made = make_thumbnails(original, Recipe((Box(*SMALL.size),))).thumbnails[0]
 
     assert (made.width, made.height) == SMALL.size
     assert len(made.data) <= len(original)
@@ -233,7 +233,7 @@ def test_a_quality_that_is_asked_for_wins() -> None:
     original = encoded(SMALL, "JPEG", quality=20)
 
     same, better = (
-        make_thumbnails(original, Recipe.of((Box(*SMALL.size),), quality=quality)).thumbnails[0].data
+        make_thumbnails(original, Recipe((Box(*SMALL.size),), quality=quality)).thumbnails[0].data
         for quality in (20, 90)
     )
 
@@ -241,7 +241,7 @@ def test_a_quality_that_is_asked_for_wins() -> None:
 
 
 def test_a_thumbnail_of_another_size_keeps_the_quality() -> None:
-    coarse = make_thumbnails(encoded(SMALL, "JPEG", quality=5), Recipe.of((Box(110, 110),))).thumbnails[0].data
+    coarse = make_thumbnails(encoded(SMALL, "JPEG", quality=5), Recipe((Box(110, 110),))).thumbnails[0].data
 
     assert len(coarse) > len(encoded(SMALL, "JPEG", quality=5))
 

@@ -123,9 +123,9 @@ def test_what_cameras_append_does_not_matter() -> None:
 
 
 def test_a_coarse_file_that_libjpeg_refuses_is_decoded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = make_thumbnails(encoded(SCENE, "JPEG"), Recipe.of((Box(100, 100),), format=OutputFormat.PNG))
+    expected = make_thumbnails(encoded(SCENE, "JPEG"), Recipe((Box(100, 100),), format=OutputFormat.PNG))
     broken = PROGRESSIVE[:300]
     monkeypatch.setattr("functions.resize.decoding.drop_scans", lambda *_: broken)
-    result = make_thumbnails(PROGRESSIVE, Recipe.of((Box(100, 100),), format=OutputFormat.PNG))
+    result = make_thumbnails(PROGRESSIVE, Recipe((Box(100, 100),), format=OutputFormat.PNG))
     pictures = [np.asarray(Image.open(io.BytesIO(each.thumbnails[0].data))) for each in (expected, result)]
     assert ssim(*pictures) > 0.99

@@ -32,7 +32,7 @@ def assert_still(result: Result, warning: str) -> None:
 
 @ANIMATED
 def test_too_many_frames(format: str) -> None:
-    recipe = Recipe.of((Box(9, 9),))
+    recipe = Recipe((Box(9, 9),))
 
     result = make_thumbnails(animation(format), recipe, Limits(max_frames=3))
 
@@ -42,7 +42,7 @@ def test_too_many_frames(format: str) -> None:
 
 @ANIMATED
 def test_too_many_pixels_in_all_frames(format: str) -> None:
-    recipe = Recipe.of((Box(9, 9),))
+    recipe = Recipe((Box(9, 9),))
 
     result = make_thumbnails(animation(format), recipe, Limits(max_total_pixels=PIXELS - 1))
 
@@ -53,7 +53,7 @@ def test_too_many_pixels_in_all_frames(format: str) -> None:
 @ANIMATED
 @pytest.mark.parametrize("wanted", [OutputFormat.SOURCE, OutputFormat.WEBP])
 def test_too_many_output_pixels(format: str, wanted: OutputFormat) -> None:
-    recipe = Recipe.of((Box(64, 64), Box(32, 32)), format=wanted)
+    recipe = Recipe((Box(64, 64), Box(32, 32)), format=wanted)
     pixels = PIXELS + PIXELS // 4
 
     result = make_thumbnails(animation(format), recipe, Limits(max_output_pixels=pixels - 1))
@@ -63,7 +63,7 @@ def test_too_many_output_pixels(format: str, wanted: OutputFormat) -> None:
 
 
 def test_borders_are_output_pixels() -> None:
-    recipe = Recipe.of((Box(300, 100),), Fit.PAD)
+    recipe = Recipe((Box(300, 100),), Fit.PAD)
 
     assert frames(make_thumbnails(animation("GIF"), recipe, Limits(max_output_pixels=120_000))) == 4
     assert frames(make_thumbnails(animation("GIF"), recipe, Limits(max_output_pixels=119_999))) == 1
@@ -74,15 +74,15 @@ def test_animated_gifs_have_a_limit_of_their_own() -> None:
     # A small frame takes as long as one of 8,000 pixels.
     limits = Limits(max_gif_pixels=4 * (160 * 120 + 8_000) - 1)
 
-    result = make_thumbnails(animation("GIF"), Recipe.of(boxes, Fit.FILL), limits)
+    result = make_thumbnails(animation("GIF"), Recipe(boxes, Fit.FILL), limits)
 
     assert_still(result, "108,800 GIF output pixels or more, the limit is 108,799")
-    webp = Recipe.of(boxes, Fit.FILL, OutputFormat.WEBP)
+    webp = Recipe(boxes, Fit.FILL, OutputFormat.WEBP)
     assert frames(make_thumbnails(animation("GIF"), webp, limits)) == 4
 
 
 @ANIMATED
 def test_a_still_has_no_warning(format: str) -> None:
-    recipe = Recipe.of((Box(9, 9),), format=OutputFormat.JPEG)
+    recipe = Recipe((Box(9, 9),), format=OutputFormat.JPEG)
 
     assert make_thumbnails(animation(format), recipe, Limits(max_frames=3)).warnings == ()

@@ -18,7 +18,7 @@ ANIMATION = encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], 
 def test_an_animation_in_many_sizes_becomes_a_still(sizes: int, *, is_kept: bool) -> None:
     limits = Limits(max_total_pixels=4 * 48 * 32)
 
-    result = make_thumbnails(ANIMATION, Recipe.of((Box(20, 20),) * sizes), limits)
+    result = make_thumbnails(ANIMATION, Recipe((Box(20, 20),) * sizes), limits)
 
     assert bool(result.warnings) != is_kept
     assert all(b"ANIM" in thumbnail.data for thumbnail in result.thumbnails) == is_kept
@@ -27,7 +27,7 @@ def test_an_animation_in_many_sizes_becomes_a_still(sizes: int, *, is_kept: bool
 @pytest.mark.parametrize("fit", [Fit.FILL, Fit.PAD])
 def test_webp_with_transparency_has_a_limit_of_its_own(fit: Fit) -> None:
     limits = Limits(max_webp_pixels=9_999)
-    recipe = Recipe.of((Box(100, 100),), fit, OutputFormat.WEBP)
+    recipe = Recipe((Box(100, 100),), fit, OutputFormat.WEBP)
 
     with pytest.raises(errors.OutputTooLargeError) as caught:
         make_thumbnails(encoded(cut_out(), "PNG"), recipe, limits)
@@ -40,7 +40,7 @@ def test_other_formats_and_opaque_webp_may_be_larger() -> None:
     limits = Limits(max_webp_pixels=9_999)
 
     for picture, wanted in ((photograph(), OutputFormat.WEBP), (cut_out(), OutputFormat.PNG)):
-        made = make_thumbnails(encoded(picture, "PNG"), Recipe.of((Box(100, 100),), Fit.FILL, wanted), limits)
+        made = make_thumbnails(encoded(picture, "PNG"), Recipe((Box(100, 100),), Fit.FILL, wanted), limits)
         assert (made.thumbnails[0].width, made.thumbnails[0].height) == (100, 100)
 
 
@@ -53,6 +53,6 @@ def test_a_picture_is_premultiplied_once_for_all_sizes(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(resampling, "premultiply", count)
 
-    make_thumbnails(encoded(cut_out(), "TIFF"), Recipe.of(tuple(Box(100 + n, 100 + n) for n in range(9))))
+    make_thumbnails(encoded(cut_out(), "TIFF"), Recipe(tuple(Box(100 + n, 100 + n) for n in range(9))))
 
     assert premultiplied.count((640, 480)) == 1

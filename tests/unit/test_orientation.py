@@ -40,7 +40,7 @@ WITH_XMP: dict[str, Callable[[Image.Image, bytes], bytes]] = {
 
 
 def thumbnail_of(original: bytes) -> tuple[Original, np.ndarray]:
-    result = make_thumbnails(original, Recipe.of((Box(80, 60),), format=OutputFormat.PNG))
+    result = make_thumbnails(original, Recipe((Box(80, 60),), format=OutputFormat.PNG))
     return result.original, np.asarray(Image.open(io.BytesIO(result.thumbnails[0].data)).convert("RGB"), np.int64)
 
 

@@ -56,7 +56,7 @@ def test_the_same_size_takes_no_more_bytes(name: str, fit: Fit) -> None:
     shown = frames(original)
     height, width = shown[0].shape[:2]
 
-    data = make_thumbnails(original, Recipe.of((Box(width, height),), fit)).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(width, height),), fit)).thumbnails[0].data
 
     assert len(data) <= len(original)
     made = frames(data)
@@ -72,7 +72,7 @@ def test_what_would_be_larger_keeps_its_pixels(name: str) -> None:
     shown = frames(original)
     height, width = shown[0].shape[:2]
 
-    made = frames(make_thumbnails(original, Recipe.of((Box(width, height),))).thumbnails[0].data)
+    made = frames(make_thumbnails(original, Recipe((Box(width, height),))).thumbnails[0].data)
 
     assert all(a.tobytes() == b.tobytes() for a, b in zip(made, shown, strict=True))
 
@@ -81,7 +81,7 @@ def test_a_picture_that_is_turned_is_not_kept_as_it_is() -> None:
     EXIF[0x0112] = 3
     original = encoded(SCENE, "WEBP", quality=20, exif=EXIF)
 
-    data = make_thumbnails(original, Recipe.of((Box(320, 240),))).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(320, 240),))).thumbnails[0].data
 
     upright = np.asarray(SCENE.rotate(180)).astype(int)
     assert np.abs(frames(data)[0][..., :3] - upright).mean() < 15

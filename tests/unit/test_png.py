@@ -34,7 +34,7 @@ def halves(side: int, bits: int, colour_type: int, left: list[int], right: list[
 
 
 def make(original: bytes, side: int = 40) -> Result:
-    return make_thumbnails(original, Recipe.of((Box(side, side),), format=OutputFormat.PNG))
+    return make_thumbnails(original, Recipe((Box(side, side),), format=OutputFormat.PNG))
 
 
 def picture(original: bytes, side: int = 40) -> Image.Image:

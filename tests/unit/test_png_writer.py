@@ -31,7 +31,7 @@ def reopened(data: bytes) -> Image.Image:
 def test_a_picture_with_a_palette_keeps_it(side: int) -> None:
     original = encoded(logo(side), "PNG", optimize=True)
 
-    data = make_thumbnails(original, Recipe.of((Box(side, side),))).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(side, side),))).thumbnails[0].data
 
     image = reopened(data)
     assert image.mode == "P"
@@ -65,7 +65,7 @@ def test_many_colours_have_no_palette(image: Image.Image) -> None:
 def test_more_bytes_than_the_original_are_compressed_further() -> None:
     original = encoded(photograph(300, 200), "PNG", optimize=True)
 
-    data = make_thumbnails(original, Recipe.of((Box(300, 200),))).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(300, 200),))).thumbnails[0].data
 
     assert len(data) <= len(original)
 
@@ -74,6 +74,6 @@ def test_more_bytes_than_the_original_are_compressed_further() -> None:
 def test_an_original_without_a_palette_gets_none(format: str) -> None:
     original = encoded(logo(80, 8).convert("RGBA"), format, lossless=True)
 
-    data = make_thumbnails(original, Recipe.of((Box(40, 40),), format=OutputFormat.PNG)).thumbnails[0].data
+    data = make_thumbnails(original, Recipe((Box(40, 40),), format=OutputFormat.PNG)).thumbnails[0].data
 
     assert reopened(data).mode == "RGBA"

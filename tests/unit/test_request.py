@@ -31,7 +31,7 @@ def test_one_size_and_the_defaults() -> None:
         source_bucket="originals",
         destination_bucket="thumbnails",
         object_key="trip/example.jpg",
-        recipe=Recipe.of(boxes=(Box(128, 96),), fit=Fit.INSIDE, format=OutputFormat.SOURCE, quality=None),
+        recipe=Recipe(boxes=(Box(128, 96),), fit=Fit.INSIDE, format=OutputFormat.SOURCE, quality=None),
     )
 
 

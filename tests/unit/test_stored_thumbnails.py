@@ -47,7 +47,7 @@ def _is_picture(data: bytearray, item: int) -> bool:
 
 def colour(data: bytes, *boxes: Box, fit: Fit = Fit.INSIDE) -> str:
     """Return whether thumbnails are red, of the picture, or blue, of what was stored."""
-    recipe = Recipe.of(boxes, fit, OutputFormat.PNG)
+    recipe = Recipe(boxes, fit, OutputFormat.PNG)
     seen = set()
     for thumbnail in make_thumbnails(data, recipe).thumbnails:
         with Image.open(io.BytesIO(thumbnail.data)) as image:
@@ -107,7 +107,7 @@ def test_what_is_stored_has_the_colours_of_the_picture() -> None:
     grey = plain(320, 240, (128, 128, 128))
     data = with_stored(plain(1200, 900, RED), grey, profiles.prophoto())
 
-    (thumbnail,) = make_thumbnails(data, Recipe.of((Box(64, 64),), format=OutputFormat.PNG)).thumbnails
+    (thumbnail,) = make_thumbnails(data, Recipe((Box(64, 64),), format=OutputFormat.PNG)).thumbnails
 
     with Image.open(io.BytesIO(thumbnail.data)) as image:
         level = np.asarray(image.convert("L"))[24, 32]
@@ -127,7 +127,7 @@ def test_a_file_without_its_end_is_refused_whatever_the_box() -> None:
     data = data[: len(data) // 2]
     for box in (Box(64, 64), Box(800, 800)):
         with pytest.raises(errors.TruncatedImageError):
-            make_thumbnails(data, Recipe.of((box,)))
+            make_thumbnails(data, Recipe((box,)))
 
 
 def test_what_encoders_store_looks_like_the_picture() -> None:
@@ -137,7 +137,7 @@ def test_what_encoders_store_looks_like_the_picture() -> None:
     file.save(whole, quality=90)
     file[0].info["thumbnails"] = [512]  # type: ignore[assignment]  # the encoder's own way to ask for some
     file.save(small, quality=90)
-    recipe = Recipe.of((Box(128, 128),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(128, 128),), format=OutputFormat.PNG)
 
     made = [make_thumbnails(file.getvalue(), recipe).thumbnails[0].data for file in (small, whole)]
 

@@ -38,7 +38,7 @@ LUMA_SCAN = b"\xff\xda\0\x08\1\1\0\0\x3f\0\xaa"
 
 
 def make(original: bytes, side: int = 80) -> Image.Image:
-    recipe = Recipe.of((Box(side, side),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
 
 
@@ -130,7 +130,7 @@ def test_what_looks_like_scans_behind_the_picture_is_none() -> None:
 
 
 def test_segments_up_to_the_limit() -> None:
-    of_its_own = make_thumbnails(JPEG, Recipe.of((Box(9, 9),)), Limits(max_jpeg_segments=20))
+    of_its_own = make_thumbnails(JPEG, Recipe((Box(9, 9),)), Limits(max_jpeg_segments=20))
     assert of_its_own.thumbnails
     make(with_segments(COMMENT * (LIMITS.max_jpeg_segments - 20)))
 
@@ -179,8 +179,8 @@ def test_frames_behind_junk_do_not_count() -> None:
     frames = [Image.new("L", (8, 8), index * 9) for index in range(5)]
     film = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     place = film.index(b"\x21\xf9\4", film.index(b"\x21\xf9\4") + 1)
-    whole = make_thumbnails(film, Recipe.of((Box(4, 4),))).original.frames
-    cut = make_thumbnails(film[:place] + b"junk" + film[place:], Recipe.of((Box(4, 4),))).original.frames
+    whole = make_thumbnails(film, Recipe((Box(4, 4),))).original.frames
+    cut = make_thumbnails(film[:place] + b"junk" + film[place:], Recipe((Box(4, 4),))).original.frames
     assert 1 <= cut < whole == 5
 
 
@@ -191,7 +191,7 @@ def test_comments_count_for_each_frame() -> None:
     comment = b"\x21\xfe" + b"\1a" * 90 + b"\0"
     commented = film.replace(control, comment + control)
     assert commented.count(comment) == 19
-    recipe = Recipe.of((Box(4, 4),))
+    recipe = Recipe((Box(4, 4),))
     assert make_thumbnails(commented, recipe, Limits(max_metadata_parts=100)).original.frames == 20
     with pytest.raises(errors.TooManyPartsError):
         make_thumbnails(commented, recipe, Limits(max_metadata_parts=80))

@@ -63,7 +63,7 @@ ORIGINALS: dict[str, Callable[[], bytes]] = {
 
 
 def _make(original: bytes, *boxes: Box, **recipe: object) -> tuple[Thumbnail, ...]:
-    return make_thumbnails(original, Recipe.of(boxes or (Box(80, 80),), **recipe)).thumbnails  # type: ignore[arg-type] # each test passes the recipe's own fields
+    return make_thumbnails(original, Recipe(boxes or (Box(80, 80),), **recipe)).thumbnails  # type: ignore[arg-type] # each test passes the recipe's own fields
 
 
 def _open(thumbnail: Thumbnail) -> Image.Image:
@@ -88,7 +88,7 @@ def assert_near(first: NDArray[np.int64], second: NDArray[np.int64], tolerance: 
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_every_format_in_gives_every_format_out(name: str, wanted: OutputFormat) -> None:
     original = ORIGINALS[name]()
-    result = make_thumbnails(original, Recipe.of((Box(80, 80),), format=wanted))
+    result = make_thumbnails(original, Recipe((Box(80, 80),), format=wanted))
     kind = name.split(maxsplit=1)[0]
     frames = 4 if "animated" in name else 1
     assert result.original == Original(kind, 320, 240, frames)
@@ -114,7 +114,7 @@ def test_the_picture_is_the_picture(name: str) -> None:
 
 def test_content_counts_not_the_name_of_the_format() -> None:
     bitmap = encoded(SCENE, "BMP")
-    assert make_thumbnails(bitmap, Recipe.of((Box(9, 9),))).original.format == "BMP"
+    assert make_thumbnails(bitmap, Recipe((Box(9, 9),))).original.format == "BMP"
 
 
 @pytest.mark.parametrize("format", [OutputFormat.JPEG, OutputFormat.WEBP, OutputFormat.AVIF])
@@ -152,7 +152,7 @@ def test_orientation_is_applied_and_dropped(format: str, orientation: int) -> No
     stored, exif = stored_as(SCENE, orientation)
     options = {"quality": 95} if format in {"JPEG", "AVIF", "HEIF"} else {}
     original = encoded(stored, format, exif=exif, **options)
-    result = make_thumbnails(original, Recipe.of((Box(100, 50),), format=OutputFormat.PNG))
+    result = make_thumbnails(original, Recipe((Box(100, 50),), format=OutputFormat.PNG))
     assert result.original == Original(format, 320, 240, 1)
     (thumbnail,) = result.thumbnails
     expected = np.asarray(SCENE.resize((67, 50), Image.Resampling.LANCZOS)).astype(np.int64)
@@ -176,13 +176,13 @@ def test_orientation_behind_the_pixels_of_a_png_counts() -> None:
     length = 12 + int.from_bytes(whole[start : start + 4], "big")
     end = whole.index(b"IEND") - 4
     moved = whole[:start] + whole[start + length : end] + whole[start : start + length] + whole[end:]
-    assert make_thumbnails(moved, Recipe.of((Box(50, 50),))).original == Original("PNG", 320, 240, 1)
+    assert make_thumbnails(moved, Recipe((Box(50, 50),))).original == Original("PNG", 320, 240, 1)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0"])
 def test_broken_exif_counts_as_none(exif: bytes) -> None:
-    assert make_thumbnails(encoded(SCENE, "JPEG", exif=exif), Recipe.of((Box(9, 9),))).original.width == 320
+    assert make_thumbnails(encoded(SCENE, "JPEG", exif=exif), Recipe((Box(9, 9),))).original.width == 320
 
 
 # ---- colour
@@ -248,7 +248,7 @@ def test_srgb_by_any_name_changes_nothing() -> None:
 @pytest.mark.parametrize("profile", [b"not a profile", profiles.display_p3()[:200], profiles.cmyk(), profiles.grey()])
 def test_a_profile_that_cannot_be_used_is_ignored_with_one_warning(profile: bytes) -> None:
     original = encoded(SCENE, "PNG", icc_profile=profile)
-    result = make_thumbnails(original, Recipe.of((Box(80, 80), Box(40, 40))))
+    result = make_thumbnails(original, Recipe((Box(80, 80), Box(40, 40))))
     assert len(result.warnings) == 1
     assert "colour profile" in result.warnings[0]
     assert result.thumbnails[0].data == _make(encoded(SCENE, "PNG"), Box(80, 80))[0].data
@@ -353,7 +353,7 @@ def test_millions_of_pixels_become_one_without_a_complaint(
     format: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     original = encoded(Image.new("RGB", size, (200, 30, 60)), format)
-    thumbnails = make_thumbnails(original, Recipe.of((Box(1, 1),), Fit.FILL), Limits(max_side=3_000_000)).thumbnails
+    thumbnails = make_thumbnails(original, Recipe((Box(1, 1),), Fit.FILL), Limits(max_side=3_000_000)).thumbnails
     assert_near(_rgb(thumbnails[0]), np.full((1, 1, 3), [200, 30, 60]), 0.5)
     assert capfd.readouterr().err == ""
 
@@ -463,9 +463,9 @@ def test_a_bad_limit_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("recipe", "amount", "limit", "unit"),
     [
-        (Recipe.of((Box(1, 1),) * 4), 4, 3, "thumbnails"),
-        (Recipe.of((Box(5, 2001),)), 2001, 2000, "pixels on a side"),
-        (Recipe.of((Box(800, 800), Box(700, 700)), Fit.FILL), 1_130_000, 1_000_000, "output pixels"),
+        (Recipe((Box(1, 1),) * 4), 4, 3, "thumbnails"),
+        (Recipe((Box(5, 2001),)), 2001, 2000, "pixels on a side"),
+        (Recipe((Box(800, 800), Box(700, 700)), Fit.FILL), 1_130_000, 1_000_000, "output pixels"),
     ],
 )
 def test_too_much_output_is_refused_before_anything_is_read(recipe: Recipe, amount: int, limit: int, unit: str) -> None:
@@ -480,18 +480,18 @@ def test_avif_has_its_own_limit(source: str, wanted: OutputFormat) -> None:
     limits = Limits(max_avif_pixels=320 * 240 - 1)
     for fit in (Fit.INSIDE, Fit.FILL):
         with pytest.raises(errors.OutputTooLargeError) as caught:
-            make_thumbnails(ORIGINALS[source](), Recipe.of((Box(320, 240),), fit, wanted), limits)
+            make_thumbnails(ORIGINALS[source](), Recipe((Box(320, 240),), fit, wanted), limits)
         assert (caught.value.amount, caught.value.limit) == (320 * 240, 320 * 240 - 1)
         assert caught.value.unit == "AVIF output pixels"
-    other = Recipe.of((Box(320, 240),), format=OutputFormat.WEBP)
+    other = Recipe((Box(320, 240),), format=OutputFormat.WEBP)
     assert make_thumbnails(ORIGINALS[source](), other, limits).thumbnails
     with pytest.raises(errors.OutputTooLargeError):
-        check_recipe(Recipe.of((Box(320, 240),), Fit.FILL, OutputFormat.AVIF), limits)
+        check_recipe(Recipe((Box(320, 240),), Fit.FILL, OutputFormat.AVIF), limits)
 
 
 def test_inside_counts_what_it_really_makes() -> None:
     limits = Limits(max_output_pixels=320 * 240)
-    recipe = Recipe.of((Box(2000, 2000),))
+    recipe = Recipe((Box(2000, 2000),))
     check_recipe(recipe, limits)
     assert make_thumbnails(ORIGINALS["PNG"](), recipe, limits).thumbnails[0].width == 320
 
@@ -544,9 +544,9 @@ def test_too_many_pixels_in_each_frame(format: str) -> None:
     limits = Limits(max_frame_pixels=320 * 240 - 1)
     for wanted in (OutputFormat.SOURCE, OutputFormat.JPEG):
         with pytest.raises(errors.TooManyPixelsError, match="in each frame") as caught:
-            make_thumbnails(_animated(format), Recipe.of((Box(9, 9),), format=wanted), limits)
+            make_thumbnails(_animated(format), Recipe((Box(9, 9),), format=wanted), limits)
         assert (caught.value.pixels, caught.value.limit) == (320 * 240, 320 * 240 - 1)
-    assert make_thumbnails(encoded(Image.new("RGB", (320, 240)), format), Recipe.of((Box(9, 9),)), limits).thumbnails
+    assert make_thumbnails(encoded(Image.new("RGB", (320, 240)), format), Recipe((Box(9, 9),)), limits).thumbnails
 
 
 # ---- bad input
@@ -700,7 +700,7 @@ def test_only_errors_of_the_tree_come_out_of_noise() -> None:
             for place in random.integers(8, len(original), 12):
                 damaged[place] = random.integers(256)
             with suppress(errors.PermanentError):
-                result = make_thumbnails(bytes(damaged), Recipe.of((Box(40, 40),)))
+                result = make_thumbnails(bytes(damaged), Recipe((Box(40, 40),)))
                 assert result.thumbnails[0].data, name
 
 
@@ -723,7 +723,7 @@ def test_a_gif_frame_beyond_the_canvas_is_clipped() -> None:
     data[second + 5 : second + 7] = (176).to_bytes(2, "little")
 
     for fit in Fit:
-        result = make_thumbnails(bytes(data), Recipe.of((Box(24, 24),), fit, OutputFormat.JPEG))
+        result = make_thumbnails(bytes(data), Recipe((Box(24, 24),), fit, OutputFormat.JPEG))
         assert (result.original.width, result.original.height) == (48, 32)
         with Image.open(io.BytesIO(result.thumbnails[0].data)) as thumbnail:
             middle = thumbnail.convert("RGB").getpixel((thumbnail.width // 2, thumbnail.height // 2))

@@ -113,7 +113,7 @@ def _region(fit: Fit, box: Box, width: int, height: int) -> tuple[tuple[float, f
 
 def _measure(original: bytes, full: Pixels, fit: Fit, side: int, format: OutputFormat) -> float:
     box = Box(side, side // 2 if fit is Fit.COVER else round(side * 0.9))
-    thumbnail = make_thumbnails(original, Recipe.of((box,), fit, format)).thumbnails[0]
+    thumbnail = make_thumbnails(original, Recipe((box,), fit, format)).thumbnails[0]
     return _compare(thumbnail, full, fit)
 
 
@@ -233,7 +233,7 @@ BOXES = {
 def test_each_of_several_sizes_is_near_the_reference(name: str, fit: Fit, boxes: str) -> None:
     original = ORIGINALS[name]()
     full = _full_decode(original)
-    recipe = Recipe.of(tuple(Box(*box) for box in BOXES[boxes]), fit, OutputFormat.PNG)
+    recipe = Recipe(tuple(Box(*box) for box in BOXES[boxes]), fit, OutputFormat.PNG)
     for thumbnail in make_thumbnails(original, recipe).thumbnails:
         assert_similar(_compare(thumbnail, full, fit), 0.99)
 
@@ -246,7 +246,7 @@ def test_sides_that_nothing_divides_move_nothing(name: str, size: tuple[int, int
     original = encoded(photograph(*size), name, **options.get(name, {}))
     full = _full_decode(original)
     for fit, box in ((Fit.INSIDE, (500, 500)), (Fit.COVER, (701, 333)), (Fit.FILL, (640, 640)), (Fit.COVER, (80, 99))):
-        thumbnail = make_thumbnails(original, Recipe.of((Box(*box),), fit, OutputFormat.PNG)).thumbnails[0]
+        thumbnail = make_thumbnails(original, Recipe((Box(*box),), fit, OutputFormat.PNG)).thumbnails[0]
         assert_similar(_compare(thumbnail, full, fit), 0.99)
 
 
@@ -266,7 +266,7 @@ def test_a_line_at_an_edge_is_seen_no_more_than_the_reference_shows(name: str, s
         "WEBP": {"lossless": True},
     }
     original = encoded(Image.fromarray(pixels), name.partition(" ")[0], **options.get(name, {}))
-    thumbnail = make_thumbnails(original, Recipe.of((Box(128, 128),), format=OutputFormat.PNG)).thumbnails[0]
+    thumbnail = make_thumbnails(original, Recipe((Box(128, 128),), format=OutputFormat.PNG)).thumbnails[0]
 
     made = _comparable(thumbnail, (thumbnail.width, thumbnail.height), 3)
     reference = lanczos(pixels[..., :3], (thumbnail.width, thumbnail.height), (0.0, 0.0, width, height))
@@ -281,9 +281,7 @@ def test_a_transparent_line_at_an_edge_has_no_halo(format: str) -> None:
     picture.paste((0, 255, 0, 0), (0, 0, 3, 1201))
     picture.paste((0, 255, 0, 0), (1496, 0, 1499, 1201))
     picture.paste((0, 255, 0, 0), (0, 1199, 1499, 1201))
-    thumbnail = make_thumbnails(
-        encoded(picture, format), Recipe.of((Box(64, 64),), format=OutputFormat.PNG)
-    ).thumbnails[0]
+    thumbnail = make_thumbnails(encoded(picture, format), Recipe((Box(64, 64),), format=OutputFormat.PNG)).thumbnails[0]
     made = np.asarray(Image.open(io.BytesIO(thumbnail.data))).astype(int)
     assert made[..., 3].min() < 255
     assert np.abs(made[..., :3] - 128).max() <= 4
@@ -292,7 +290,7 @@ def test_a_transparent_line_at_an_edge_has_no_halo(format: str) -> None:
 def test_enlarging_is_near_the_reference() -> None:
     small = photograph(90, 60)
     original = encoded(small, "PNG")
-    recipe = Recipe.of((Box(300, 200),), Fit.FILL, OutputFormat.PNG)
+    recipe = Recipe((Box(300, 200),), Fit.FILL, OutputFormat.PNG)
     thumbnail = make_thumbnails(original, recipe).thumbnails[0]
     reference = np.clip(lanczos(np.asarray(small), (300, 200), (0, 0, 90, 60)), 0, 255)
     assert_similar(ssim(reference, _comparable(thumbnail, (300, 200), 3)), 0.99)
@@ -312,7 +310,7 @@ def test_alpha_edges_have_no_halo(format: str) -> None:
         "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     }
     original = encoded(Image.fromarray(pixels), format, **exact.get(format, {}))
-    recipe = Recipe.of((Box(97, 97),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(97, 97),), format=OutputFormat.PNG)
     thumbnail = make_thumbnails(original, recipe).thumbnails[0]
     result = np.asarray(Image.open(io.BytesIO(thumbnail.data)).convert("RGBA")).astype(float)
     edge = (result[..., 3] > 0) & (result[..., 3] < 255)
@@ -331,7 +329,7 @@ def test_grey_stays_grey(name: str, profile: bytes | None) -> None:
     original = ORIGINALS[name]()
     if profile:
         original = encoded(GREY, "PNG", icc_profile=profile, compress_level=1)
-    thumbnail = make_thumbnails(original, Recipe.of((Box(200, 200),), format=OutputFormat.PNG)).thumbnails[0]
+    thumbnail = make_thumbnails(original, Recipe((Box(200, 200),), format=OutputFormat.PNG)).thumbnails[0]
     assert Image.open(io.BytesIO(thumbnail.data)).mode == "L"
 
 
@@ -339,14 +337,14 @@ def test_grey_stays_grey(name: str, profile: bytes | None) -> None:
 @pytest.mark.parametrize("name", ["jpeg-progressive", "png-alpha", "gif", "webp"])
 def test_a_second_run_gives_the_same_bytes(name: str, format: OutputFormat) -> None:
     original = ORIGINALS[name]()
-    recipe = Recipe.of((Box(300, 200), Box(90, 90)), Fit.COVER, format)
+    recipe = Recipe((Box(300, 200), Box(90, 90)), Fit.COVER, format)
     assert make_thumbnails(original, recipe) == make_thumbnails(original, recipe)
 
 
 def test_animation_frames_are_near_the_reference() -> None:
     frames = [frame.quantize(256) for frame in moving(4, 480, 360)]
     original = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
-    thumbnail = make_thumbnails(original, Recipe.of((Box(160, 120),))).thumbnails[0]
+    thumbnail = make_thumbnails(original, Recipe((Box(160, 120),))).thumbnails[0]
     result = Image.open(io.BytesIO(thumbnail.data))
     for index, frame in enumerate(frames):
         result.seek(index)

@@ -103,7 +103,7 @@ def tiff(
 
 
 def thumbnail_of(original: bytes, side: int = 40) -> Image.Image:
-    recipe = Recipe.of((Box(side, side),), format=OutputFormat.PNG)
+    recipe = Recipe((Box(side, side),), format=OutputFormat.PNG)
     return Image.open(io.BytesIO(make_thumbnails(original, recipe).thumbnails[0].data))
 
 
@@ -321,7 +321,7 @@ def test_orientation_is_that_of_the_tag(size: tuple[int, int], orientation: int)
 
     original = encoded(stored, "TIFF", tiffinfo={274: orientation, 700: packet})
 
-    result = make_thumbnails(original, Recipe.of((Box(40, 40),), format=OutputFormat.PNG))
+    result = make_thumbnails(original, Recipe((Box(40, 40),), format=OutputFormat.PNG))
 
     assert result.original == Original("TIFF", *size, 1)
     thumbnail = Image.open(io.BytesIO(result.thumbnails[0].data))
