@@ -1,7 +1,9 @@
-"""Small originals, made in code."""
+"""Small originals, made in code, and what encoded pictures show."""
 
 import io
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 
@@ -23,3 +25,13 @@ def colour_of(data: bytes) -> tuple[int, int, int]:
     with Image.open(io.BytesIO(data)) as image:
         red, green, blue = image.convert("RGB").resize((1, 1)).tobytes()
         return red, green, blue
+
+
+def frames_of(data: bytes) -> list[NDArray[np.uint8]]:
+    """Every frame of an encoded picture, RGBA."""
+    with Image.open(io.BytesIO(data)) as image:
+        frames = []
+        for index in range(getattr(image, "n_frames", 1)):
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGBA")))
+        return frames

@@ -6,10 +6,7 @@ from contextlib import suppress
 from PIL import Image, ImageFile
 
 from functions.resize.formats import FORMATS
-from functions.resize.formats.gif_frames import compose_frames
-from functions.resize.formats.iso_media import show_stored_thumbnail
 from functions.resize.formats.jpeg_scans import drop_scans
-from functions.resize.formats.png import has_scaled_key
 from functions.resize.geometry import Crop
 from functions.resize.opening import Picture, decoder_errors, open_image
 from functions.resize.pixels import TRANSPARENT, TWO_TONE, to_working_mode
@@ -53,8 +50,10 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
     ``None`` if there is none, if it differs from the picture in shape, transparency or profile, and if it cannot be
     decoded. Files that were cut short also get ``None``, so that they are refused whatever the box.
     """
-    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].is_cut_short(picture.original):
+    if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].rules.is_cut_short(picture.original):
         return None
+    from functions.resize.formats.iso_media import show_stored_thumbnail  # noqa: PLC0415 - HEIF only
+
     # The thumbnail may show the picture uncropped.
     if picture.shown:
         return None
@@ -81,7 +80,11 @@ def _decode_keyed(picture: Picture) -> Raster | None:
 
     ``None`` where Pillow finds it as well.
     """
-    if picture.format != "PNG" or not has_scaled_key(picture.image):
+    if picture.format != "PNG":
+        return None
+    from functions.resize.formats.png import has_scaled_key  # noqa: PLC0415 - PNG only
+
+    if not has_scaled_key(picture.image):
         return None
     size = picture.image.size
     decoded = libvips().decode(picture.data, "PNG", size, (0, 0, *size))
@@ -105,6 +108,8 @@ def _decode_frames(picture: Picture, frames: int) -> Iterator[Raster]:
 
 
 def _decode_gif(picture: Picture, frames: int) -> Iterator[Raster]:
+    from functions.resize.formats.gif_frames import compose_frames  # noqa: PLC0415 - GIF only
+
     size = (picture.width, picture.height)
     for image, duration in compose_frames(picture.data, size, frames):
         yield Raster(to_working_mode(image, picture.format), Crop(0, 0, *size, *size), duration)

@@ -8,8 +8,6 @@ from typing import Any
 
 from PIL import Image, ImageFile, JpegImagePlugin
 
-from functions.resize.gif_writer import encode_gif
-from functions.resize.png_writer import encode_png
 from functions.resize.recipe import OutputFormat
 
 # What the quantiser steps of an original are multiplied by until its pixels take no more bytes than it has.
@@ -99,9 +97,13 @@ class Encoder:
             A file without metadata.
         """
         if self.format == "GIF":
+            from functions.resize.gif_writer import encode_gif  # noqa: PLC0415 - GIF only
+
             durations, plays = (timing.durations, timing.plays) if timing else ((0,), 1)
             return encode_gif(frames, durations, plays, enough)
         if self.format == "PNG":
+            from functions.resize.png_writer import encode_png  # noqa: PLC0415 - PNG only
+
             return encode_png(frames[0], enough, has_palette=has_palette)
         options = dict(self.settings)
         if self.quality is not None:

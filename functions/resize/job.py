@@ -1,7 +1,8 @@
-"""One run: bring the thumbnails and the manifest of one key in line with the original that is there now.
+"""Bring the thumbnails and the manifest of one key in line with the current original.
 
-The manifest is read before the original, and every write and delete is made on a condition. So of any runs on a key, at
-any moment and in any order, only one can commit, and it has seen the last original. docs/architecture.md shows why.
+A run reads the manifest before the original, and all its writes and deletes are conditional. So of several runs that
+read the same manifest only one commits, and the last one to commit has read the last original: docs/architecture.md
+shows why.
 """
 
 import secrets
@@ -39,7 +40,7 @@ from functions.resize.thumbnails import make_thumbnails
 
 Answer = TypeVar("Answer")
 
-# Others that change a key more often than this within one run are left to a retry by Step Functions.
+# After this many conflicts within one run, Step Functions retries.
 MAX_ATTEMPTS = 4
 # S3 takes 2 KB of user metadata (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); two entries
 # are the pipeline's own.
@@ -138,10 +139,10 @@ def run(  # noqa: PLR0913 - the request, what it is served with, and what it cos
     buckets : Buckets
     limits : Limits
     measurements : Measurements
-        Is added to.
+        This run adds to it.
     headers : Headers
     is_retry : bool
-        An earlier run of the same execution ended nobody knows where, and may have written what no manifest lists.
+        The state machine has run this execution before. That run may have written thumbnails that no manifest lists.
 
     Returns
     -------
@@ -178,7 +179,7 @@ class _Carried:
 
 
 class _Key:
-    """One key, and what this run has found out and changed of it."""
+    """One key: what this run knows of it, and what it has changed."""
 
     def __init__(
         self, request: ResizeRequest, store: Store, limits: Limits, measurements: Measurements, headers: Headers
@@ -188,9 +189,10 @@ class _Key:
         self._limits = limits
         self._measurements = measurements
         self._headers = headers
-        # ETags of thumbnails that are not what the manifest says; None where none is there.
+        # ETags of thumbnails by key: as the manifest lists them, and those that differ, None where none is there.
+        self._listed: dict[str, str] = {}
         self._found: dict[str, str | None] = {}
-        # Thumbnails that were ever among those, or that this run has changed: what is known of them gets old.
+        # Keys that were ever in _found, so that the next attempt looks at them again.
         self._watched: set[str] = set()
         self._revision = ""
         self._stored: StoredObject | None = None
@@ -210,8 +212,7 @@ class _Key:
         self._read_manifest()
         self._found = {}
         self._look_at(self._possible_keys() if look_around else self._watched)
-        is_in_line = self._is_in_line()
-        unless = self._manifest.source.etag if self._manifest and is_in_line else None
+        unless = self._manifest.source.etag if self._manifest and self._is_in_line(self._manifest) else None
         try:
             with self._clock("download_ms"):
                 original = self._store.read_original(request.source_bucket, request.object_key, self._limits, unless)
@@ -222,8 +223,9 @@ class _Key:
         if original is None:
             return self._renew()
         try:
-            # Of a recipe only now: thumbnails of another original go, whatever is wrong with the recipe.
-            check_recipe(request.recipe, self._limits)
+            if self._is_by_recipe:
+                # Not before: thumbnails of another original go, even if the recipe asks for too much.
+                check_recipe(request.recipe, self._limits)
             carried = self._carry_over(is_another=self._is_another(original.etag))
             made = self._make(original, carried.again)
             keys = [self._key_of(thumbnail, made.original.format) for thumbnail in made.thumbnails]
@@ -234,24 +236,24 @@ class _Key:
         return self._write_all(original, made, keys, carried)
 
     def _read_manifest(self) -> None:
-        self._manifest = None
+        self._manifest, self._listed = None, {}
         self._stored = self._store.read(self._request.destination_bucket, manifest_key(self._request.object_key))
         if self._stored:
             try:
                 self._manifest = Manifest.from_json(self._stored.data)
+                self._listed = {entry.key: entry.etag for entry in self._manifest.thumbnails}
             except ValueError as error:
                 # It is replaced, and everything is made again.
                 self._warn(str(error))
 
-    def _is_in_line(self) -> bool:
+    def _is_in_line(self, manifest: Manifest) -> bool:
         """Return whether nothing is to be made, unless the original is another one."""
-        manifest = self._manifest
-        if manifest is None or manifest.error or self._found or not self._is_by_recipe:
+        if self._found or not self._is_by_recipe:
             return False
         listed = {entry.rendition for entry in manifest.thumbnails if AskedBy.RECIPE in entry.asked_by}
         return listed == set(self._request.recipe.renditions)
 
-    def _is_another(self, etag: str | None) -> bool:
+    def _is_another(self, etag: str) -> bool:
         """Return whether what exists cannot be relied on to show this original."""
         manifest = self._manifest
         return manifest is None or bool(manifest.error) or bool(self._found) or manifest.source.etag != etag
@@ -314,7 +316,7 @@ class _Key:
         thumbnails: dict[str, Thumbnail] = {}
         entries = {entry.key: entry for entry in carried.kept}
         for key, thumbnail, by in zip(keys, made.thumbnails, asked_by, strict=True):
-            # Of two renditions with one key, such as those of two qualities, the one that is asked for now comes first.
+            # Renditions that differ in quality alone share a key. The one that is asked for now comes first.
             if key not in thumbnails:
                 thumbnails[key] = thumbnail
                 entries[key] = _describe_thumbnail(key, thumbnail, by)
@@ -336,7 +338,7 @@ class _Key:
         return thumbnail_key(self._request.object_key, thumbnail.rendition, extension)
 
     def _renew(self) -> dict[str, Any]:
-        """Commit the same manifest again: a run on its way that saw another original must not commit after this one."""
+        """Commit the same manifest again, so that a slow run that read another original fails its condition."""
         assert self._manifest is not None  # noqa: S101 - only a manifest's ETag makes the original "unchanged"
         manifest = replace(self._manifest, revision=self._revision)
         with self._clock("upload_ms"):
@@ -359,7 +361,7 @@ class _Key:
         existing = self._existing()
         with self._clock("upload_ms"):
             if self._stored is None and existing:
-                # Whoever brings the original back meanwhile must not commit thumbnails that are deleted here.
+                # A run on a restored original must not commit thumbnails that are deleted here.
                 nothing = Manifest(self._revision, Source(request.object_key, None), None, ())
                 self._stored = StoredObject(self._write_manifest(nothing), nothing.revision)
             removed = self._delete(existing)
@@ -397,15 +399,11 @@ class _Key:
 
     def _existing(self) -> set[str]:
         """Return the keys of all thumbnails that are known to be there."""
-        listed = {entry.key for entry in self._manifest.thumbnails} if self._manifest else set()
-        return {key for key in listed | self._found.keys() if self._etag_of(key)}
+        return {key for key, etag in (self._listed | self._found).items() if etag}
 
     def _etag_of(self, key: str) -> str | None:
         """Return the ETag that a thumbnail has, as far as is known."""
-        if key in self._found:
-            return self._found[key]
-        listed = self._manifest.thumbnails if self._manifest else ()
-        return next((entry.etag for entry in listed if entry.key == key), None)
+        return self._found[key] if key in self._found else self._listed.get(key)
 
     def _possible_keys(self) -> set[str]:
         """Return the keys of all thumbnails that an earlier run may have left without a manifest."""
@@ -442,7 +440,7 @@ class _Key:
             except ConditionFailedError:
                 found = self._find(key)
                 self._note(key, _etag(found))
-                # The first try of a request that botocore repeated had arrived.
+                # botocore repeated the request, and its first attempt had arrived.
                 return found.etag if found and found.revision == self._revision else None
             self._note(key, etag)
             return etag
@@ -501,7 +499,7 @@ class _Key:
         self._write_manifest(manifest)
         if self._stored is not None:
             return
-        # "No manifest" looks alike before and after a run that removed everything, or that found nothing to remove.
+        # A condition on "no manifest" also holds after another run has removed everything, so check once.
         request = self._request
         found = self._at_once(self._find, [entry.key for entry in manifest.thumbnails])
         for key, there in found.items():
@@ -519,7 +517,7 @@ class _Key:
             found = self._find(key)
             if found is None or found.revision != manifest.revision:
                 raise
-            # The first try of a request that botocore repeated had arrived.
+            # botocore repeated the request, and its first attempt had arrived.
             return found.etag
 
     def _at_once(self, call: Callable[[str], Answer], keys: Iterable[str]) -> dict[str, Answer]:

@@ -94,14 +94,14 @@ def open_original(original: bytes, limits: Limits) -> Picture:
     """
     name = recognise(original)
     row = FORMATS[name]
-    structure = row.inspect(original, limits)
+    structure = row.rules.inspect(original, limits)
     data = structure.data or original
     frames, plays = structure.frames or 1, structure.plays
     with decoder_errors(name, original):
         image = open_image(name, data)
         width, height = image.size
-        if row.plays:
-            frames, plays = getattr(image, "n_frames", 1), row.plays(image)
+        if count_plays := row.plays:
+            frames, plays = getattr(image, "n_frames", 1), count_plays(image)
         if structure.exif:
             image.info["exif"] = structure.exif
     frame_pixels = structure.frame_pixels or width * height
@@ -138,7 +138,7 @@ def decoder_errors(format: str, original: bytes) -> Iterator[None]:
     # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
     # RuntimeError, struct.error, ZeroDivisionError, ...), so a narrower list would miss some.
     except Exception as error:
-        cause = TruncatedImageError if FORMATS[format].is_cut_short(original) else CorruptImageError
+        cause = TruncatedImageError if FORMATS[format].rules.is_cut_short(original) else CorruptImageError
         raise cause(format) from error
 
 

@@ -3,7 +3,7 @@
 import io
 from typing import Any, cast
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from functions.resize.gif_palette import index_exactly
 
@@ -43,8 +43,6 @@ def encode_png(image: Image.Image, enough: int | None, *, has_palette: bool) -> 
 
 
 def _save(image: Image.Image, **options: Any) -> bytes:
-    from PIL import PngImagePlugin  # noqa: PLC0415 - most originals are JPEG files
-
     output = io.BytesIO()
     image.save(output, PngImagePlugin.PngImageFile.format, **options)
     return output.getvalue()

@@ -42,7 +42,7 @@ _REVISION = "revision"
 
 
 class ConditionFailedError(Exception):
-    """An object is not in the state that a write or a delete was meant for: somebody else was here."""
+    """The condition of a write or a delete does not hold: another run changed the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class Storage:
 
     @contextmanager
     def _faults(self, operation: str) -> Iterator[None]:
-        """Name the faults of S3 that may pass."""
+        """Raise the transient faults of S3 by name."""
         try:
             yield
         except ClientError as error:
@@ -301,8 +301,7 @@ class Storage:
                 yield
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "Unknown")
-            # HEAD has no body: a 404 has the code "404", whether the key or the bucket is missing.
-            if code == "NoSuchKey" or (operation == "HeadObject" and _status(error) == _HTTP_NOT_FOUND):
+            if _is_missing(error):
                 raise OriginalNotFoundError(bucket, key) from error
             if operation == "GetObject" and (refusal := self._find_refusal(code, bucket, key)):
                 raise refusal from error
@@ -319,22 +318,19 @@ class Storage:
         is_archived = code == "InvalidObjectState"
         if not is_archived and code not in {"AccessDenied", "InvalidRequest"} and not code.startswith("KMS."):
             return None
+        refusal = OriginalArchivedError(key) if is_archived else OriginalEncryptedError(key)
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key, ExpectedBucketOwner=self._owner)
         except ClientError as error:
-            if is_archived or (code == "InvalidRequest" and _status(error) == _HTTP_BAD_REQUEST):
-                return OriginalArchivedError(key) if is_archived else OriginalEncryptedError(key)
-            return None
+            is_encrypted = code == "InvalidRequest" and _status(error) == _HTTP_BAD_REQUEST
+            return refusal if is_archived or is_encrypted else None
         has_foreign_key = "SSEKMSKeyId" in answer and answer["SSEKMSKeyId"] != self._kms_key
-        if not is_archived and not has_foreign_key:
-            return None
-        refusal = OriginalArchivedError(key) if is_archived else OriginalEncryptedError(key)
         refusal.etag = answer["ETag"].strip('"')
-        return refusal
+        return refusal if is_archived or has_foreign_key else None
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Return whether there is no such key; HEAD has no body, so its 404 has no better code than the status."""
+    """Return whether there is no such key. HEAD has no body: the code of a 404 is "404", for key and bucket alike."""
     return error.response.get("Error", {}).get("Code") in {"NoSuchKey", str(_HTTP_NOT_FOUND)}
 
 

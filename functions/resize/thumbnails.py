@@ -54,7 +54,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     warnings: dict[str, None] = {}
     plans = [_plan(picture, rendition) for rendition in recipe.renditions]
     crops = list(dict.fromkeys(plan.crop for plan in plans))
-    animated = [plan for plan in plans if plan.rendition.format in _ANIMATED_OUTPUTS]
+    animated = [plan for plan in plans if plan.is_animated]
     frames = picture.frames if animated else 1
     check_frame(picture.width, picture.height, picture.frames, limits)
     check_output(_count_pixels(plans), limits)
@@ -88,7 +88,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
         check_transparent_output(_count_pixels(plans), limits)
     thumbnails = []
     for plan in plans:
-        moves = timing if plan in animated else None
+        moves = timing if plan.is_animated else None
         sequence = sequences[plan.crop] if moves else sequences[plan.crop][:1]
         thumbnails.append(_encode(plan, sequence, moves, file))
     smallest = min(crops, key=lambda crop: crop.width * crop.height)
@@ -102,6 +102,11 @@ class _Plan:
     rendition: Rendition
     crop: Crop
     encoders: Encoders
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether it moves if the original does."""
+        return self.rendition.format in _ANIMATED_OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)

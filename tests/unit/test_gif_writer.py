@@ -1,26 +1,16 @@
 """Animated GIF thumbnails: what is in their bytes, and that nobody sees the difference."""
 
-import io
 import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from functions.resize.encoders import ENCODERS, Timing
 from functions.resize.formats.gif import read_frames
 from functions.resize.gif_writer import encode_gif
 from samples.pictures import cut_out, encoded, moving, photograph
-
-
-def shown(data: bytes) -> list[NDArray[np.uint8]]:
-    with Image.open(io.BytesIO(data)) as image:
-        frames = []
-        for index in range(getattr(image, "n_frames", 1)):
-            image.seek(index)
-            frames.append(np.asarray(image.convert("RGBA")))
-        return frames
+from tests.originals import frames_of
 
 
 def write(frames: list[Image.Image], duration: int = 80, enough: int | None = None) -> bytes:
@@ -29,7 +19,7 @@ def write(frames: list[Image.Image], duration: int = 80, enough: int | None = No
 
 def psnr(frames: list[Image.Image], data: bytes) -> float:
     """Return the mean over frames and channels, dB."""
-    pairs = zip(frames, shown(data), strict=True)
+    pairs = zip(frames, frames_of(data), strict=True)
     errors = [(np.asarray(frame.convert("RGB")).astype(float) - image[..., :3]) ** 2 for frame, image in pairs]
     return 10 * math.log10(255**2 / max(float(np.mean(errors)), 1e-9))
 
@@ -52,7 +42,7 @@ def test_text_takes_few_bytes_and_keeps_its_colours() -> None:
 
     assert len(data) < 18_000, f"{len(data)} bytes"
     assert psnr(frames, data) > 48
-    assert all(image[-1, -1].tolist() == [20, 20, 30, 255] for image in shown(data))
+    assert all(image[-1, -1].tolist() == [20, 20, 30, 255] for image in frames_of(data))
 
 
 def test_a_still_scene_is_written_once() -> None:
@@ -84,7 +74,7 @@ def test_few_colours_stay_exact(count: int) -> None:
     frames = [Image.fromarray(colours[random.integers(0, count, (40, 50))]) for _ in range(3)]
 
     for made in (write(frames), write(frames[:1])):
-        images = shown(made)
+        images = frames_of(made)
         assert all(image[..., :3].tobytes() == frame.tobytes() for frame, image in zip(frames, images, strict=False))
 
 
@@ -93,7 +83,7 @@ def test_255_colours_and_transparency_stay_exact() -> None:
     pixels = np.dstack([colours[np.arange(1020).reshape(30, 34) % 255], np.full((30, 34), 255)]).astype(np.uint8)
     pixels[10:20] = 0
 
-    (image,) = shown(write([Image.fromarray(pixels)]))
+    (image,) = frames_of(write([Image.fromarray(pixels)]))
 
     assert image.tobytes() == pixels.tobytes()
 
@@ -106,7 +96,7 @@ def test_what_moves_over_nothing_leaves_nothing() -> None:
 
     data = write(frames)
 
-    for frame, image in zip(frames, shown(data), strict=True):
+    for frame, image in zip(frames, frames_of(data), strict=True):
         assert (image[..., 3] == np.where(np.asarray(frame)[..., 3] >= 128, 255, 0)).all()
 
 
@@ -146,7 +136,7 @@ def test_more_bytes_than_the_original_cost_colours() -> None:
 def test_grey_stays_grey() -> None:
     ramp = Image.linear_gradient("L")
 
-    (image,) = shown(write([ramp]))
+    (image,) = frames_of(write([ramp]))
 
     assert image[..., 0].tobytes() == image[..., 2].tobytes() == ramp.tobytes()
 

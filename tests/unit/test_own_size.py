@@ -1,6 +1,5 @@
 """A thumbnail of the original's size and format is no larger than the original."""
 
-import io
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 from functions.resize.recipe import Box, Fit, Recipe
 from functions.resize.thumbnails import make_thumbnails
 from samples.pictures import cut_out, encoded, moving, photograph, png_chunk
+from tests.originals import frames_of
 
 EXIF = Image.Exif()
 EXIF[0x010F] = "a camera"
@@ -40,26 +40,17 @@ ORIGINALS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def frames(data: bytes) -> list[np.ndarray]:
-    with Image.open(io.BytesIO(data)) as image:
-        result = []
-        for index in range(getattr(image, "n_frames", 1)):
-            image.seek(index)
-            result.append(np.asarray(image.convert("RGBA")))
-        return result
-
-
 @pytest.mark.parametrize("fit", [Fit.INSIDE, Fit.PAD])
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_the_same_size_takes_no_more_bytes(name: str, fit: Fit) -> None:
     original = ORIGINALS[name]()
-    shown = frames(original)
+    shown = frames_of(original)
     height, width = shown[0].shape[:2]
 
     data = make_thumbnails(original, Recipe((Box(width, height),), fit)).thumbnails[0].data
 
     assert len(data) <= len(original)
-    made = frames(data)
+    made = frames_of(data)
     assert len(made) == len(shown)
     assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(made, shown, strict=True)) < 4
     for metadata in (b"secret", b"a camera"):
@@ -69,10 +60,10 @@ def test_the_same_size_takes_no_more_bytes(name: str, fit: Fit) -> None:
 @pytest.mark.parametrize("name", ["WebP of low quality", "WebP animated", "PNG of 200 colours"])
 def test_what_would_be_larger_keeps_its_pixels(name: str) -> None:
     original = ORIGINALS[name]()
-    shown = frames(original)
+    shown = frames_of(original)
     height, width = shown[0].shape[:2]
 
-    made = frames(make_thumbnails(original, Recipe((Box(width, height),))).thumbnails[0].data)
+    made = frames_of(make_thumbnails(original, Recipe((Box(width, height),))).thumbnails[0].data)
 
     assert all(a.tobytes() == b.tobytes() for a, b in zip(made, shown, strict=True))
 
@@ -84,4 +75,4 @@ def test_a_picture_that_is_turned_is_not_kept_as_it_is() -> None:
     data = make_thumbnails(original, Recipe((Box(320, 240),))).thumbnails[0].data
 
     upright = np.asarray(SCENE.rotate(180)).astype(int)
-    assert np.abs(frames(data)[0][..., :3] - upright).mean() < 15
+    assert np.abs(frames_of(data)[0][..., :3] - upright).mean() < 15

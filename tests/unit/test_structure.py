@@ -3,11 +3,9 @@
 import io
 import struct
 import time
-import tracemalloc
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
 from samples.pictures import cut_out, encoded, photograph, png_chunk, stored_as
+from tests.little_memory import little_memory
 
 SCENE = photograph(320, 240)
 LIMITS = Limits()
@@ -46,17 +45,6 @@ def assert_too_many(original: bytes, limit: int, what: str) -> None:
     with pytest.raises(errors.TooManyPartsError, match=what) as caught:
         make(original)
     assert caught.value.parts > caught.value.limit == limit
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 20_000_000
 
 
 def with_segments(*segments: bytes) -> bytes:
@@ -411,7 +399,7 @@ def test_items_without_end(*, wide: bool) -> None:
 
 def test_tiles_that_are_the_picture_itself() -> None:
     original = media([(64, 64)], {1: [1]}, [(b"dimg", 1, [1] * 10_000)])
-    with little_memory(), pytest.raises(errors.TooManyPartsError):
+    with little_memory(20_000_000), pytest.raises(errors.TooManyPartsError):
         make(original)
 
 
@@ -472,7 +460,7 @@ def test_orientation_as_many_numbers(format: str) -> None:
     exif = b"Exif\0\0" + struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, 0x0112, 6, numbers, 26, 0) + b"\6" * numbers
     original = with_exif(format, exif)
     # Eight bytes for each number, were they read.
-    with little_memory(), pytest.warns(UserWarning, match="larger than file"):
+    with little_memory(20_000_000), pytest.warns(UserWarning, match="larger than file"):
         make(original)
 
 

@@ -6,34 +6,44 @@ A new format is a module of its own, one row in ``FORMATS`` and its signature. H
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
 
 from PIL import ImageFile
 
 from functions.resize.errors import NotAnImageError, UnsupportedImageError
-from functions.resize.formats import bmp, gif, iso_media, jpeg, png, tiff, webp
+from functions.resize.formats import jpeg
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits
 from functions.resize.recipe import Original
 
 
+class Rules(Protocol):
+    """What the module of a format has.
+
+    It may also have ``plays``, which returns how often an opened animation plays (0 for ever), unless ``inspect`` found
+    that out; and ``strip``, which returns a file with so many frames without metadata and its pixels as they are, or
+    ``None``.
+    """
+
+    def inspect(self, original: bytes, limits: Limits, /) -> Structure:
+        """Walk the structure of a file before it is opened, and refuse what would take too much time or memory."""
+
+    def is_cut_short(self, original: bytes, /) -> bool:
+        """Return whether a file that failed to decode was cut short."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format.
+    """One format. Its modules are imported by the first original that needs them.
 
     Attributes
     ----------
+    module : str
+        What the engine knows of its files: a module of this package, see ``Rules``.
     reader : (str, str)
-        Module and class that reads it, imported by the first original that needs it. Nothing outside this table is
-        ever opened, and nothing asks Pillow to import and try its other plugins, which are more than sixty.
-    inspect : callable
-        Walks the structure of a file before it is opened. Refuses files that would take too much time or memory.
-    is_cut_short : callable
-        Returns whether a file that failed to decode was cut short.
-    plays : callable or None
-        Returns how often an opened animation plays, 0 for ever; ``None`` where only the first frame is read, or where
-        ``inspect`` found it out.
-    strip : callable or None
-        Returns a file with so many frames and no metadata, its pixels as they are, or ``None``.
+        Module and class that reads it. Nothing outside this table is ever opened, and nothing asks Pillow to import and
+        try its other plugins, which are more than sixty.
     is_upright_when_read : bool
         The decoder returns the picture and its size upright.
     is_raw_when_read : bool
@@ -42,39 +52,37 @@ class Format:
         libvips shrinks large still pictures while it decodes them.
     """
 
+    module: str
     reader: tuple[str, str]
-    inspect: Callable[[bytes, Limits], Structure]
-    is_cut_short: Callable[[bytes], bool]
-    plays: Callable[[ImageFile.ImageFile], int] | None = None
-    strip: Callable[[bytes, int], bytes | None] | None = None
     is_upright_when_read: bool = False
     is_raw_when_read: bool = False
     is_streamed: bool = False
 
+    @property
+    def rules(self) -> Rules:
+        """The module."""
+        return cast("Rules", import_module(f"{__name__}.{self.module}"))
+
+    @property
+    def plays(self) -> Callable[[ImageFile.ImageFile], int] | None:
+        """The module's ``plays``, if it has one."""
+        return getattr(self.rules, "plays", None)
+
+    @property
+    def strip(self) -> Callable[[bytes, int], bytes | None] | None:
+        """The module's ``strip``, if it has one."""
+        return getattr(self.rules, "strip", None)
+
 
 FORMATS = {
-    "JPEG": Format(("PIL.JpegImagePlugin", "JpegImageFile"), jpeg.inspect, jpeg.is_cut_short, is_streamed=True),
-    "PNG": Format(
-        ("PIL.PngImagePlugin", "PngImageFile"), png.inspect, png.is_cut_short, strip=png.strip, is_streamed=True
-    ),
-    "GIF": Format(("PIL.GifImagePlugin", "GifImageFile"), gif.inspect, gif.is_cut_short, strip=gif.strip),
-    "WEBP": Format(
-        ("PIL.WebPImagePlugin", "WebPImageFile"),
-        webp.inspect,
-        webp.is_cut_short,
-        webp.plays,
-        webp.strip,
-        is_raw_when_read=True,
-        is_streamed=True,
-    ),
-    "TIFF": Format(
-        ("functions.resize.formats.tiff_reader", "TiffFile"), tiff.inspect, tiff.is_cut_short, is_streamed=True
-    ),
-    "BMP": Format(("PIL.BmpImagePlugin", "BmpImageFile"), bmp.inspect, bmp.is_cut_short),
-    "AVIF": Format(
-        ("PIL.AvifImagePlugin", "AvifImageFile"), iso_media.inspect, iso_media.is_cut_short, is_raw_when_read=True
-    ),
-    "HEIF": Format(("pi_heif", "HeifImageFile"), iso_media.inspect, iso_media.is_cut_short, is_upright_when_read=True),
+    "JPEG": Format("jpeg", ("PIL.JpegImagePlugin", "JpegImageFile"), is_streamed=True),
+    "PNG": Format("png", ("PIL.PngImagePlugin", "PngImageFile"), is_streamed=True),
+    "GIF": Format("gif", ("PIL.GifImagePlugin", "GifImageFile")),
+    "WEBP": Format("webp", ("PIL.WebPImagePlugin", "WebPImageFile"), is_raw_when_read=True, is_streamed=True),
+    "TIFF": Format("tiff", ("functions.resize.formats.tiff_reader", "TiffFile"), is_streamed=True),
+    "BMP": Format("bmp", ("PIL.BmpImagePlugin", "BmpImageFile")),
+    "AVIF": Format("iso_media", ("PIL.AvifImagePlugin", "AvifImageFile"), is_raw_when_read=True),
+    "HEIF": Format("iso_media", ("pi_heif", "HeifImageFile"), is_upright_when_read=True),
 }
 
 _SIGNATURES = {
@@ -123,9 +131,14 @@ def recognise(original: bytes) -> str:
         return "WEBP"
     if jpeg.is_jpeg(original):
         return "JPEG"
-    if bmp.is_bmp(original):
-        return "BMP"
+    if original[:2] == b"BM":
+        from functions.resize.formats import bmp  # noqa: PLC0415 - imported by the first file that may be one
+
+        if bmp.is_bmp(original):
+            return "BMP"
     if original[4:8] == b"ftyp":
+        from functions.resize.formats import iso_media  # noqa: PLC0415 - as above
+
         return iso_media.recognise(original)
     for signature, description in _UNSUPPORTED_SIGNATURES.items():
         if original.startswith(signature):
@@ -136,4 +149,4 @@ def recognise(original: bytes) -> str:
 def strip(stored: bytes, original: Original) -> bytes | None:
     """Return the file without metadata, its pixels as they are; ``None`` for some formats, and without its end."""
     row = FORMATS[original.format]
-    return None if row.strip is None or row.is_cut_short(stored) else row.strip(stored, original.frames)
+    return None if row.strip is None or row.rules.is_cut_short(stored) else row.strip(stored, original.frames)

@@ -11,12 +11,11 @@ from contextlib import suppress
 from PIL import JpegImagePlugin
 
 from functions.resize.errors import TooManyPixelsError, TruncatedImageError, UnsupportedImageError
-from functions.resize.formats.jpeg_codes import Frame, find_end, has_all_restarts, is_refined
+from functions.resize.formats.jpeg_codes import START_OF_SCAN, Frame, find_end, has_all_restarts, is_refined
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits, check_parts, check_pixels
 
 # Table B.1.
-START_OF_SCAN = 0xDA
 START_OF_IMAGE = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
 # The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.

@@ -11,10 +11,11 @@ import sys
 from array import array
 from dataclasses import dataclass
 
-_HUFFMAN_TABLES = 0xC4
-_START_OF_SCAN = 0xDA
-_QUANTISER_TABLES = 0xDB
-_RESTART_INTERVAL = 0xDD
+# Table B.1.
+HUFFMAN_TABLES = 0xC4
+START_OF_SCAN = 0xDA
+QUANTISER_TABLES = 0xDB
+RESTART_INTERVAL = 0xDD
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _BLOCK = 64
 # A.3.3: eight times the level of a black block.
@@ -127,7 +128,7 @@ def is_refined(frame: Frame, segments: list[bytes]) -> bool:
     known = set()
     for scan in segments:
         # First and last coefficient, and the lowest bit that is known from here on.
-        if scan[1] == _START_OF_SCAN and len(scan) == 8 + 2 * scan[4] and not scan[-1] & 15:
+        if scan[1] == START_OF_SCAN and len(scan) == 8 + 2 * scan[4] and not scan[-1] & 15:
             known |= {(each, index) for each in scan[5:-3:2] for index in range(scan[-3], scan[-2] + 1)}
     return known >= {(component.identifier, index) for component in frame.components for index in range(_BLOCK)}
 
@@ -150,7 +151,7 @@ def _last_interval(segments: list[bytes], data: bytes, units: int) -> tuple[int,
     IndexError
         There are fewer restarts than the picture has.
     """
-    intervals = [int.from_bytes(each[4:6], "big") for each in segments if each[1] == _RESTART_INTERVAL]
+    intervals = [int.from_bytes(each[4:6], "big") for each in segments if each[1] == RESTART_INTERVAL]
     restarts = (units - 1) // intervals[-1] if intervals and intervals[-1] else 0
     starts = [0, *(found.end() for found in _RESTART.finditer(data)), len(data) + 2]
     return starts[restarts], starts[restarts + 1] - 2, restarts * intervals[-1] if restarts else 0
@@ -158,9 +159,7 @@ def _last_interval(segments: list[bytes], data: bytes, units: int) -> tuple[int,
 
 def _scanned(segments: list[bytes]) -> set[int]:
     """Return the identifiers of all components that have a scan (B.2.3)."""
-    return {
-        identifier for scan in segments if scan[1] == _START_OF_SCAN for identifier in scan[5 : 5 + 2 * scan[4] : 2]
-    }
+    return {identifier for scan in segments if scan[1] == START_OF_SCAN for identifier in scan[5 : 5 + 2 * scan[4] : 2]}
 
 
 class _Codes(dict[int, tuple[int, int, bool]]):
@@ -217,7 +216,7 @@ def _read_tables(segments: list[bytes]) -> dict[int, tuple[_Codes, _Codes]]:
     tables = {}
     for segment in segments:
         at = 4
-        while segment[1] == _HUFFMAN_TABLES and at + 17 <= len(segment):
+        while segment[1] == HUFFMAN_TABLES and at + 17 <= len(segment):
             lengths = segment[at + 1 : at + 17]
             symbols = segment[at + 17 : at + 17 + sum(lengths)]
             averages = segment[at] < 16
@@ -232,7 +231,7 @@ def _read_steps(segments: list[bytes]) -> dict[int, int]:
     steps = {}
     for segment in segments:
         at = 4
-        while segment[1] == _QUANTISER_TABLES and at < len(segment):
+        while segment[1] == QUANTISER_TABLES and at < len(segment):
             size = 2 if segment[at] >> 4 else 1
             steps[segment[at] & 15] = max(1, int.from_bytes(segment[at + 1 : at + 1 + size], "big"))
             at += 1 + 64 * size

@@ -11,13 +11,18 @@ The terms are those of ITU-T T.81 (1992), annexes B and G.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from functions.resize.formats.jpeg import END_OF_IMAGE, SEGMENT, START_OF_SCAN, walk_segments
+from functions.resize.formats.jpeg import END_OF_IMAGE, SEGMENT, walk_segments
+from functions.resize.formats.jpeg_codes import (
+    HUFFMAN_TABLES,
+    QUANTISER_TABLES,
+    RESTART_INTERVAL,
+    START_OF_SCAN,
+    Frame,
+)
 
 # ruff: noqa: PLR2004 - marker bytes and field sizes are those of T.81, annex B.
 
 _PROGRESSIVE_FRAME = 0xC2
-_HUFFMAN_TABLE = 0xC4
-_RESTART_INTERVAL = 0xDD
 # JFIF and Adobe segments define the colour coding; decoding needs no other application data.
 _KEPT_APPLICATION_DATA = {0xE0, 0xEE}
 _APPLICATION_DATA_AND_COMMENTS = {*range(0xE0, 0xF0), 0xFE}
@@ -87,7 +92,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
         return None
     header = list(walk_segments(original))
     segments = {marker: (start, end) for marker, start, end in header}
-    if not {_PROGRESSIVE_FRAME, START_OF_SCAN} <= segments.keys() or _RESTART_INTERVAL in segments:
+    if not {_PROGRESSIVE_FRAME, START_OF_SCAN} <= segments.keys() or RESTART_INTERVAL in segments:
         return None
     components = _read_frame(original[slice(*segments[_PROGRESSIVE_FRAME])])
     if not components:
@@ -172,25 +177,14 @@ def _is_guessed(component: _Component, unknown: dict[tuple[int, int], int]) -> b
 
 def _read_frame(segment: bytes) -> list[_Component]:
     """Read the frame header (B.2.2); empty unless it has one or three components of 8 bits."""
-    count = segment[9] if len(segment) > 9 else 0
-    if count not in {1, 3} or len(segment) != 10 + 3 * count or segment[4] != 8:
+    try:
+        frame = Frame.parse(segment)
+    except ValueError:
         return []
-    height, width = int.from_bytes(segment[5:7], "big"), int.from_bytes(segment[7:9], "big")
-    fields = [segment[10 + 3 * index : 13 + 3 * index] for index in range(count)]
-    across, down = max(field[1] >> 4 for field in fields), max(field[1] & 15 for field in fields)
-    if not width or not height or any(not field[1] >> 4 or not field[1] & 15 for field in fields):
+    if len(frame.components) not in {1, 3} or segment[4] != 8 or not frame.width or not frame.height:
         return []
-    components = []
-    for identifier, sampling, table in fields:
-        # A.1.1 and A.2.2: the component's own size, in whole blocks.
-        columns = _divide_up(_divide_up(width * (sampling >> 4), across), 8)
-        rows = _divide_up(_divide_up(height * (sampling & 15), down), 8)
-        components.append(_Component(identifier, columns * rows, table))
-    return components
-
-
-def _divide_up(dividend: int, divisor: int) -> int:
-    return -(-dividend // divisor)
+    # A scan of one component has as many MCUs as that has blocks (A.2.2).
+    return [_Component(each.identifier, frame.count_units([each])[0], each.quantiser) for each in frame.components]
 
 
 def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dict[int, list[int]]:
@@ -198,7 +192,7 @@ def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dic
     steps = {}
     for marker, start, end in header:
         at = start + 4
-        while marker == 0xDB and at < end:
+        while marker == QUANTISER_TABLES and at < end:
             size = 2 if original[at] >> 4 else 1
             places = range(at + 1, at + 1 + 5 * size, size)
             steps[original[at] & 15] = [int.from_bytes(original[each : each + size], "big") for each in places]
@@ -211,7 +205,7 @@ def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
     while at < end_of_image:
         tables = at
         segments = list(walk_segments(original, at))
-        if not segments or {marker for marker, _, _ in segments} - {_HUFFMAN_TABLE, START_OF_SCAN}:
+        if not segments or {marker for marker, _, _ in segments} - {HUFFMAN_TABLES, START_OF_SCAN}:
             return
         marker, start, data = segments[-1]
         scan = original[start:data]
