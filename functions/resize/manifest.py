@@ -1,4 +1,4 @@
-"""The manifest: what the pipeline knows of one key, and what a page needs to show it (schemas/manifest.json). Pure."""
+"""The manifest: what the pipeline knows of one key, and what a page needs (schemas/manifest.json). Pure."""
 
 import json
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A thumbnail that exists, what it was made for, and who asked for it; sizes in pixels, and bytes of the file."""
+    """A thumbnail that exists: its key, what was asked for and by whom, its size in pixels, and its file."""
 
     key: str
     rendition: Rendition
@@ -64,7 +64,7 @@ class Manifest:
     Attributes
     ----------
     revision : str
-        A name for this state that no other state has: with it in the file, S3's ETag names one write and not a content.
+        Random, so that no two manifests have the same ETag, even if all else in them is equal.
     source : Source
     placeholder : Placeholder or None
         ``None`` where the original is no picture.
@@ -132,7 +132,7 @@ class Manifest:
                 (error["name"], error["message"]) if error else None,
             )
         except (KeyError, TypeError, AttributeError) as cause:
-            raise ValueError(f"The manifest lacks something or has it in another form: {cause!r}") from cause
+            raise ValueError(f"The manifest is damaged: {cause!r}. It will be replaced.") from cause
 
 
 def describe_source(source: Source) -> dict[str, Any]:

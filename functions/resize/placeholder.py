@@ -14,9 +14,9 @@ from PIL import Image
 
 from functions.resize.recipe import Placeholder
 
-# The hash holds at most seven frequencies of each axis: 20 pixels show them as 100 do, to one step of one in a sample.
+# The hash has at most seven frequencies an axis. With 20 pixels instead of 100, one value of a sample moved by a step.
 _SIDE = 20
-# Fewer samples than frequencies would show waves that are not there, in pictures of few pixels or narrow ones.
+# With fewer samples than frequencies, small or narrow pictures of one colour would decode to waves.
 _LEAST = 7
 # Pillow's box filter is wrong beyond (see resampling.py).
 _LARGEST_REDUCTION = 128

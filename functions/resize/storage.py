@@ -77,7 +77,7 @@ class StoredObject:
     etag : str
         Without quotes.
     revision : str
-        Which write it is of; empty where that was an earlier version of this product, or somebody else.
+        Name of the write that made it; empty if neither a run nor this version of the product wrote it.
     data : bytes
         Empty where only its headers were asked for.
     """
@@ -97,7 +97,7 @@ class NewObject:
     data : bytes
     content_type : str
     revision : str
-        A name for this write that no other write has.
+        Unique name of this write.
     cache_control, content_disposition : str or None
     metadata : Mapping of str to str
     """

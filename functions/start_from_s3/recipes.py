@@ -1,7 +1,7 @@
-"""recipes.json: which thumbnails the originals of a folder get. Pure, and a command that checks the file.
+"""Parse recipes.json, which says what thumbnails the originals of a folder get; as a command, check the file. Pure.
 
-The rules are those of schemas/recipes.json, told with the line on which one is broken. jsonschema would cost this
-function more than everything else that it imports.
+The rules are those of schemas/recipes.json. An error names the line and the rule, and importing jsonschema would take
+longer than all other imports of this function.
 """
 
 import json
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# The artefact mirrors the repository, so this path is right in both.
+# The artefact mirrors the repository, so this path works in both.
 RECIPES_PATH = Path(__file__).parents[2] / "recipes.json"
 
 _BOX = re.compile(r"([1-9][0-9]*)x([1-9][0-9]*)")
@@ -110,7 +110,7 @@ def _split_array(text: str) -> list[tuple[Any, int, int]]:
         raise RecipesError(text.count("\n", 0, at) + 1, "the file is a list of recipes: [ ... ]")
     elements = []
     skip = re.compile(r"[\s,]*")
-    at = skip.match(text, at + 1).end()  # type: ignore[union-attr]  # it matches nothing, too
+    at = skip.match(text, at + 1).end()  # type: ignore[union-attr]  # it also matches the empty string
     while text[at] != "]":
         value, end = json.JSONDecoder().raw_decode(text, at)
         elements.append((value, at, end))
