@@ -15,7 +15,7 @@ from functions.resize.resampling import Raster, libvips, weigh_edges
 # Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
 _NOT_STREAMED = {TWO_TONE, "CMYK", "YCbCr"}
 # Streaming smaller pictures saves nothing; libvips only shrinks them.
-_STREAMED_FROM = 1_000_000
+_STREAMED_FROM = 500_000
 # Pixels that streaming leaves for each output pixel, unless all thumbnails can be resampled from the largest.
 _STREAMED_HEADROOM = 2.0
 # A stored thumbnail was shrunk and encoded before, which is invisible if it is this much larger.

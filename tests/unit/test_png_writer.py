@@ -1,6 +1,8 @@
 """PNG thumbnails of few colours have a palette; all others are what they were."""
 
 import io
+import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -59,7 +61,32 @@ def test_few_colours_take_few_bits_and_stay_exact(mode: str, colours: int, bits:
 
 @pytest.mark.parametrize("image", [photograph(90, 60), cut_out(90, 60), photograph(90, 60).convert("L")])
 def test_many_colours_have_no_palette(image: Image.Image) -> None:
-    assert encode_png(image, None, has_palette=True) == encoded(image, "PNG", compress_level=3)
+    stored = reopened(encode_png(image, None, has_palette=True))
+
+    assert (stored.mode, stored.tobytes()) == (image.mode, image.tobytes())
+
+
+def diagrams(width: int, height: int) -> Image.Image:
+    """Return rows of the same small drawing, which repeat what is not a run."""
+    tile = encoded(photograph(24, 16), "PNG")
+    picture = Image.new("RGB", (width, height))
+    for left in range(0, width, 24):
+        for top in range(0, height, 16):
+            picture.paste(reopened(tile), (left, top))
+    return picture
+
+
+@pytest.mark.parametrize("side", [120, 600])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("draw", [photograph, diagrams])
+def test_the_strategy_suits_the_picture(draw: Callable[[int, int], Image.Image], mode: str, side: int) -> None:
+    image = draw(side, side).convert(mode)
+    sizes = [len(encoded(image, "PNG", compress_level=3, compress_type=way)) for way in (zlib.Z_FILTERED, zlib.Z_RLE)]
+
+    data = encode_png(image, None, has_palette=False)
+
+    assert len(data) <= 1.02 * min(sizes)
+    assert reopened(data).tobytes() == image.tobytes()
 
 
 def test_more_bytes_than_the_original_are_compressed_further() -> None:

@@ -5,8 +5,9 @@
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from PIL import JpegImagePlugin
 
@@ -70,10 +71,12 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     TruncatedImageError
         No end of the image, and rows are missing.
     """
-    check_parts(_count_segments(original, limits.max_jpeg_segments), limits.max_jpeg_segments, "segments")
+    # Walking them reads all scans of a progressive file, so it is done once.
+    segments = list(islice(_read_segments(original), limits.max_jpeg_segments + 1))
+    check_parts(_weigh_segments(original, segments), limits.max_jpeg_segments, "segments")
     data = _mend_header(original)
     _check_coding(data)
-    pixels = _count_scanned_pixels(data)
+    pixels = _count_scanned_pixels(data, segments if data is original else _read_segments(data))
     if pixels > limits.max_scanned_pixels:
         raise TooManyPixelsError(pixels, limits.max_scanned_pixels, " in its scans")
     data = _end_image(data, limits)
@@ -178,7 +181,8 @@ def _end_image(original: bytes, limits: Limits) -> bytes:
     if frame is None or segments[-1][0] != START_OF_SCAN:
         return original
     is_sequential = frame[1] in _SEQUENTIAL_HUFFMAN_FRAMES
-    if not is_sequential or original[segments[-1][1] + 4 :][:1] != frame[9:10]:
+    components = segments[-1][1] + 4
+    if not is_sequential or original[components : components + 1] != frame[9:10]:
         segments += _later_segments(original, segments[-1][2])
     data = segments[-1][2]
     at = end = _find_marker(original, data)
@@ -249,17 +253,12 @@ def _check_coding(original: bytes) -> None:
                 raise UnsupportedImageError("lossless or hierarchical JPEG")
 
 
-def _count_segments(original: bytes, enough: int) -> int:
-    """Count the marker segments that decoders read, each of Exif as 30; stops at the first above ``enough``."""
-    counted = 0
-    for _, start, _ in _read_segments(original):
-        counted += _EXIF_WEIGHT if original.startswith(_EXIF, start + 4) else 1
-        if counted > enough:
-            break
-    return counted
+def _weigh_segments(original: bytes, segments: Sequence[tuple[int, int, int]]) -> int:
+    """Count marker segments, each of Exif as 30."""
+    return sum(_EXIF_WEIGHT if original.startswith(_EXIF, start + 4) else 1 for _, start, _ in segments)
 
 
-def _count_scanned_pixels(data: bytes) -> int:
+def _count_scanned_pixels(data: bytes, segments: Iterable[tuple[int, int, int]]) -> int:
     """Count the pixels that decoders go through, once for each scan of a component, in blocks of 64 (A.2.3).
 
     Scans cost next to no bytes: "Two Issues with the JPEG Standard and Their Potential Effect on Applications",
@@ -269,7 +268,7 @@ def _count_scanned_pixels(data: bytes) -> int:
     frame = None
     # What decoders refuse is not counted.
     with suppress(IndexError, KeyError, ValueError):
-        for marker, start, end in _read_segments(data):
+        for marker, start, end in segments:
             if marker in _FRAMES:
                 frame = Frame.parse(data[start:end])
             elif marker == START_OF_SCAN and frame:
