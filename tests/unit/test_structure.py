@@ -150,7 +150,7 @@ def test_chunks_behind_the_end_are_none() -> None:
 def test_comments_without_end() -> None:
     descriptor = GIF.index(b"\x2c\0\0\0\0")
     for comments in (b"\x21\xfe\1a\0" * 2_100, b"\x21\xfe" + b"\1a" * 2_100 + b"\0"):
-        assert_too_many(GIF[:descriptor] + comments + GIF[descriptor:], LIMITS.max_metadata_parts, "blocks of comment")
+        assert_too_many(GIF[:descriptor] + comments + GIF[descriptor:], LIMITS.max_metadata_parts, "comment blocks")
     # XMP is in blocks of dozens of bytes, and Pillow keeps none of them.
     application = b"\x21\xff\x0bXMP DataXMP" + b"\1a" * 2_100 + b"\0"
     make(GIF[:descriptor] + application + GIF[descriptor:])
@@ -160,7 +160,7 @@ def test_comments_without_end() -> None:
 def test_comments_behind_what_pillow_skips(before: bytes) -> None:
     descriptor = GIF.index(b"\x2c\0\0\0\0")
     original = GIF[:descriptor] + before + b"\x21\xfe\1a\0" * 2_100 + GIF[descriptor:]
-    assert_too_many(original, LIMITS.max_metadata_parts, "blocks of comment")
+    assert_too_many(original, LIMITS.max_metadata_parts, "comment blocks")
 
 
 def test_frames_behind_junk_do_not_count() -> None:

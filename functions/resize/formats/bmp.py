@@ -1,6 +1,6 @@
-"""BMP: its headers, what Pillow does not read of it, and whether its end is there (Microsoft's BITMAPFILEHEADER).
+"""BMP: its headers, kinds that Pillow does not read, and whether a file was cut short (Microsoft's BITMAPFILEHEADER).
 
-What Pillow reads wrong or not at all is rewritten as a plain BMP.
+Files that Pillow misreads or refuses are rewritten as plain BMP.
 """
 
 # ruff: noqa: PLR2004 - places, sizes and codes are those of BITMAPFILEHEADER, BITMAPV5HEADER and "Bitmap Compression".
@@ -14,37 +14,37 @@ from functions.resize.errors import CorruptImageError, TruncatedImageError, Unsu
 from functions.resize.formats.structure import Structure
 from functions.resize.limits import Limits, check_parts, check_pixels
 
-# Sizes of the header behind the file header, one for each version of it.
+# Sizes of the header after the file header. Each version has its own size.
 _HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
-# OS/2 has versions of its own, the second of which can end early.
+# OS/2 has its own versions. The header of the second one, 64 bytes, may be cut after 16.
 _OS2_SIZES = {12, 16, 64}
 _FILE_HEADER = 14
 _DEPTHS = {1, 4, 8, 16, 24, 32}
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 _COMPRESSIONS = {4: "JPEG data", 5: "PNG data", 11: "CMYK samples", 12: "CMYK samples", 13: "CMYK samples"}
 _OS2_COMPRESSIONS = {3: "Huffman coding", 4: "24-bit runs"}
-# Red, green, blue and alpha as Pillow reads them. It takes those that are all zero for these.
+# The masks of red, green, blue and alpha that Pillow reads. It treats masks that are all zero as the plain ones.
 _PLAIN_MASKS = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
 _PILLOW_MASKS = {
     16: {(0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0)},
     24: {(*_PLAIN_MASKS[:3], 0)},
     32: {_PLAIN_MASKS, (*_PLAIN_MASKS[:3], 0), (0, 0, 0, 0)},
 }
-# Where a header of 56 bytes or more has the last of them.
+# Offset of the mask of alpha in files with a header of 56 bytes or more.
 _ALPHA_MASK = 66
-# Pixels that are unpacked at once, to need little memory beside them.
+# Pixels unpacked at a time, to limit the memory.
 _STRIP = 1_000_000
 _BYTES = [bytes([value]) for value in range(256)]
 _NIBBLE_PAIRS = [bytes([value >> 4, value & 15]) for value in range(256)]
 
 
 def is_bmp(original: bytes) -> bool:
-    """Return whether the file begins with BMP headers; the signature has only two letters."""
+    """Return whether the file begins with BMP headers; the two letters of the signature are not enough."""
     return original[:2] == b"BM" and int.from_bytes(original[14:18], "little") in _HEADER_SIZES
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse kinds that are not read, and unpack runs and colours in unusual bits.
+    """Refuse unsupported kinds, and unpack run-length coding and colours with unusual masks.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     try:
         header = _read_header(original)
     except struct.error:
-        return Structure()  # Pillow needs the missing bytes as well
+        return Structure()  # Pillow also fails without the missing bytes
     _check_kind(header)
     if header.width < 1 or header.height < 1:
         return Structure()
@@ -75,16 +75,16 @@ class _Header:
     Attributes
     ----------
     size : int
-        Bytes of the header behind the file header, which tell its version.
+        Bytes of the header after the file header; they identify its version.
     width, height : int
         Pixels.
     is_top_down : bool
-        Whether the first row is the uppermost.
+        Whether the first row in the file is the top row.
     bits : int
-        Of a pixel.
+        Bits of a pixel.
     compression : int
     colours : int
-        In the palette.
+        Colours in the palette; 0 for as many as the bits allow.
     offset : int
         Offset of the pixels.
     masks : tuple of int or None
@@ -103,7 +103,7 @@ class _Header:
 
     @property
     def row_bytes(self) -> int:
-        """Rows are padded to whole double words."""
+        """Bytes of a row, which is padded to a multiple of 4."""
         return (self.width * self.bits + 31) // 32 * 4
 
 
@@ -118,7 +118,7 @@ def _read_header(original: bytes) -> _Header:
     else:
         width, height, _, bits, compression, _, _, _, colours = struct.unpack_from("<iiHHIIiiI", original, 18)
     if compression in {_BITFIELDS, _ALPHA_BITFIELDS} and bits in _PILLOW_MASKS and size not in _OS2_SIZES:
-        # Behind a header of 40 bytes, within longer ones.
+        # The masks follow a header of 40 bytes. Longer headers contain them.
         has_alpha = compression == _ALPHA_BITFIELDS or size >= 56
         *colour_masks, alpha = (*struct.unpack_from("<4I" if has_alpha else "<3I", original, 54), 0)[:4]
         masks = (*colour_masks, alpha)
@@ -136,7 +136,7 @@ def _check_kind(header: _Header) -> None:
 
 
 def _rewrite(original: bytes, header: _Header, limits: Limits) -> bytes | None:
-    """Return the picture as Pillow reads it; ``None`` where that is the original."""
+    """Return a file that Pillow reads correctly; ``None`` if the original is one."""
     if header.compression in {_RLE8, _RLE4}:
         return _unpack_runs(original, header, limits)
     if header.masks:
@@ -158,7 +158,7 @@ def _read_palette(original: bytes, header: _Header) -> bytes:
 
 
 def _is_palette_misread(original: bytes, header: _Header) -> bool:
-    """Return whether Pillow takes the indices for levels of grey, or refuses a palette with more than them."""
+    """Return whether Pillow takes the indices for grey levels, or refuses a palette with more colours than indices."""
     colours = header.colours or 1 << header.bits
     if colours > 1 << header.bits:
         return True
@@ -169,7 +169,7 @@ def _is_palette_misread(original: bytes, header: _Header) -> bool:
 
 
 def _unpack_runs(original: bytes, header: _Header, limits: Limits) -> bytes:
-    """Unpack runs of indices into a palette; pixels without one are of the first colour.
+    """Unpack run-length coded palette indices; pixels that no run covers get the first colour.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def _unpack_runs(original: bytes, header: _Header, limits: Limits) -> bytes:
                 column, row = column + original[at], row + original[at + 1]
                 at += 2
                 continue
-            else:  # as many values as they are, padded to a word
+            else:  # uncompressed values, padded to 16 bits
                 count, length = value, (value + values_each - 1) // values_each
                 packed = original[at : at + length]
                 at += length + length % 2
@@ -218,12 +218,12 @@ def _unpack_runs(original: bytes, header: _Header, limits: Limits) -> bytes:
 
 
 def _unpack_fields(original: bytes, header: _Header) -> bytes:
-    """Unpack pixels whose colours are any bits of a word into those of a byte each.
+    """Unpack pixels with unusual colour masks to one byte for each colour.
 
     Raises
     ------
     CorruptImageError, TruncatedImageError
-        Bits that are not one behind the other, or missing pixels.
+        A mask whose bits are not contiguous, or missing pixels.
     """
     masks = header.masks or _PLAIN_MASKS
     end = header.offset + header.row_bytes * header.height
@@ -246,7 +246,7 @@ def _unpack_fields(original: bytes, header: _Header) -> bytes:
 
 
 def _unpack_field(planes: tuple[Image.Image, ...], mask: int) -> Image.Image:
-    """Return one colour in 8 bits, of pixels that are given byte by byte."""
+    """Return one colour in 8 bits; each plane has one byte of every pixel, the lowest byte first."""
     field = Image.new("L", planes[0].size)
     bits, lowest = mask.bit_count(), (mask & -mask).bit_length() - 1
     dropped = lowest + max(0, bits - 8)
@@ -258,7 +258,10 @@ def _unpack_field(planes: tuple[Image.Image, ...], mask: int) -> Image.Image:
 
 
 def _write(header: _Header, bits: int, colours: bytes, pixels: bytes | bytearray) -> bytes:
-    """Return a BMP file: ``colours`` are a palette of 256, or, for 32 bits, the masks that end a header of 56 bytes."""
+    """Return a BMP file.
+
+    ``colours`` is a palette of 256 colours or, for 32 bits, the four masks at the end of a 56-byte header.
+    """
     size, compression, count = (56, _BITFIELDS, 0) if bits == 32 else (40, _RGB, 256)
     offset = _FILE_HEADER + 40 + len(colours)
     height = -header.height if header.is_top_down else header.height

@@ -11,7 +11,7 @@ from functions.resize.limits import Limits, check_parts, check_pixels
 
 # An extension, a frame, the trailer: appendix A.
 _BLOCK = re.compile(rb"[!,;]")
-# Loop extensions, which set how often an animation plays: Netscape's and a rarer one, which browsers read as well.
+# Extensions that set how often an animation plays: Netscape's, and a rarer one that browsers read as well.
 _LOOPS = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
 
 
@@ -22,7 +22,7 @@ class Control:
     Attributes
     ----------
     disposal : int
-        What replaces its rectangle before the next frame.
+        What happens to its rectangle before the next frame is drawn.
     duration : int
         Milliseconds.
     transparent : int or None
@@ -36,7 +36,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame, not decompressed (sections 20 to 23).
+    """One frame, still compressed (sections 20 to 23).
 
     Attributes
     ----------
@@ -44,12 +44,12 @@ class Frame:
         Its rectangle, which may extend beyond the canvas.
     is_interlaced : bool
     palette : bytes
-        Red, green and blue of each colour; empty if the file has no palette and the samples are grey levels.
+        Red, green and blue of each colour. Empty if the file has no palette; then the samples are grey levels.
     control : Control
     bits : int
         The smallest LZW code size.
     at, start, end : int
-        In the file: the image descriptor, and the compressed data.
+        Offsets in the file: of the image descriptor, and of the start and the end of the compressed data.
     """
 
     left: int
@@ -66,28 +66,29 @@ class Frame:
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Count the frames, and refuse too many comments and too large a canvas.
+    """Count the frames, and refuse too many comments or too large a canvas.
 
     Raises
     ------
     TooManyPartsError, TooManyPixelsError
     """
     blocks = _read_blocks(original, limits.max_frames, limits.max_metadata_parts)
-    check_parts(blocks.comments, limits.max_metadata_parts, "blocks of comment")
-    # Pillow makes room for the first frame when it opens the file.
+    check_parts(blocks.comments, limits.max_metadata_parts, "comment blocks")
+    # Pillow allocates the first frame when it opens the file.
     check_pixels(blocks.width, blocks.height, limits)
     return Structure(frames=max(1, len(blocks.frames)), plays=blocks.plays, frame_pixels=blocks.width * blocks.height)
 
 
 def read_frames(original: bytes, count: int) -> list[Frame]:
-    """Return the first frames, up to any junk, where browsers stop."""
+    """Return the first frames; end at the first junk, as browsers do."""
     return _read_blocks(original, count - 1, len(original)).frames
 
 
 def strip(original: bytes, frames: int) -> bytes | None:
-    """Return the file with nothing but the screen, the first frames and how often they play.
+    """Return the file with only the logical screen, the first frames and the number of plays.
 
-    ``None`` where readers disagree: the first frame does not cover the screen, or a frame is taken away.
+    ``None`` where readers disagree: if the first frame does not cover the canvas, or if a frame is removed before the
+    next one.
     """
     blocks = _read_blocks(original, frames - 1, len(original))
     first = blocks.frames[0]
@@ -123,10 +124,10 @@ class _Blocks:
     Attributes
     ----------
     width, height : int
-        The canvas that shows every frame whole, pixels; frames may reach beyond the logical screen.
+        The canvas, pixels. It contains every frame completely; frames may extend beyond the logical screen.
     frames : list of Frame
     plays : int
-        How often the animation plays, 0 for ever: the file counts repetitions, and without a count plays once.
+        How often the animation plays, 0 for ever. The file has the repetitions, one less; without them it plays once.
     comments : int
         Comment blocks since the last frame; counting stops once this exceeds ``max_comments``.
     control : Control
@@ -151,7 +152,7 @@ def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks
     ----------
     original : bytes
     max_frames, max_comments : int
-        The walk stops at the first frame, or the first comment, above this.
+        The walk stops once there are more frames, or more comment blocks, than this.
     """
     blocks = _Blocks(int.from_bytes(original[6:8], "little"), int.from_bytes(original[8:10], "little"))
     lost = False
@@ -203,7 +204,7 @@ def _read_extension(original: bytes, at: int, blocks: _Blocks) -> int:
     at, count = _skip_sub_blocks(original, start)
     if label == 0xFE:
         blocks.comments += count
-    elif not count:  # Pillow reads on to the next empty block
+    elif not count:  # Pillow reads on to the next empty sub-block
         at, _ = _skip_sub_blocks(original, at)
     elif label == 0xF9 and original[start] >= 4:
         flags, duration, transparent = struct.unpack_from("<BHB", original, start + 1)

@@ -1,7 +1,8 @@
-"""GIF: its frames as a person sees them, each drawn over what the one before it left (GIF89a, section 23).
+"""GIF: compose the frames as browsers show them, each drawn over the one before it (GIF89a, section 23).
 
-Pillow decompresses the rectangle of a frame. It does not compose: it fills what no frame covers with a colour where
-browsers leave it transparent, and makes the canvas larger for a later frame that reaches beyond it.
+Pillow only decompresses the rectangle of each frame. It does not compose the frames, because it differs from browsers:
+it fills areas that no frame covers with a colour instead of leaving them transparent, and it enlarges the canvas for a
+later frame that extends beyond it.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from PIL import Image
 
 from functions.resize.formats.gif import Frame, is_cut_short, read_frames
 
-# Section 23; browsers take 4, written by mistake, for 3.
+# Section 23. Some files have 4 by mistake, and browsers take it for 3.
 _CLEAR, _RESTORE = 2, {3, 4}
 _GREY_LEVELS = bytes(level for level in range(256) for _ in range(3))
 
@@ -24,23 +25,23 @@ def compose_frames(original: bytes, size: tuple[int, int], count: int) -> Iterat
     size : (int, int)
         The canvas, pixels.
     count : int
-        Ends before, with the last frame that can be decoded, where a later one is broken.
+        How many frames; if a later one is broken, only those before it are yielded.
 
     Yields
     ------
     image : Image
-        ``LA`` where all colours are levels of grey in order, else ``RGBA``.
+        ``LA`` if every palette is the grey levels in order, else ``RGBA``.
     duration : int
         Milliseconds.
 
     Raises
     ------
     ValueError
-        The first frame is broken, or any frame where the file ends early.
+        The first frame is broken, or a later frame of a file that was cut short.
     """
     frames = read_frames(original, count)
     if not frames:
-        raise ValueError("no frame is whole")
+        raise ValueError("no frame is complete")
     canvas = Image.new("LA" if all(map(_is_grey, frames)) else "RGBA", size)
     for index, frame in enumerate(frames):
         try:

@@ -37,7 +37,7 @@ _OVERLAP = 100_000
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many numbers in tags, and strips or tiles larger than the picture or the file.
+    """Refuse too many numbers or bytes in tags, and strips or tiles with too many bytes or pixels.
 
     Raises
     ------
@@ -45,16 +45,16 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     """
     directories = _read_directories(original, limits.max_tiff_values)
     check_parts(directories.values, limits.max_tiff_values, "numbers in its tags")
-    # libtiff copies the values of every tag, and many tags may share bytes.
+    # libtiff copies the values of every tag, and many tags may point to the same bytes.
     check_parts(directories.tag_bytes, len(original) + _OVERLAP, "bytes in its tags")
-    # Many strips may share bytes, which are decompressed for each strip.
+    # Many strips may point to the same bytes, which are decompressed once for each strip.
     check_parts(directories.chunk_bytes, limits.max_bytes, "bytes in its strips and tiles")
     sizes = directories.sizes
     # Decoders also decode the padding of edge tiles.
     if (pixels := _count_tiled_pixels(sizes)) > limits.max_tiled_pixels:
         raise TooManyPixelsError(pixels, limits.max_tiled_pixels, " in its tiles")
     if (row := _count_row_bytes(sizes)) > limits.max_tile_row_bytes:
-        raise TooManyPixelsError(row, limits.max_tile_row_bytes, ", times their bytes, in a row of tiles")
+        raise TooManyPixelsError(row, limits.max_tile_row_bytes, ", counted once per byte, in a row of tiles")
     return Structure(orientation=_read_orientation(original))
 
 
@@ -80,13 +80,13 @@ class _Directories:
     Attributes
     ----------
     values : int
-        Numbers in tags, and tags without numbers.
+        Numbers in tags; a tag without numbers counts as one.
     tag_bytes : int
         Bytes of all tags in the first directory.
     chunk_bytes : int
         Bytes of all strips or tiles.
     sizes : dict of int to int
-        The largest value of each tag with a size, because readers differ in which duplicate of a tag they use.
+        The largest value of each size tag: if a tag occurs twice, readers differ in which one they use.
     """
 
     values: int = 0
@@ -102,7 +102,7 @@ def _read_directories(original: bytes, max_values: int) -> _Directories:
     ----------
     original : bytes
     max_values : int
-        Counting stops at the first number above this.
+        Counting stops once there are more numbers than this.
     """
     header = read_header(original)
     found = _Directories()
@@ -144,7 +144,7 @@ def _first_number(header: Header, original: bytes, entry: Entry) -> int:
 
 
 def _count_tiled_pixels(sizes: dict[int, int]) -> int:
-    """Count the pixels of all tiles, their padding included; 0 where there are none."""
+    """Count the pixels of all tiles, including their padding; 0 if there are no tiles."""
     pixels = 1
     for side, tile_side in ((WIDTH, TILE_WIDTH), (HEIGHT, TILE_HEIGHT)):
         tile = sizes.get(tile_side, 0)
@@ -153,7 +153,7 @@ def _count_tiled_pixels(sizes: dict[int, int]) -> int:
 
 
 def _count_row_bytes(sizes: dict[int, int]) -> int:
-    """Count the bytes of a row of tiles, unpacked; strips are read row by row."""
+    """Count the decompressed bytes of one row of tiles; 0 for strips, which are read row by row."""
     tile = sizes.get(TILE_WIDTH, 0)
     width = -(-sizes.get(WIDTH, 0) // tile) * tile if tile else 0
     return width * sizes.get(TILE_HEIGHT, 0) * sizes.get(SAMPLES, 1) * -(-sizes.get(BITS, 1) // 8)

@@ -1,4 +1,4 @@
-"""TIFF: the tags of the first directory, read once, and the file with other tags (TIFF 6.0, and BigTIFF)."""
+"""TIFF: read the tags of the first directory, and write a file with changed directories (TIFF 6.0, and BigTIFF)."""
 
 import struct
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ class Entry:
     ----------
     tag, type : int
     count : int
-        How many values it has.
+        Number of values.
     value : bytes
-        The values, or the offset of the values where they do not fit.
+        The values, or their offset in the file if they do not fit here.
     """
 
     tag: int
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def length(self) -> int:
-        """Bytes of all values; 0 where the type is not known."""
+        """Bytes of all values; 0 for an unknown type."""
         return self.count * VALUE_SIZES.get(self.type, 0)
 
 
@@ -66,7 +66,7 @@ class Header:
         Raises
         ------
         struct.error, OverflowError
-            The file, or all files, end before the directory does.
+            The directory extends beyond the end of the file, or its offset is too large for any file.
         """
         number, entry = ("Q", "HHQ8s") if self.big else ("H", "HHI4s")
         (entries,) = struct.unpack_from(self.order + number, original, directory)
@@ -83,12 +83,12 @@ class Header:
         return int(place)
 
     def numbers(self, original: bytes, entry: Entry, most: int | None = None) -> tuple[int, ...]:
-        """Read the values of a tag, at most some of them; none where they are no whole numbers.
+        """Read the values of a tag, at most ``most`` of them; none if they are not integers.
 
         Raises
         ------
         struct.error, OverflowError
-            They lie beyond the file.
+            The values extend beyond the end of the file.
         """
         layout = _WHOLE_NUMBERS.get(entry.type)
         if layout is None:
@@ -100,12 +100,12 @@ class Header:
         return struct.unpack_from(f"{self.order}{count}{layout}", data, place)
 
     def data(self, original: bytes, entry: Entry) -> bytes:
-        """Return the bytes of a tag, as far as the file has them."""
+        """Return the bytes of a tag; fewer if the file ends before them."""
         data, place = self._find(original, entry)
         return data[place : place + entry.length]
 
     def _find(self, original: bytes, entry: Entry) -> tuple[bytes, int]:
-        """Return the bytes and the offset in them where the values are: in their entry, or elsewhere."""
+        """Return the bytes that contain the values, and the offset of the values: in the entry, or in the file."""
         if entry.length <= len(entry.value):
             return entry.value, 0
         (offset,) = struct.unpack(self.order + ("Q" if self.big else "I"), entry.value)
@@ -113,7 +113,7 @@ class Header:
 
 
 def read_header(original: bytes) -> Header:
-    """Read byte order and kind; libtiff takes 43 for BigTIFF in the file's own byte order."""
+    """Read the byte order, and whether this is BigTIFF: as in libtiff, a 43 in the file's byte order."""
     order = "<" if original[:2] == b"II" else ">"
     return Header(order, original[2:4] == (b"+\0" if order == "<" else b"\0+"))
 
@@ -126,7 +126,7 @@ class Layout:
     ----------
     header : Header
     entries : dict of int to Entry
-        By tag; of several with one tag the first, as in libtiff.
+        By tag; if a tag occurs twice, its first entry, as in libtiff.
     numbers : dict of int to tuple of int
         The values of the tags that describe the picture.
     is_alone : bool
@@ -151,7 +151,7 @@ class Layout:
         return list(zip(self.numbers.get(offsets, ()), self.numbers.get(lengths, ()), strict=False))
 
 
-# Values of these are read; the first thousand is more than any but strips and tiles have.
+# Tags whose values are read. Only those of strips and tiles can need more than a thousand values.
 _DESCRIBING = {
     *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANAR, PREDICTOR),
     *(TILE_WIDTH, TILE_HEIGHT, INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, YCBCR_SUBSAMPLING),
@@ -174,7 +174,7 @@ def read_layout(original: bytes) -> Layout:
     directory = header.first_directory(original)
     for entry in header.entries(original, directory):
         entries.setdefault(entry.tag, entry)
-    # A directory may end with the file.
+    # The file may end before the offset of the next directory.
     with suppress(struct.error, OverflowError):
         is_alone = not header.following(original, directory)
     numbers = {
@@ -185,14 +185,14 @@ def read_layout(original: bytes) -> Layout:
     return Layout(header, entries, numbers, is_alone)
 
 
-# Values of a tag, all of them; None removes it.
+# All the new values of each tag; None removes the tag.
 Changes = dict[int, tuple[int, ...] | None]
 
 
 def with_directories(original: bytes, layout: Layout, pages: list[Changes]) -> bytes:
-    """Return the file with other directories, one for each page: its first one with other values.
+    """Return the file with new directories, one for each page: copies of its first one with changed values.
 
-    They stand at the end, so that all offsets stay as they are.
+    They are appended to the file, so that all its offsets stay valid.
     """
     header = layout.header
     number, entry, offset = ("Q", "HHQ", "Q") if header.big else ("H", "HHI", "I")

@@ -1,4 +1,4 @@
-"""TIFF: a reader in Pillow's place, which puts 16 bits in planes, colour maps of 8 bits and others in wrong."""
+"""TIFF: a reader to use instead of Pillow's, which misreads planar 16-bit samples, 8-bit colour maps and others."""
 
 import io
 from typing import Any
@@ -20,7 +20,7 @@ from functions.resize.resampling import libvips
 
 
 class TiffFile(ImageFile.ImageFile):
-    """The first picture of a TIFF file, as it is stored: not upright."""
+    """The first picture of a TIFF file, as stored: not turned upright."""
 
     format = "TIFF"
     format_description = "TIFF, by libvips"
@@ -42,10 +42,10 @@ class TiffFile(ImageFile.ImageFile):
         return Image.Image.load(self)
 
     def _load_by_pillow(self) -> Image.Image:
-        # Pillow turns it upright when it has an orientation, and asks XMP for one as well.
+        # Pillow turns a picture upright if the tag or XMP has an orientation; without both it does not.
         data = with_directories(self._data, self._layout, [{ORIENTATION: None, XMP: None}])
         image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
         image.load()
         if image.palette and not any(image.palette.getdata()[1]):
-            raise UnsupportedImageError("TIFF picture with a colour map of 8 bits, compressed")
+            raise UnsupportedImageError("compressed TIFF picture with a colour map of 8-bit values")
         return image

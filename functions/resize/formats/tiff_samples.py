@@ -1,4 +1,4 @@
-"""TIFF: what the samples of a pixel mean, and which kinds are not read (TIFF 6.0, part 2)."""
+"""TIFF: what the samples of a pixel mean, and which kinds are not supported (TIFF 6.0, part 2)."""
 
 # ruff: noqa: PLR2004 - values of tags are those of TIFF 6.0 and the registry of libtiff (tiff.h).
 
@@ -44,45 +44,46 @@ _OTHER_COLOURS = {
 _FORMATS = {2: "signed samples", 3: "floating-point samples", 5: "complex samples", 6: "complex samples"}
 
 _NONE, _OLD_JPEG, _JPEG = 1, 6, 7
-# Byte for byte whatever the samples are: no compression, LZW, deflate under two numbers, PackBits.
+# Compressions of bytes, whatever the size of a sample: none, LZW, deflate (which has two numbers), PackBits.
 _OF_BYTES = {_NONE, 5, 8, 32946, 32773}
-# libtiff as libvips' wheel has it was built without these, Pillow's with them.
+# The libtiff in libvips' wheel is built without these, Pillow's with them.
 _PILLOWS = {_OLD_JPEG: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard"}
-# 999 is what Corel Draw 10 writes for alpha.
+# Corel Draw 10 writes 999 for alpha.
 _PREMULTIPLIED, _ALPHAS = 1, {1, 2, 999}
 _IN_PLANES = 2
-# CMYK, alpha and spot colours; each is decompressed, and small files can have thousands.
+# Enough for CMYK, alpha and spot colours. A small file can declare thousands, and each sample is decompressed.
 _MOST_SAMPLES = 16
-# libvips calls a file with larger tiles damaged: measured.
+# Measured: libvips reports a file with larger tiles as damaged.
 _TILE_SIDE = 8192
 _TILE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """How to make a picture of what libtiff unpacks.
+    """How to interpret the samples that libtiff decompresses.
 
     Attributes
     ----------
     mode : str
-        What the picture becomes: ``1``, ``L``, ``LA``, ``RGB``, ``RGBA``, ``CMYK`` or ``YCbCr``.
+        Mode of the decoded picture: ``1``, ``L``, ``LA``, ``RGB``, ``RGBA``, ``CMYK`` or ``YCbCr``.
     colours : int
-        Samples of a colour, which come first.
+        Number of colour samples, which come first in a pixel.
     alpha : bool
-        The next sample is alpha. CMYK with alpha is put on white.
+        The sample after the colours is alpha. CMYK with alpha is flattened onto white.
     pages : tuple of Changes
-        Directories in place of the first, each for the same samples of every pixel, so that libvips takes them for
-        shades of grey and leaves their meaning to the engine; none where it knows what they mean.
+        Directories that replace the first one: one for each plane, or a single one for samples that are not in
+        planes. They declare the samples as grey, so that libvips does not interpret them, and the engine does.
+        Empty if libvips interprets the samples correctly.
     inverted : bool
-        Zero is white, and libvips does not know.
+        Zero is white, and libvips does not invert the samples.
     premultiplied : bool
-        The colours are multiplied by alpha, and libvips does not know.
+        The colours are premultiplied by alpha, and libvips does not undo that.
     packed : int
-        Bits of a sample where libvips does not know that either and takes bytes; else 0.
+        Bits of a sample if libvips does not support that number and reads plain bytes instead; else 0.
     width, together : int
-        Pixels of a row, and samples that stand together, if packed: those of a pixel, or one where each has a plane.
+        If packed: pixels of a row, and interleaved samples of a pixel (1 if each sample has its own plane).
     by_pillow : bool
-        libvips cannot decompress it.
+        libvips cannot decompress the file, so Pillow does.
     """
 
     mode: str
@@ -113,7 +114,7 @@ def read_samples(layout: Layout) -> Samples:
 
     colours = _COLOURS[photometric]
     extra = layout.numbers.get(EXTRA_SAMPLES, ())
-    # What libtiff takes for alpha in files that do not say what their extra samples are.
+    # libtiff takes one extra sample for alpha if the file does not declare its meaning.
     undeclared = not extra and samples == colours + 1 and photometric in {_BLACK_IS_ZERO, _WHITE_IS_ZERO, _RGB}
     alpha = samples > colours and (undeclared or (bool(extra) and extra[0] in _ALPHAS))
     premultiplied = alpha and bool(extra) and extra[0] == _PREMULTIPLIED
@@ -125,7 +126,7 @@ def read_samples(layout: Layout) -> Samples:
     if photometric == _PALETTE:
         return _read_palette(layout, mode, alpha=alpha, premultiplied=premultiplied)
     if photometric == _YCBCR:
-        # libvips asks libtiff for RGB, unless there is a chroma sample for every pixel.
+        # libvips asks libtiff for RGB, unless every pixel has its own chroma samples.
         is_plain = compression != _JPEG and layout.numbers.get(YCBCR_SUBSAMPLING, (2, 2)) == (1, 1)
         return Samples("YCbCr" if is_plain else "RGB", colours)
     if bits == 1 and samples == 1 and PHOTOMETRIC in layout.entries:
@@ -133,7 +134,7 @@ def read_samples(layout: Layout) -> Samples:
     packed = bits not in {8, 16} and (bits not in {2, 4} or samples > 1)
     planar = layout.get(PLANAR, 1) == _IN_PLANES and samples > 1
     is_known = PHOTOMETRIC in layout.entries and not packed and not planar
-    # libvips takes any premultiplied sample for alpha, and makes inks of 16 bits wrong by it.
+    # libvips takes any premultiplied sample for alpha, and divides 16-bit inks by it as if they had 8 bits.
     if is_known and (_PREMULTIPLIED not in extra or (extra == (_PREMULTIPLIED,) and photometric != _INKS)):
         return Samples(mode, colours, alpha)
     inverted = photometric == _WHITE_IS_ZERO
@@ -150,7 +151,7 @@ def _read_palette(layout: Layout, mode: str, *, alpha: bool, premultiplied: bool
 
 
 def _rewrite(meant: Samples, layout: Layout, *, packed: int, planar: bool) -> Samples:
-    """Let libvips read shades of grey: a plane at a time, and bytes where it knows no samples of such sizes."""
+    """Declare the samples as grey, plane by plane, and as bytes if libvips does not support their size."""
     if packed and (layout.get(COMPRESSION, _NONE) not in _OF_BYTES or layout.get(PREDICTOR, 1) != 1):
         raise _unsupported(f"compressed {packed}-bit samples")
     samples, bits, width = layout.get(SAMPLES, 1), layout.get(BITS, 1), layout.get(WIDTH, 0)
@@ -167,7 +168,10 @@ def _rewrite(meant: Samples, layout: Layout, *, packed: int, planar: bool) -> Sa
 
 
 def _read_planes(layout: Layout, samples: int) -> list[Changes]:
-    """Return the strips or tiles of each plane: libvips reads neither tiles in planes nor grey with alpha in planes."""
+    """Return the strips or tiles of each plane.
+
+    libvips refuses planar tiles, and mixes up the planes of grey with alpha.
+    """
     planes: list[Changes] = [{} for _ in range(samples)]
     for tag in (STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS):
         places = layout.numbers.get(tag, ())
@@ -181,12 +185,12 @@ def _read_planes(layout: Layout, samples: int) -> list[Changes]:
 def _read_photometric(layout: Layout, samples: int) -> int:
     if layout.get(COMPRESSION, _NONE) == _OLD_JPEG:
         return _YCBCR
-    # Files without it are not allowed; Pillow takes zero for white.
+    # The tag is mandatory; where it is missing, Pillow takes zero for white.
     return layout.get(PHOTOMETRIC, _RGB if samples >= 3 else _WHITE_IS_ZERO)
 
 
 def _check_kind(layout: Layout, photometric: int, samples: int, bits: int) -> None:
-    """Refuse what neither libvips nor Pillow makes the right picture of."""
+    """Refuse kinds that neither libvips nor Pillow decodes correctly."""
     if photometric not in _COLOURS:
         raise _unsupported(_OTHER_COLOURS.get(photometric, f"PhotometricInterpretation {photometric}"))
     for number in layout.numbers.get(SAMPLE_FORMAT, ()):
@@ -198,7 +202,7 @@ def _check_kind(layout: Layout, photometric: int, samples: int, bits: int) -> No
         raise _unsupported("inks other than CMYK" if photometric == _INKS else f"{samples} samples a pixel")
     if photometric == _YCBCR and layout.get(COMPRESSION, _NONE) != _OLD_JPEG:
         if bits != 8 or samples != 3:
-            raise _unsupported(f"YCbCr samples of {bits} bits" if bits != 8 else "YCbCr and further samples")
+            raise _unsupported(f"YCbCr samples of {bits} bits" if bits != 8 else "YCbCr and extra samples")
         if layout.get(PLANAR, 1) == _IN_PLANES:
             raise _unsupported("YCbCr samples in planes")
 
@@ -215,7 +219,7 @@ def _check_size(layout: Layout, samples: int, bits: int) -> None:
 
 
 def _leave_to_pillow(layout: Layout, photometric: int, mode: str, bits: int) -> Samples:
-    """Choose the kinds that Pillow reads right."""
+    """Accept the kinds that Pillow decodes correctly, and refuse the others."""
     colours, compression = _COLOURS[photometric], layout.get(COMPRESSION, _NONE)
     name = _PILLOWS[compression]
     if compression == _OLD_JPEG:
@@ -233,7 +237,7 @@ def _leave_to_pillow(layout: Layout, photometric: int, mode: str, bits: int) -> 
         )
     )
     if not right:
-        raise _unsupported(f"{name} compression of such samples")
+        raise _unsupported(f"{name} compression of this kind of samples")
     return Samples("1" if bits == 1 else mode, colours, by_pillow=True)
 
 

@@ -1,4 +1,4 @@
-"""TIFF: libvips unpacks the samples, and the engine makes of them what they mean."""
+"""TIFF: libvips decompresses the samples, and the engine interprets them."""
 
 from dataclasses import dataclass
 from math import gcd
@@ -19,11 +19,11 @@ class Unpacked:
     Attributes
     ----------
     picture : pyvips.Image
-        Bands of 8 bits. Damaged strips are errors when the pixels are read.
+        Bands of 8 bits. Damaged strips raise an error only when the pixels are read.
     mode : str
-        Pillow's name for what the bands are.
+        Pillow's mode for the bands.
     data : bytes
-        What libvips reads, which must outlive the picture.
+        The file that libvips reads. Keep it as long as the picture.
     """
 
     picture: Any
@@ -42,10 +42,10 @@ def open_samples(original: bytes) -> Unpacked:
     layout = read_layout(original)
     samples = read_samples(layout)
     data = original
-    # libvips counts the pages, and for that libtiff reads the tags of all of them, which may name the same megabytes.
+    # libvips counts the pages. For that libtiff reads the tags of every page, and all may point to the same megabytes.
     if samples.pages or not layout.is_alone:
         data = with_directories(original, layout, list(samples.pages) or [{}])
-    # Planes of samples that mean nothing are not read.
+    # Planes that are neither colour nor alpha are not read.
     pages = min(max(1, len(samples.pages)), samples.colours + samples.alpha)
     planes = [_open_page(data, page) for page in range(pages)]
     if samples.packed:
@@ -53,23 +53,23 @@ def open_samples(original: bytes) -> Unpacked:
     picture = planes[0].bandjoin(planes[1:]) if len(planes) > 1 else planes[0]
     if picture.format != "uchar":
         picture = picture.cast("uchar", shift=True)
-    # Of shades of grey, libvips takes the last band for alpha.
+    # If the interpretation stayed grey, libvips would take the last band of a colour for alpha.
     interpretation = "b-w" if samples.mode in {"1", "L", "LA"} else "cmyk" if samples.mode == "CMYK" else "srgb"
     meant = _interpret(picture, samples).copy(interpretation=interpretation)
     return Unpacked(meant, samples.mode, data)
 
 
 def _open_page(data: bytes, page: int) -> Any:
-    # A source reads the bytes where they are; a buffer would copy them.
+    # A source reads the bytes in place; a buffer would copy them.
     source = pyvips.Source.new_from_memory(data)
-    # A warning is mostly about a tag that libtiff does not know. libvips' own limits refuse large strips.
+    # Most warnings are about tags that libtiff does not know. Without ``unlimited``, libvips refuses large strips.
     return pyvips.Image.tiffload_source(source, page=page, access="sequential", fail_on="error", unlimited=True)
 
 
 def _unpack(page: Any, samples: Samples) -> Any:
-    """Make samples of 8 bits, the upper ones, from rows of packed bytes."""
+    """Unpack rows of packed bytes to samples of 8 bits, and drop the lower bits of larger samples."""
     bits = samples.packed
-    # The smallest group of bytes that ends with a sample.
+    # Bytes of the smallest group that ends with a whole sample.
     group = bits // gcd(bits, 8)
     padded = page.embed(0, 0, -(-page.width // group) * group, page.height)
     folded = padded.bandfold(factor=group).bandsplit()
@@ -79,7 +79,7 @@ def _unpack(page: Any, samples: Samples) -> Any:
         upper = folded[byte] << shift
         if shift and byte + 1 < group:
             upper |= folded[byte + 1] >> (8 - shift)
-        if bits < 8:  # noqa: PLR2004 - of a byte
+        if bits < 8:  # noqa: PLR2004 - bits of a byte
             upper = ((upper >> (8 - bits)) * (_WHITE / (2**bits - 1))).rint()
         unpacked.append(upper.cast("uchar"))
     row = unpacked[0].bandjoin(unpacked[1:]).bandunfold()
@@ -87,8 +87,8 @@ def _unpack(page: Any, samples: Samples) -> Any:
 
 
 def _interpret(picture: Any, samples: Samples) -> Any:
-    """Choose the bands of the mode, and put CMYK with alpha on white."""
-    if samples.mode in {"RGB", "RGBA"} and picture.bands < 3:  # noqa: PLR2004 - a colour map of shades of grey
+    """Select the bands of the mode, and flatten CMYK with alpha onto white."""
+    if samples.mode in {"RGB", "RGBA"} and picture.bands < 3:  # noqa: PLR2004 - a colour map of greys
         grey, *alpha = picture.bandsplit()
         picture = grey.bandjoin([grey, grey, *alpha])
     colours = len(samples.mode.removesuffix("A")) if samples.mode != "YCbCr" else 3
@@ -99,7 +99,7 @@ def _interpret(picture: Any, samples: Samples) -> Any:
         return colour
     alpha = picture[colours]
     if samples.mode == "CMYK":
-        # Inks that are multiplied by alpha are on white already.
+        # Premultiplied inks are on white already.
         return colour if samples.premultiplied else (colour * alpha / _WHITE).rint().cast("uchar")
     whole = colour.bandjoin(alpha)
     return whole.unpremultiply(max_alpha=_WHITE).cast("uchar") if samples.premultiplied else whole
