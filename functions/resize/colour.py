@@ -6,17 +6,18 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
 _SRGB = ImageCms.createProfile("sRGB")
-# Grid of the colour cube to detect profiles that equal sRGB, whatever their name.
+# Levels of a grid in the colour cube, which detects profiles that equal sRGB, whatever their name.
 _LATTICE = bytes(range(0, 256, 17))
-# ICC.1:2022, section 7.3.1: the table of tags begins behind the header and its count. LittleCMS reads 100 of them.
+# ICC.1:2022, section 7.3.1: the tag table follows the header and the tag count. LittleCMS reads 100 tags.
 _ICC_TAGS = 132
 _ICC_TAG_BYTES = 12
 _ICC_MOST_TAGS = 100
-# A floating-point pipeline of any length, whose steps may share the same bytes: 36 KB can take minutes, 0.5 MB 6 GB.
-# LittleCMS prefers it. Browsers ignore it, and such a profile also has plain tables (sections 8.3 and 9.2.17).
+# The tag of a floating-point pipeline of any length. Its steps may share the same bytes, so a profile of 36 KB can take
+# minutes, and one of 0.5 MB 6 GB of memory. LittleCMS prefers the pipeline. Browsers ignore it, and a profile with one
+# also has plain tables (sections 8.3 and 9.2.17).
 _ICC_PIPELINE = b"D2B0"
 _ICC_UNKNOWN = b"d2b0"
-_BROKEN = "The colour profile is broken or does not fit the picture; its colours were taken as sRGB."
+_BROKEN = "The colour profile is broken or does not fit the picture, so its colours were taken as sRGB."
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
@@ -62,15 +63,15 @@ def _without_profile(image: Image.Image) -> Image.Image:
 
 
 def _find_transform(profile: bytes, kind: str) -> ImageCms.ImageCmsTransform | None:
-    """Build the transform, or take it from the cache, whose keys are whole profiles: so large ones are not kept."""
-    # ICC.1:2022, section 7.2.2: what stands behind the profile is not part of it.
+    """Return the transform from the cache, or build it. The cache keys are whole profiles: large ones are not kept."""
+    # ICC.1:2022, section 7.2.2: bytes beyond the size in the header are not part of the profile.
     profile = profile[: int.from_bytes(profile[:4], "big")]
     build = _build_transform if len(profile) <= _LARGEST_KEPT else _build_transform.__wrapped__
     return build(profile, kind)
 
 
-# Building a transform parses the profile and samples its curves: 1 to 30 ms. Uploads of one phone model
-# share theirs; a CMYK profile of 500 KB is the largest that is common.
+# Building a transform parses the profile and samples its curves, which takes 1 to 30 ms. Uploads from one phone model
+# share a profile. The largest common profiles are of CMYK, 500 KB.
 _LARGEST_KEPT = 600_000
 
 

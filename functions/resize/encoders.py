@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, JpegImagePlugin
 
 from functions.resize.recipe import OutputFormat
 
-# What the quantiser steps of an original are multiplied by until its pixels take no more bytes than it has.
+# The quantiser steps of an original JPEG are multiplied by these, until the thumbnail is no larger than the original.
 _COARSER = (1, 1.15, 1.4)
 
 
@@ -24,14 +24,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class JpegSettings:
-    """How a JPEG was encoded: the steps of brightness and of colour, 8 x 8 each, and Pillow's number for its chroma."""
+    """How a JPEG was encoded: 8 x 8 quantiser steps for luma and for chroma, and Pillow's number of the subsampling."""
 
     tables: list[list[int]]
     subsampling: int
 
     @classmethod
     def of(cls, image: ImageFile.ImageFile) -> "JpegSettings | None":
-        """Return those of a picture that was opened; ``None`` for other formats."""
+        """Return the settings of an opened picture; ``None`` for other formats."""
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
             return None
         tables = [image.quantization[table] for *_, table in image.layer[:2]]
@@ -49,11 +49,11 @@ class Encoder:
     content_type, extension : str
         Such as ``image/jpeg`` and ``.jpg``.
     quality : int or None
-        The quality unless another is asked for; ``None`` where the format has no such setting.
+        The default quality; ``None`` if the format has no such setting.
     settings : dict
         Pillow's other options for it.
     transparency : bool
-        Whether the format keeps it.
+        Whether the format supports it.
     """
 
     format: str
@@ -63,7 +63,7 @@ class Encoder:
     settings: dict[str, Any]
     transparency: bool = True
 
-    def encode(  # noqa: PLR0913 - three of them are of the original
+    def encode(  # noqa: PLR0913 - three of them describe the original
         self,
         frames: Sequence[Image.Image],
         timing: Timing | None,
@@ -73,23 +73,23 @@ class Encoder:
         *,
         has_palette: bool = False,
     ) -> bytes:
-        """Encode a still picture, or an animation where ``timing`` is given.
+        """Encode a still picture, or an animation if ``timing`` is given.
 
         Parameters
         ----------
         frames : sequence of Image
-            All of one size and one mode of ``L``, ``LA``, ``RGB`` and ``RGBA``, in sRGB.
+            All of the same size and the same mode: ``L``, ``LA``, ``RGB`` or ``RGBA``. In sRGB.
         timing : Timing or None
             For ``GIF`` and ``WEBP`` only; one duration for each frame.
         quality : int or None
             1 to 100.
         enough : int or None
-            Bytes that an animated GIF or a PNG should not exceed.
+            Bytes that an animated GIF or a PNG, or a JPEG with ``own``, should not exceed.
         own : JpegSettings or None
-            Of the original where this is a JPEG of its pixels: then it takes no more than ``enough`` bytes, if it can,
-            unless a quality is asked for.
+            Settings of the original, if the thumbnail is a JPEG of its unchanged pixels. They are used if the file
+            would exceed ``enough`` bytes, unless ``quality`` is given.
         has_palette : bool
-            The original is a PNG with a palette, and so may this be.
+            The original is a PNG with a palette, so a PNG thumbnail may have one.
 
         Returns
         -------
@@ -114,8 +114,8 @@ class Encoder:
         data = self._save(frames[0], options)
         if own is None or enough is None or quality is not None:
             return data
-        # The original's steps lose next to nothing again. Its encoder may have coded them better, which coarser ones
-        # make up for.
+        # Using the original's steps again loses next to nothing. The file may still be too large if the original's
+        # encoder compresses better than libjpeg. Then coarser steps follow.
         for factor, progressive in itertools.product(_COARSER, (False, True)):
             if len(data) <= enough:
                 break
@@ -131,7 +131,7 @@ class Encoder:
 
 
 class _NamedFile(io.BytesIO):
-    """A file in memory whose name says the format: saving by name, Pillow imports the plugin of that format only."""
+    """A file in memory with a name: from its extension, Pillow imports the plugin of that format only."""
 
     def __init__(self, extension: str) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ ENCODERS = {
             "image/avif",
             ".avif",
             54,
-            # Thumbnails are all detail: smoothing the edges that blocks are predicted from only costs.
+            # Thumbnails are full of detail, so smoothing the edges that blocks are predicted from makes them worse.
             {"speed": 6, "subsampling": "4:4:4", "advanced": {"tune": "ssim", "enable-intra-edge-filter": "0"}},
         ),
     )
@@ -160,13 +160,13 @@ EXTENSIONS = tuple(encoder.extension for encoder in ENCODERS.values())
 
 @dataclass(frozen=True, slots=True)
 class Encoders:
-    """What opaque and what transparent thumbnails are written with; the decoder tells which they are."""
+    """The encoders for opaque and for transparent thumbnails. Which one is needed is known after decoding."""
 
     opaque: Encoder
     transparent: Encoder
 
 
 def choose_encoders(format: str, wanted: OutputFormat) -> Encoders:
-    """Choose the format asked for, or the original's, or the one that people can display."""
+    """Choose the requested format, or the original's; if that cannot be written, JPEG or (transparent) PNG."""
     chosen = ENCODERS.get(format if wanted is OutputFormat.SOURCE else wanted.name)
     return Encoders(chosen or ENCODERS["JPEG"], chosen or ENCODERS["PNG"])

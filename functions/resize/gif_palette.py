@@ -1,4 +1,4 @@
-"""The colours of a GIF: all of them where there are few, else 255 that are as near as can be."""
+"""The colours of a GIF: all of them if there are few, else the best 255."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,24 +8,25 @@ from typing import cast
 from PIL import Image, ImageChops
 
 _Colour = tuple[int, int, int]
-# Pillow sums up the pixels of a colour in 32 bits (QuantTypes.h), so of more than this many white may become black.
+# Pillow sums up the levels of a colour in 32 bits (QuantTypes.h): with more pixels than this, white may become black.
 _COUNTABLE = (2**32 - 1) // 255
-# Up to this many colours are counted in all pixels, and weighed by that; more are looked for in a sample.
+# Up to this many colours are counted in all pixels. If there are more, they are counted in a sample of the pixels.
 _COUNTED = 4096
-# A background stays what it is: the colours of this share of the pixels are kept, and none are chosen beside them,
-# which Pillow's cells would mistake for them.
+# Backgrounds keep their exact colour: a colour that fills this share of the pixels goes into the palette unchanged.
+# Colours nearer to it than _NEAR are not chosen, because Pillow's cells would confuse the two.
 _LARGE_AREA = 0.02
 _LARGE_AREAS = 4
 _NEAR = 4
-# Pillow looks a pixel's colour up in cells of 4 levels, by the corner of the cell instead of its middle. Cells moved
-# by some levels give other answers, and the best is nearly always the nearest colour.
+# Pillow looks up colours in cells of 4 levels, and uses the corner of a cell instead of its middle. Each shift of the
+# cells can find another colour, and the best one found is nearly always the nearest.
 _CORNER = 1
 _SHIFTS = (0, 2, 1, 3)
-# The mean of three of them is a whole number: 1 is counted as 3, so that it is not nothing.
+# The mean of three squares is rounded to a whole number, so 1 is counted as 3: else it would become 0.
 _SQUARES = [0, 3, *(min(255, level * level) for level in range(2, 256))] * 3
 _STACKED = 2_000_000
-# Where more than this share of the pixels is further than this from its colour (mean of squares of the channels),
-# the sample has missed something, and colours are counted in cells of this many levels.
+# A pixel is far from its colour if the mean of the squared differences of the channels is _FAR or more. If more than
+# the share _MISSED of the pixels are far, the sample has missed colours. Then all pixels are counted, in cells of
+# _CELL levels.
 _FAR = 200
 _MISSED = 0.001
 _CELL = 8
@@ -39,11 +40,11 @@ class Effort:
     Attributes
     ----------
     sample : int
-        From so many pixels.
+        Number of pixels that the colours are chosen from.
     settled : float
-        The share of them that may still change its colour when k-means ends.
+        K-means ends when at most this share of them changes its colour.
     fills_gaps : bool
-        What the sample has missed is counted as well.
+        Colours that the sample has missed are counted as well.
     """
 
     sample: int
@@ -58,13 +59,13 @@ class Indexed:
     Attributes
     ----------
     frames : list of Image
-        Indices, ``L``; the more often a colour is used, the lower is its index.
+        Indices, ``L``; more frequent colours have lower indices.
     colours : bytes
         Red, green and blue of each index.
     transparent : int or None
-        The index of what does not show.
+        The index of transparent pixels.
     is_exact : bool
-        No pixel has lost its colour.
+        Every pixel has its exact colour.
     """
 
     frames: list[Image.Image]
@@ -86,18 +87,18 @@ class Indexed:
 
 
 def index_frames(frames: Sequence[Image.Image], effort: Effort, *, most: int, keeps_one: bool) -> Indexed:
-    """Choose the colours of some pictures together, and give every pixel the nearest one.
+    """Choose one palette for all the pictures, and map every pixel to its nearest colour.
 
     Parameters
     ----------
     frames : sequence of Image
         RGBA, with an alpha of 0 or 255.
     effort : Effort
-        For more colours than a palette has.
+        Used if there are more colours than ``most``.
     most : int
-        Colours, at most 256.
+        Size of the palette, at most 256.
     keeps_one : bool
-        Index 0 is transparent, and ``most`` counts it; not where every index is needed for a colour.
+        Reserve index 0, one of ``most``, for transparency. Ignored if opaque pictures need every index for a colour.
     """
     counts = _count(frames, _COUNTED)
     if counts is not None and len(counts) == most and all(map(_is_opaque, frames)):
@@ -120,11 +121,11 @@ def index_frames(frames: Sequence[Image.Image], effort: Effort, *, most: int, ke
 
 
 def _is_opaque(frame: Image.Image) -> bool:
-    return frame.getchannel("A").getextrema()[0] == 255  # noqa: PLR2004 - all of alpha
+    return frame.getchannel("A").getextrema()[0] == 255  # noqa: PLR2004 - the highest alpha
 
 
 def _count(frames: Iterable[Image.Image], most: int) -> dict[_Colour, int] | None:
-    """Count the pixels of each colour that shows; ``None`` above so many colours."""
+    """Count the pixels of each visible colour; ``None`` if there are more than ``most`` colours."""
     counts: dict[_Colour, int] = {}
     for frame in frames:
         found = cast("list[tuple[int, tuple[int, int, int, int]]] | None", frame.getcolors(most + 1))
@@ -147,7 +148,7 @@ def _sample(frames: Sequence[Image.Image], stride: float) -> dict[_Colour, int]:
 
 
 def _add_cells(counts: dict[_Colour, int], frames: Iterable[Image.Image]) -> dict[_Colour, int]:
-    """Count the cells of the colour cube in every pixel, and add those that are not in a sample."""
+    """Count the cells of the colour cube in all pixels, and add the cells that the sample has missed."""
     middles = [level // _CELL * _CELL + _CELL // 2 for level in range(256)]
     seen = {(middles[red], middles[green], middles[blue]) for red, green, blue in counts}
     cells: dict[_Colour, int] = {}
@@ -162,7 +163,7 @@ def _add_cells(counts: dict[_Colour, int], frames: Iterable[Image.Image]) -> dic
 
 
 def _choose(counts: dict[_Colour, int], most: int, effort: Effort) -> list[_Colour]:
-    """Choose colours by median cut and k-means, around those that fill large areas."""
+    """Keep the colours that fill large areas, and choose the others by median cut and k-means."""
     total = sum(counts.values())
     large = sorted(counts, key=lambda colour: -counts[colour])[:_LARGE_AREAS]
     large = [colour for colour in large if counts[colour] > total * _LARGE_AREA]
@@ -182,7 +183,7 @@ def _is_near(colour: _Colour, others: list[_Colour]) -> bool:
 
 
 def index_exactly(frame: Image.Image, colours: list[_Colour]) -> Image.Image:
-    """Return the places of a picture's colours: at most 256 are boxes of their own in median cut."""
+    """Return the index of each pixel's colour. With at most 256 colours, median cut gives each one its own box."""
     places = {colour: place for place, colour in enumerate(colours)}
     indices = Image.new("L", frame.size)
     rows = max(1, _COUNTABLE // frame.width)
@@ -198,7 +199,10 @@ def index_exactly(frame: Image.Image, colours: list[_Colour]) -> Image.Image:
 
 
 def _map_all(frames: list[Image.Image], colours: list[_Colour]) -> tuple[list[Image.Image], int]:
-    """Map frames on top of each other: Pillow looks every cell up once for each picture, and small ones have many."""
+    """Map frames stacked into tall pictures; return the indices, and the number of far pixels.
+
+    Pillow looks up every cell once per picture. Small frames have many cells for few pixels, so stacking saves work.
+    """
     width, height = frames[0].size
     stacked = max(1, _STACKED // (width * height))
     indices: list[Image.Image] = []
@@ -215,7 +219,7 @@ def _map_all(frames: list[Image.Image], colours: list[_Colour]) -> tuple[list[Im
 
 
 def _map_to_nearest(image: Image.Image, colours: list[_Colour]) -> tuple[Image.Image, int]:
-    """Give every pixel the nearest of some colours; with the number of pixels that are far from theirs."""
+    """Map every pixel to its nearest colour; return the indices, and the number of pixels far from their colour."""
     levels = [level for colour in colours for level in colour]
     (best, error), *others = (_look_up(image, levels, shift) for shift in _SHIFTS)
     for other, its_error in others:
@@ -225,7 +229,10 @@ def _map_to_nearest(image: Image.Image, colours: list[_Colour]) -> tuple[Image.I
 
 
 def _look_up(image: Image.Image, colours: list[int], shift: int) -> tuple[Image.Image, Image.Image]:
-    """Map to given colours, both moved by some levels, which moves the cells; with each pixel's squared error."""
+    """Map pixels to colours; return the indices, and the squared error of each pixel.
+
+    Pixels and colours are both shifted by some levels, which shifts Pillow's cells.
+    """
     moved = Image.new("P", (1, 1))
     moved.putpalette([min(255, max(0, level + shift - _CORNER)) for level in colours])
     shifted = image.point([min(255, level + shift) for level in range(256)] * 3) if shift else image
@@ -243,7 +250,7 @@ def _arrange(
     keeps_one: bool,
     exact: bool,
 ) -> Indexed:
-    """Sort the colours by use, so that a frame of few colours needs few bits, and mark what does not show."""
+    """Sort the colours by frequency, so that frames with few colours need few bits, and mark transparent pixels."""
     used = [0] * 256
     for image in indices:
         used = [one + other for one, other in zip(used, image.histogram(), strict=True)]

@@ -1,7 +1,7 @@
-"""GIF: one palette where that is enough, and of each frame only what changed (GIF89a specification).
+"""GIF: write one shared palette if it is good enough, and only the changed part of each frame (GIF89a specification).
 
-Pillow compresses the rectangles. It does not write the file: its ``save`` writes whole frames where there is
-transparency, a palette for each frame, and codes of eight bits for two colours.
+Pillow only compresses the rectangles. Its ``save`` would write larger files: whole frames if there is transparency, a
+palette for each frame, and codes of eight bits for two colours.
 """
 
 import struct
@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from functions.resize.gif_palette import Effort, Indexed, index_frames
 
-# Alpha below this is transparent in a GIF, which knows no more than on and off.
+# Pixels with less alpha than this become transparent: in a GIF, a pixel is either opaque or transparent.
 _OPAQUE = 128
 _NOTHING = (0, 0, 0, 0)
 _CHANGED = [0] + [255] * 255
@@ -23,14 +23,14 @@ _COLOURS = 256
 _STILL = Effort(sample=15_000, settled=0.03)
 _ANIMATION = Effort(sample=40_000, settled=0.1)
 _ONE_FRAME = Effort(sample=4_000, settled=0.3, fills_gaps=False)
-# A palette of its own takes 768 bytes and time to find, so that a frame has one only where it removes this share of an
-# error (mean of squares) that can be seen: this is 37 dB.
+# A frame's own palette takes 768 bytes, and time to find. So a frame gets one only if its error (mean of squares) with
+# the shared palette is above _VISIBLE, which is 37 dB, and its own palette removes the share _REMOVED of that error.
 _VISIBLE = 12.0
 _REMOVED = 0.3
-# To try one takes up to 0.07 s.
+# Trying one palette takes up to 0.07 s.
 _MOST_TRIED = 20
-# Tried where the thumbnail of an animation has more bytes than the original: lines of one pixel become lines of many
-# greys. Writing more frames than this again takes seconds.
+# An animation's thumbnail may have more bytes than the original, because resizing turns thin lines into many greys. If
+# it has more than _LARGER times the bytes, fewer colours are tried. With many frames that would take seconds.
 _LARGER = 1.1
 _FEWER_COLOURS = (128, 32)
 _AGAIN_UP_TO = 60
@@ -42,13 +42,13 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], plays: i
     Parameters
     ----------
     frames : sequence of Image
-        All of one size and one mode of ``L``, ``LA``, ``RGB`` and ``RGBA``.
+        All of the same size and the same mode: ``L``, ``LA``, ``RGB`` or ``RGBA``.
     durations : sequence of int
         Milliseconds of each frame.
     plays : int
         How often an animation plays, 0 for ever.
     enough : int or None
-        With clearly more bytes than this, an animation gets fewer colours.
+        An animation with clearly more bytes than this gets fewer colours.
     """
     pictures, times = _merge_repeated([_hide(frame) for frame in frames], durations)
     keeps_one = len(pictures) > 1 or frames[0].mode in _TRANSPARENT_MODES
@@ -61,7 +61,7 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], plays: i
 
 
 def _hide(frame: Image.Image) -> Image.Image:
-    """Return the frame as RGBA, each pixel opaque or nothing."""
+    """Return the frame as RGBA; every pixel is either opaque or all zeros."""
     rgba = frame.convert("RGBA")
     if frame.mode in _TRANSPARENT_MODES:
         alpha = rgba.getchannel("A").point([0] * _OPAQUE + [255] * (256 - _OPAQUE))
@@ -71,7 +71,7 @@ def _hide(frame: Image.Image) -> Image.Image:
 
 
 def _merge_repeated(pictures: list[Image.Image], durations: Sequence[int]) -> tuple[list[Image.Image], list[int]]:
-    """Show a frame that is like the one before it for the time of both, in hundredths of a second."""
+    """Merge equal frames that follow each other, and return durations in hundredths of a second."""
     kept, times = pictures[:1], [durations[0] // 10]
     for picture, duration in zip(pictures[1:], durations[1:], strict=True):
         time = duration // 10
@@ -93,16 +93,16 @@ def _write(pictures: list[Image.Image], times: list[int], plays: int, most: int,
     shared = index_frames(pictures, _ANIMATION if len(pictures) > 1 else _STILL, most=most, keeps_one=keeps_one)
     bits, table = _colour_table(shared.colours)
     blocks = [b"GIF89a", struct.pack("<2H3B", *pictures[0].size, 0x80 | (bits - 1), 0, 0), table]
-    # It counts repetitions, and an animation that plays once has none.
+    # The file has the number of repetitions, so an animation that plays once does not need the block.
     if len(pictures) > 1 and plays != 1:
         blocks += [b"\x21\xff\x0bNETSCAPE2.0\x03\x01", struct.pack("<HB", max(0, plays - 1), 0)]
     own = _find_own_palettes(shared, pictures) if most == _COLOURS else {}
-    # What is on the canvas, and of which pixels it was made.
+    # The canvas as it is shown, and the pixels that it was made from.
     canvas = source = Image.new("RGBA", pictures[0].size)
     for place, picture in enumerate(pictures):
         indexed, index = (own[place], 0) if place in own else (shared, place)
         shown = indexed.show(index)
-        # A pixel that stands still keeps its colour where a palette has another for it.
+        # A pixel that does not change keeps its colour, even if the frame's palette maps it to another.
         changed = ImageChops.darker(_difference(canvas, shown), _difference(source, picture))
         box = changed.getbbox() or (0, 0, 1, 1)
         cleared = _find_cleared(picture, pictures[place + 1 : place + 2])
@@ -124,7 +124,7 @@ def _write(pictures: list[Image.Image], times: list[int], plays: int, most: int,
 
 
 def _find_own_palettes(shared: Indexed, pictures: list[Image.Image]) -> dict[int, Indexed]:
-    """Return the frames that look better in colours of their own, by their places."""
+    """Return the frames that look better with their own palette, by their index."""
     if shared.is_exact or len(pictures) == 1:
         return {}
     errors = [_measure_error(picture, shared.show(place)) for place, picture in enumerate(pictures)]
@@ -140,19 +140,22 @@ def _find_own_palettes(shared: Indexed, pictures: list[Image.Image]) -> dict[int
 
 
 def _measure_error(picture: Image.Image, shown: Image.Image) -> float:
-    """Return the mean of the squares, of the channels of all pixels."""
+    """Return the mean squared error over the channels of all pixels."""
     return sum(ImageStat.Stat(ImageChops.difference(picture, shown)).sum2[:3]) / 3 / (picture.width * picture.height)
 
 
 def _find_cleared(picture: Image.Image, following: list[Image.Image]) -> tuple[int, int, int, int] | None:
-    """Return where the next frame shows nothing and this one does: only clearing a rectangle takes pixels away."""
+    """Return the rectangle of pixels that are opaque now and transparent in the next frame, ``None`` if there are none.
+
+    It has to be cleared, because drawing the next frame cannot remove pixels.
+    """
     for other in following:
         return ImageChops.subtract(picture.getchannel("A"), other.getchannel("A")).getbbox()
     return None
 
 
 def _control(duration: int, disposal: int, transparent: int | None) -> list[bytes]:
-    """Return the graphic control extension (section 23), where there is something to say."""
+    """Return the graphic control extension (section 23), or nothing if all its fields are zero."""
     if transparent is None and not duration and not disposal:
         return []
     flags = disposal << 2 | (transparent is not None)
@@ -160,7 +163,7 @@ def _control(duration: int, disposal: int, transparent: int | None) -> list[byte
 
 
 def _image(box: tuple[int, int, int, int], coded: tuple[int, bytes], own: bytes | None) -> list[bytes]:
-    """Return a rectangle with its own colours, if it has some (sections 20 to 22)."""
+    """Return the blocks of a rectangle, with its own palette if it has one (sections 20 to 22)."""
     left, top, right, bottom = box
     table_bits, table = _colour_table(own) if own else (1, b"")
     flags = 0x80 | (table_bits - 1) if own else 0
@@ -170,7 +173,7 @@ def _image(box: tuple[int, int, int, int], coded: tuple[int, bytes], own: bytes 
 
 
 def _compress_smaller(part: Image.Image, unchanged: Image.Image | None, transparent: int | None) -> tuple[int, bytes]:
-    """Compress a rectangle as it is, or with holes where nothing changed, whichever is smaller."""
+    """Compress a rectangle as it is, and with unchanged pixels made transparent; return the smaller result."""
     coded = _compress(part)
     if unchanged is None or transparent is None:
         return coded
@@ -186,6 +189,6 @@ def _compress(part: Image.Image) -> tuple[int, bytes]:
 
 
 def _colour_table(colours: bytes) -> tuple[int, bytes]:
-    """Return the bits of an index, and the colours filled up to a power of two."""
+    """Return the bits of an index, and the colours padded to a power of two."""
     bits = max(1, (len(colours) // 3 - 1).bit_length())
     return bits, colours.ljust(3 << bits, b"\0")

@@ -1,9 +1,9 @@
-"""What libvips does for the engine: Lanczos with SIMD, for a picture in memory or row by row from its file.
+"""Shrink with libvips: Lanczos with SIMD, for a picture in memory or row by row from its file.
 
-Pillow's kernel is scalar, and three times slower. Its PNG and WebP decoders take the whole picture into
-memory first: 4 bytes a pixel for PNG, 16 for WebP, and most of the time goes into memory and scalar
-unfiltering. libvips holds a few rows, unfilters with SIMD, and lets libwebp scale while it decodes. Only
-the four loaders named here and in ``tiff_unpacking.py`` are ever called.
+Pillow's kernel is scalar, and three times slower. Its PNG and WebP decoders first decode the whole picture into
+memory, 4 bytes a pixel for PNG and 16 for WebP. Most of their time goes into memory and scalar unfiltering. libvips
+keeps only a few rows in memory, unfilters with SIMD, and lets libwebp scale while it decodes. The engine calls only
+the four loaders in this module and in ``tiff_unpacking.py``.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ pyvips.cache_set_max(0)
 # The function has one processor, and more threads would request the rows of a file out of order.
 pyvips.concurrency_set(1)
 
-# libvips centres its kernel on whole pixels. Where that shifts the result by more than this, in its own pixels,
-# Pillow resamples instead, which places a region exactly.
+# libvips centres its kernel on whole pixels. If that shifts the result by more than this fraction of an output pixel,
+# Pillow resamples instead, because it places a region exactly.
 _SHIFT = 1 / 16
-# Shrinking by a whole number with a box filter leaves at least this many pixels for each one wanted; the kernel does
+# The box filter shrinks by a whole number, and leaves at least this many pixels for each output pixel. The kernel does
 # the rest.
 _GAP = 2
 # libvips pads boxes at the edge with copies of the last pixel. In larger boxes than this, a line at the edge would be
@@ -31,7 +31,7 @@ _LARGEST_FILLED_BOX = 2
 _LARGE_STEP = 8
 # Above this, Pillow's box filter is off by more than 0.1 %, and libvips raises an error.
 _LARGEST_FACTOR = 10_000
-# libwebp averages source pixels; with fewer than two for each output pixel, some get twice the weight of others.
+# libwebp averages source pixels. With fewer than two for each output pixel, some get twice the weight of others.
 _FINEST_WEBP_SCALE = 0.5
 # libwebp leaves this many pixels for each output pixel; the kernel does the rest.
 _WEBP_HEADROOM = 1.5
@@ -60,8 +60,8 @@ def resample(image: Image.Image, size: Size, region: Region) -> Image.Image | No
     Returns
     -------
     Image or None
-        ``None`` where the region would be enlarged, or cannot be placed to a sixteenth of a pixel, or where libvips
-        has no kernel for it: steps of some 700 pixels are too large.
+        ``None`` if the region would be enlarged, if it cannot be placed to a sixteenth of a pixel, or if libvips has
+        no kernel for the step: about 700 pixels are too many.
     """
     place = _align(size, region)
     if place is None:
@@ -76,7 +76,7 @@ def resample(image: Image.Image, size: Size, region: Region) -> Image.Image | No
 def decode(
     original: bytes, format: str, size: Size, region: Region, denominator: int = 1
 ) -> tuple[Image.Image, Region] | None:
-    """Decode a still picture and shrink it on the way, never holding all of it.
+    """Decode a still picture and shrink it row by row, so that it is never in memory as a whole.
 
     Parameters
     ----------
@@ -88,19 +88,19 @@ def decode(
     region : (left, top, right, bottom)
         The region, pixels of the picture.
     denominator : int
-        1, 2, 4 or 8: what the inverse DCT of a JPEG shrinks by.
+        1, 2, 4 or 8: by how much the inverse DCT of a JPEG shrinks.
 
     Returns
     -------
     image : Image
         ``L``, ``LA``, ``RGB`` or ``RGBA``, in the colours of the file.
     shown : (left, top, right, bottom)
-        What the image shows: the region, and then it has the size asked for; or the whole picture, shrunk by whole
-        numbers, for Pillow to do the rest. Then its last column and row may reach beyond the picture, and are the
-        mean of what lies within.
+        What the image shows. If this is the region, the image has the requested size. Else it is the whole picture,
+        shrunk by whole numbers, and Pillow has to do the rest. Its last column and row may then extend beyond the
+        picture; they are the mean of the pixels within it.
 
-    ``None`` where that would be a whole JPEG, which Pillow decodes as fast, and where libvips does not decode the file
-    without complaint, so that the plain decoder has the last word.
+    ``None`` if this would decode a whole JPEG, because Pillow is as fast. ``None`` also if libvips reports a problem
+    with the file: then Pillow decodes it, and decides whether it is damaged.
     """
     try:
         scale = max(size[0] / (region[2] - region[0]), size[1] / (region[3] - region[1]))
@@ -115,7 +115,7 @@ def decode(
         if place is None and format == "JPEG":
             return None
         factors = tuple(min(max(1, int(step / _GAP)), _LARGEST_FACTOR) for step in steps)
-        # What is not shrunk stays as it is.
+        # Pixels that are not shrunk are not premultiplied, so that they do not change.
         transparent = picture.hasalpha() and max(steps if place else factors) > 1
         if transparent:
             picture = picture.premultiply(max_alpha=_OPAQUE).rint().cast("uchar")
@@ -135,7 +135,7 @@ def decode_tiff(original: bytes) -> Image.Image:
     ------
     UnsupportedImageError
     pyvips.Error
-        Damaged strips among others.
+        Among others for damaged strips.
     """
     unpacked = open_samples(original)
     if unpacked.mode != TWO_TONE:
@@ -146,9 +146,9 @@ def decode_tiff(original: bytes) -> Image.Image:
 
 def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple[Any, float, float]:
     """Open a file for sequential reading, and return the scales at which it will be decoded."""
-    # A source reads the bytes where they are; a buffer would copy them.
+    # A source reads the bytes in place; a buffer would copy them.
     source = pyvips.Source.new_from_memory(original)
-    # Pillow treats some warnings of libjpeg as errors, and decides; those of libpng are about metadata.
+    # Pillow treats some of libjpeg's warnings as errors, so Pillow decides then. Those of libpng are about metadata.
     options = {"access": "sequential", "fail_on": "warning" if format == "JPEG" else "error"}
     if format == "JPEG":
         return pyvips.Image.jpegload_source(source, shrink=denominator, **options), 1 / denominator, 1 / denominator
@@ -164,7 +164,7 @@ def _open(original: bytes, format: str, scale: float, denominator: int) -> tuple
 
 
 def _align(size: Size, region: Region) -> tuple[range, range] | None:
-    """Choose whole columns and rows for a region; ``None`` where they would shift it visibly."""
+    """Choose whole columns and rows for a region; ``None`` if they would shift it visibly."""
     left, top, right, bottom = region
     columns, rows = _align_axis(left, right, size[0]), _align_axis(top, bottom, size[1])
     return None if columns is None or rows is None else (columns, rows)
@@ -173,8 +173,8 @@ def _align(size: Size, region: Region) -> tuple[range, range] | None:
 def _align_axis(start: float, end: float, outputs: int) -> range | None:
     """Choose whole pixels with the same centre as start to end.
 
-    libvips lays its outputs around the centre of its input, whose edges need not be the region's, and makes as many
-    as fit, rounded.
+    libvips centres its output pixels on its input, so the edges of the input need not be those of the region. The
+    number of output pixels is the size of the input divided by the step, rounded.
     """
     step = (end - start) / outputs
     first = round(start)

@@ -19,12 +19,12 @@ _WORKING_MODES = {
     "CMYK": "CMYK",
 }
 _SAMPLES = {"I": "32-bit", "F": "floating-point", "LAB": "Lab"}
-# Behind transparent pixels, and the border of ``pad``, where the output has no alpha.
+# Shown through transparent pixels, and in the border of ``pad``, if the output has no alpha.
 _BACKGROUND = "white"
 
 
 def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to a mode, without copying a picture that has it: a copy of 12 megapixels takes 40 ms."""
+    """Convert to a mode. A picture that has it is not copied: a copy of 12 megapixels takes 40 ms."""
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -57,7 +57,7 @@ def to_working_mode(image: Image.Image, format: str) -> Image.Image:
 
 
 def finish(image: Image.Image, box: Box, fit: Fit, *, keeps_transparency: bool) -> Image.Image:
-    """Add the border of ``pad``, and flatten transparency onto white where the output has no alpha."""
+    """Add the border of ``pad``, and flatten transparency onto white if the output has no alpha."""
     transparent = image.mode in TRANSPARENT
     flatten = transparent and not keeps_transparency
     size = (box.width, box.height) if fit is Fit.PAD else image.size

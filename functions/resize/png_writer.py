@@ -1,4 +1,4 @@
-"""PNG: with a palette where there are few colours, and no larger than it must be."""
+"""PNG: write a palette if there are few colours, and choose the compression that suits the picture."""
 
 import io
 import zlib
@@ -9,43 +9,44 @@ from PIL import Image, PngImagePlugin
 
 from functions.resize.gif_palette import index_exactly
 
-# With filters 0.78 times sharp's bytes.
+# Level 3 with filters makes 0.78 times sharp's bytes.
 _LEVEL = 3
-# Photographs hardly repeat what is not a run: looking for runs alone (deflateInit2 in https://www.zlib.net/manual.html)
-# takes two thirds of the time, and mostly 0.83 to 1.01 of the bytes. Of graphics it makes up to 1.3 times the bytes.
+# Photographs repeat hardly anything except runs. Looking for runs only (Z_RLE of deflateInit2,
+# https://www.zlib.net/manual.html) takes two thirds of the time, and makes mostly 0.83 to 1.01 times the bytes. For
+# graphics it makes up to 1.3 times the bytes.
 _STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE)
-# Some bands of rows tell which strategy suits a large picture. Small ones are compressed both ways.
+# For a large picture, the strategy is chosen by compressing some bands of rows. Small ones are compressed both ways.
 _BANDS = 4
 _BAND_ROWS = 8
 _LARGE = 100_000
-# What the faster strategy may cost in bytes.
+# The faster strategy is used if it makes at most this many times the bytes.
 _AS_SMALL = 1.02
-# A level of grey takes 8 bits without a palette, and what needs as many with one is not smaller.
+# Grey without a palette takes 8 bits a pixel. More greys than this need 8 bits with a palette too, which saves nothing.
 _FEW_GREYS = 16
 _FEW = 256
-# Compressing more pixels once again takes seconds.
+# Compressing more pixels than this a second time takes seconds.
 _MOST_PIXELS = 4_000_000
 _OPAQUE = 255
 
 
 def encode_png(image: Image.Image, enough: int | None, *, has_palette: bool) -> bytes:
-    """Write a picture in exactly its colours.
+    """Write a picture without changing its colours.
 
     Parameters
     ----------
     image : Image
         ``L``, ``LA``, ``RGB`` or ``RGBA``.
     enough : int or None
-        With more bytes than this, it is compressed as far as can be.
+        A file with more bytes than this is compressed again with zlib's best level.
     has_palette : bool
-        The original has one, and this may have one where that is smaller. Others keep their mode, which readers of
-        a pipeline behind may rely on.
+        The original has one, so the file gets one if that is smaller. Without it the mode stays, because programs
+        that read the thumbnails may rely on it.
     """
     data = _compress(image)
     if image.width * image.height > _MOST_PIXELS:
         return data
     found = image.getcolors(_FEW_GREYS if image.mode == "L" else _FEW) if has_palette else None
-    # A picture of one colour gains nothing.
+    # A picture of a single colour gains nothing from a palette.
     if found and len(found) > 1:
         data = min(data, _save_with_palette(image), key=len)
     if enough is not None and len(data) > enough:
@@ -81,9 +82,9 @@ def _save_with_palette(image: Image.Image) -> bytes:
     """Write the indices of at most 256 colours, in 1, 2, 4 or 8 bits."""
     rgba = image.convert("RGBA")
     counts = cast("list[tuple[int, tuple[int, int, int, int]]]", rgba.getcolors(_FEW))
-    # Alpha is stored up to the last index that is not opaque.
+    # tRNS ends with the last index that is not opaque, so opaque colours come last.
     entries = sorted((entry for _, entry in counts), key=lambda entry: entry[3] == _OPAQUE)
-    # Median cut knows three channels: the place of the colour, and alpha, are two.
+    # Median cut takes three channels, and RGBA has four. So alpha needs a second pass, on colour indices and alpha.
     colours = list({entry[:3]: None for entry in entries})
     places = {colour: place for place, colour in enumerate(colours)}
     indices = index_exactly(rgba, colours)
