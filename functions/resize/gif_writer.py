@@ -84,7 +84,7 @@ def _merge_repeated(pictures: list[Image.Image], durations: Sequence[int]) -> tu
 
 
 def _difference(picture: Image.Image, other: Image.Image) -> Image.Image:
-    """Return 255 where two pictures differ, ``L``."""
+    """Return an ``L`` picture that is 255 where two pictures differ."""
     red, green, blue, alpha = ImageChops.difference(picture, other).split()
     return ImageChops.lighter(ImageChops.lighter(red, green), ImageChops.lighter(blue, alpha)).point(_CHANGED)
 

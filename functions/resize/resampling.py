@@ -56,7 +56,7 @@ def shrink(decoded: Raster, crops: list[Crop]) -> Iterator[tuple[int, Image.Imag
     Yields
     ------
     index : int
-        Of the crop.
+        Index in ``crops``.
     image : Image
     """
     rasters = [decoded]

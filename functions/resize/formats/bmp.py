@@ -3,7 +3,7 @@
 Files that Pillow misreads or refuses are rewritten as plain BMP.
 """
 
-# ruff: noqa: PLR2004 - places, sizes and codes are those of BITMAPFILEHEADER, BITMAPV5HEADER and "Bitmap Compression".
+# ruff: noqa: PLR2004 - offsets, sizes and codes are those of BITMAPFILEHEADER, BITMAPV5HEADER and "Bitmap Compression".
 
 import struct
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def _check_kind(header: _Header) -> None:
 
 
 def _rewrite(original: bytes, header: _Header, limits: Limits) -> bytes | None:
-    """Return a file that Pillow reads correctly; ``None`` if the original is one."""
+    """Return a file that Pillow reads correctly; ``None`` if it reads the original correctly."""
     if header.compression in {_RLE8, _RLE4}:
         return _unpack_runs(original, header, limits)
     if header.masks:

@@ -176,7 +176,7 @@ def _read_blocks(original: bytes, max_frames: int, max_comments: int) -> _Blocks
                 blocks.complete = not lost
                 break
             elif found := _BLOCK.search(original, at):
-                # Pillow skips unknown bytes and collects the comments behind them; browsers stop here.
+                # Pillow skips unknown bytes and collects the comments after them; browsers stop here.
                 at, lost = found.start(), True
             else:
                 break
@@ -199,7 +199,7 @@ def _read_frame(original: bytes, at: int, palette: bytes, control: Control) -> F
 
 
 def _read_extension(original: bytes, at: int, blocks: _Blocks) -> int:
-    """Read an extension, and return the offset behind it."""
+    """Read an extension, and return the offset of what follows it."""
     label, start = original[at + 1], at + 2
     at, count = _skip_sub_blocks(original, start)
     if label == 0xFE:
@@ -221,7 +221,7 @@ def _colour_table_size(flags: int) -> int:
 
 
 def _skip_sub_blocks(original: bytes, at: int) -> tuple[int, int]:
-    """Return the offset behind the sub-blocks, and their number."""
+    """Return the offset after the sub-blocks, and their number."""
     blocks = 0
     while size := original[at]:
         at += size + 1

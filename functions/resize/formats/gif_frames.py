@@ -1,6 +1,6 @@
 """GIF: compose the frames as browsers show them, each drawn over the one before it (GIF89a, section 23).
 
-Pillow only decompresses the rectangle of each frame. It does not compose the frames, because it differs from browsers:
+Pillow only decompresses the rectangle of each frame. Its own composition is not used, because it differs from browsers:
 it fills areas that no frame covers with a colour instead of leaving them transparent, and it enlarges the canvas for a
 later frame that extends beyond it.
 """
