@@ -67,7 +67,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     try:
         request = parse_request(event["request"])
         logger.append_keys(object_key=request.object_key)
-        is_retry = bool(event.get("retries") or event.get("context", {}).get("RedriveCount"))
+        is_retry = bool(request.is_retry or event.get("retries") or event.get("context", {}).get("RedriveCount"))
         result = run(request, _STORAGE, _BUCKETS, _LIMITS, measurements, headers=_HEADERS, is_retry=is_retry)
     except PermanentError as error:
         name = type(error).__name__

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import UnionType
 from typing import Any
 
-_TYPES = {"object": dict, "array": list, "string": str, "integer": int}
+_TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 
 
 def is_plainly_valid(value: Any, schema: dict[str, Any]) -> bool:
@@ -45,7 +45,7 @@ def _meets(value: Any, schema: dict[str, Any]) -> bool:
 
 def _is_of_type(value: Any, name: str) -> bool:
     # In Python a bool is an int; in JSON it is not a number.
-    return isinstance(value, _TYPES[name]) and not isinstance(value, bool)
+    return isinstance(value, _TYPES[name]) and isinstance(value, bool) == (name == "boolean")
 
 
 def _properties_meet(value: dict[str, Any], schemas: dict[str, Any]) -> bool:

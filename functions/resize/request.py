@@ -39,13 +39,17 @@ class IfMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResizeRequest:
-    """One original and the thumbnails to make of it."""
+    """One original and the thumbnails to make of it.
+
+    ``is_retry``: an earlier execution of this request may have ended in the middle.
+    """
 
     source_bucket: str
     destination_bucket: str
     object_key: str
     recipe: Recipe
     if_missing: IfMissing = IfMissing.FAIL
+    is_retry: bool = False
 
 
 def parse_request(payload: Any) -> ResizeRequest:
@@ -69,6 +73,7 @@ def parse_request(payload: Any) -> ResizeRequest:
         object_key=payload["object_key"],
         recipe=_read_recipe(payload),
         if_missing=IfMissing(payload.get("if_missing", IfMissing.FAIL)),
+        is_retry=payload.get("retry", False),
     )
 
 

@@ -17,10 +17,19 @@ _FILE_NAME_CHARACTERS = 80 - max(map(len, Change)) - _DIGEST_CHARACTERS - 2
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Name and input (JSON text) for StartExecution."""
+    """Name of an execution, and the request that is its input."""
 
     name: str
-    input: str
+    request: dict[str, Any]
+
+    @property
+    def input(self) -> str:
+        """Return the request as JSON text: equal requests are equal texts."""
+        return _to_json(self.request)
+
+    def as_retry(self) -> "Execution":
+        """Return the execution that makes up for one that ended in the middle."""
+        return Execution(self.name, {**self.request, "retry": True})
 
 
 def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -> Execution:
@@ -44,8 +53,11 @@ def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -
         **wanted,
         "if_missing": "remove",
     }
-    text = json.dumps(request, ensure_ascii=False, sort_keys=True)
-    identity = json.dumps([text, hint.event])
+    identity = json.dumps([_to_json(request), hint.event])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
     file_name = _UNSAFE.sub("-", hint.key.rpartition("/")[2])[:_FILE_NAME_CHARACTERS]
-    return Execution("-".join(filter(None, (hint.change, file_name, digest))), text)
+    return Execution("-".join(filter(None, (hint.change, file_name, digest))), request)
+
+
+def _to_json(request: dict[str, Any]) -> str:
+    return json.dumps(request, ensure_ascii=False, sort_keys=True)

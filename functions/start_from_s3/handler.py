@@ -1,4 +1,4 @@
-"""Entry point of the Lambda that reads the uploads queue and starts one execution for each upload."""
+"""Entry point of the Lambda that reads the uploads queue: one execution for each upload, no faster than they end."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -18,9 +18,17 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.start_from_s3.executions import Execution, execution_for
+from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import read_hints
+from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.recipes import RECIPES_PATH, choose_recipe, parse_recipes, parse_sizes
+from functions.start_from_s3.workflows import (
+    EXPRESS_SECONDS,
+    ExpressWorkflow,
+    NoRoomError,
+    StandardWorkflow,
+    Workflow,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -29,49 +37,49 @@ logger = Logger()
 metrics = Metrics()
 
 
-class ExecutionNameTakenError(Exception):
-    """An execution with this name has another input: somebody else started it.
-
-    Attributes
-    ----------
-    name : str
-        The name of the execution.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The execution '{name}' exists with another input, so it was not started for this event.")
-        self.name = name
-
-
-class NoTimeLeftError(Exception):
-    """The function would end before Step Functions has answered, so the execution was not started."""
-
-    def __init__(self) -> None:
-        super().__init__("There was no time left to start this execution.")
-
-
 class UploadsNotStartedError(ExceptionGroup):
-    """Uploads of one message that were not started; the others were."""
+    """Uploads of one message that were not worked on; the others were."""
 
 
 class _Processor(BatchProcessor):
     """A batch processor that logs why a message returns to the queue, which Powertools does not."""
 
     def failure_handler(self, record: Any, exception: ExceptionInfo) -> FailureResponse:
-        logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
+        if _is_waiting(exception[1]):
+            logger.info("no room: the message waits in the queue", message_id=record.message_id)
+        else:
+            logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
+            # No metric of AWS shows an upload that cannot be started: Lambda does not count partial batch failures as
+            # errors, and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. The first
+            # attempt is not counted, because a call may have been throttled.
+            if record.attributes.approximate_receive_count != "1":
+                metrics.add_metric("UploadsNotStarted", MetricUnit.Count, 1)
         return super().failure_handler(record, exception)
+
+
+def _is_waiting(error: BaseException | None) -> bool:
+    """Return whether nothing is wrong with a message but that it has to wait."""
+    return isinstance(error, UploadsNotStartedError) and error.split(NoRoomError)[1] is None
+
+
+def _create_workflow() -> Workflow:
+    machine = os.environ["STATE_MACHINE_ARN"]
+    if os.environ["UPLOAD_WORKFLOW"] == "EXPRESS":
+        return ExpressWorkflow(_create_client(read_timeout=EXPRESS_SECONDS + 10), machine)
+    pacing = Pacing(int(os.environ["PICTURES_AT_ONCE"]), int(os.environ["STARTERS_AT_ONCE"]))
+    return StandardWorkflow(_create_client(read_timeout=2), machine, pacing)
+
+
+def _create_client(read_timeout: float) -> "SFNClient":
+    """Return a client that tries twice, with a pause of at most a second."""
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    config = Config(connect_timeout=1, read_timeout=read_timeout, retries=retries)
+    return cast("SFNClient", botocore.session.get_session().create_client("stepfunctions", config=config))
 
 
 # Report failures message by message even if every message of the batch failed.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-# A call takes at most seven seconds: two attempts of three seconds and a pause of one.
-_CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-_STEP_FUNCTIONS = cast(
-    "SFNClient", botocore.session.get_session().create_client("stepfunctions", config=_CLIENT_CONFIG)
-)
-_STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
-# An event takes at most two calls: StartExecution, and DescribeExecution where the name exists.
-_MILLISECONDS_FOR_ONE = 14_000
+_WORKFLOW = _create_workflow()
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
 _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
@@ -80,7 +88,7 @@ _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(o
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Start one execution for each event in a batch of queue messages.
+    """Work on each event in a batch of queue messages.
 
     Returns
     -------
@@ -88,57 +96,29 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         ``batchItemFailures``: the messages that return to the queue. The queue's ``maxReceiveCount`` decides when such
         a message goes to the dead-letter queue.
     """
-    answer = process_partial_response(event=event, record_handler=_start_all, processor=_processor, context=context)
-    returned = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-    # No metric of AWS shows an upload that cannot be started: Lambda does not count partial batch failures as errors,
-    # and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. The first attempt is not
-    # counted, because a call may have been throttled.
-    again = [message for message in event["Records"] if message["attributes"]["ApproximateReceiveCount"] != "1"]
-    metrics.add_metric(
-        "UploadsNotStarted", MetricUnit.Count, sum(message["messageId"] in returned for message in again)
-    )
-    return answer
+    metrics.add_metric("UploadsNotStarted", MetricUnit.Count, 0)
+    return process_partial_response(event=event, record_handler=_work_on_all, processor=_processor, context=context)
 
 
-def _start_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Start an execution for every hint of a message, then raise what went wrong with any."""
+def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    """Work on every hint of a message, then raise what went wrong with any."""
     hints, refused = read_hints(record.body, _ORIGINALS_BUCKET)
+    is_retry = record.attributes.approximate_receive_count != "1"
     errors: list[Exception] = [*refused]
     for hint in hints:
         recipe = choose_recipe(hint.key, _RECIPES)
         if recipe is None or recipe.request is None:
             logger.info("left alone: no recipe asks for thumbnails", object_key=hint.key)
             continue
+        execution = execution_for(hint, _THUMBNAILS_BUCKET, recipe.request)
         try:
-            if lambda_context.get_remaining_time_in_millis() < _MILLISECONDS_FOR_ONE:
-                raise NoTimeLeftError  # noqa: TRY301 - handled like the errors of _start
-            started = _start(execution := execution_for(hint, _THUMBNAILS_BUCKET, recipe.request))
+            done = _WORKFLOW.run(
+                execution, is_retry=is_retry, seconds_left=lambda: lambda_context.get_remaining_time_in_millis() / 1000
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's others
             error.add_note(f"object_key: {hint.key}")
             errors.append(error)
         else:
-            logger.info(
-                "execution started" if started else "duplicate passed over",
-                object_key=hint.key,
-                execution=execution.name,
-            )
+            logger.info(done, object_key=hint.key, execution=execution.name)
     if errors:
-        raise UploadsNotStartedError("Not every record of the message was started", errors)
-
-
-def _start(execution: Execution) -> bool:
-    """Start an execution; return whether it is new.
-
-    Raises
-    ------
-    ExecutionNameTakenError
-        The name belongs to an execution with another input.
-    """
-    try:
-        _STEP_FUNCTIONS.start_execution(stateMachineArn=_STATE_MACHINE_ARN, name=execution.name, input=execution.input)
-    except _STEP_FUNCTIONS.exceptions.ExecutionAlreadyExists:
-        arn = f"{_STATE_MACHINE_ARN.replace(':stateMachine:', ':execution:')}:{execution.name}"
-        if _STEP_FUNCTIONS.describe_execution(executionArn=arn)["input"] != execution.input:
-            raise ExecutionNameTakenError(execution.name) from None
-        return False
-    return True
+        raise UploadsNotStartedError("Not every record of the message was worked on", errors)

@@ -1,0 +1,209 @@
+"""The two ways to work on an upload: start a Standard execution when there is room, or run an Express one to its end."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from functions.start_from_s3.executions import Execution
+from functions.start_from_s3.pacing import Pacing
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import StartSyncExecutionOutputTypeDef
+
+# The state ResizeFailed of the state machine marks errors of the picture or the request so.
+_PERMANENT = "Permanent."
+# A start takes at most two calls, StartExecution, and DescribeExecution where the name exists; a look takes one.
+_SECONDS_TO_START = 15.0
+# An Express execution ends after five minutes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+EXPRESS_SECONDS = 300.0
+
+
+class ExecutionNameTakenError(Exception):
+    """An execution with this name has another input: somebody else started it.
+
+    Attributes
+    ----------
+    name : str
+        The name of the execution.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The execution '{name}' exists with another input, so it was not started for this event.")
+        self.name = name
+
+
+class ExecutionFaultedError(Exception):
+    """An Express execution failed, and not because of the picture or the request.
+
+    Attributes
+    ----------
+    name, status, error : str
+        Of the execution; ``error`` is empty where it timed out.
+    """
+
+    def __init__(self, name: str, status: str, error: str, cause: str) -> None:
+        reason = ": ".join(filter(None, (error, cause))) or "no reason was given"
+        super().__init__(f"The execution '{name}' ended {status}: {reason}")
+        self.name = name
+        self.status = status
+        self.error = error
+
+
+class NoRoomError(Exception):
+    """All room was taken until this function had to end; the upload goes on waiting in the queue. Nothing is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("As many executions ran as may run at once; the upload goes on waiting in the queue.")
+
+
+class NoTimeLeftError(Exception):
+    """The function would end before Step Functions has answered, so the execution was not started."""
+
+    def __init__(self) -> None:
+        super().__init__("There was no time left to start this execution.")
+
+
+class Workflow(Protocol):
+    """How an upload is worked on."""
+
+    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:
+        """Work on one upload; return what was done, for the log.
+
+        Parameters
+        ----------
+        execution : Execution
+        is_retry : bool
+            Whether this was tried before, so that an execution may have ended in the middle.
+        seconds_left : callable
+            Returns the seconds until the calling function is ended.
+
+        Raises
+        ------
+        NoTimeLeftError
+            Nothing was started.
+        """
+
+
+class StandardWorkflow:
+    """Starts executions as fast as they end; a name is started once.
+
+    Parameters
+    ----------
+    client : SFNClient
+    state_machine : str
+        ARN.
+    pacing : Pacing
+    clock, sleep : callable
+        ``time.monotonic`` and ``time.sleep``.
+    """
+
+    def __init__(
+        self,
+        client: "SFNClient",
+        state_machine: str,
+        pacing: Pacing,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._state_machine = state_machine
+        self._pacing = pacing
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:  # noqa: ARG002
+        """Wait until there is room, then start an execution.
+
+        Raises
+        ------
+        NoRoomError
+            There was no room while there was time.
+        NoTimeLeftError
+        ExecutionNameTakenError
+            The name belongs to an execution with another input.
+        """
+        self._wait_for_room(seconds_left)
+        is_new = self._start(execution)
+        self._pacing.started(self._clock())
+        return "execution started" if is_new else "duplicate passed over"
+
+    def _wait_for_room(self, seconds_left: Callable[[], float]) -> None:
+        if seconds_left() < _SECONDS_TO_START:
+            raise NoTimeLeftError
+        while not self._pacing.may_start(self._clock()):
+            wait = self._pacing.seconds_until_look(self._clock())
+            if seconds_left() - wait < _SECONDS_TO_START:
+                raise NoRoomError
+            self._sleep(wait)
+            self._look()
+
+    def _look(self) -> None:
+        enough = self._pacing.most(self._clock())
+        try:
+            # One more page would say that still more run, which makes no difference.
+            page = self._client.list_executions(
+                stateMachineArn=self._state_machine, statusFilter="RUNNING", maxResults=min(enough + 1, 1000)
+            )
+        except self._client.exceptions.ClientError as error:
+            # The quota is the account's: others may have used it up. Not knowing is like no room.
+            if error.response["Error"]["Code"] not in {"ThrottlingException", "TooManyRequestsException"}:
+                raise
+            self._pacing.looked(enough, self._clock())
+        else:
+            self._pacing.looked(len(page["executions"]), self._clock())
+
+    def _start(self, execution: Execution) -> bool:
+        """Start an execution; return whether it is new."""
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._state_machine, name=execution.name, input=execution.input
+            )
+        except self._client.exceptions.ExecutionAlreadyExists:
+            arn = f"{self._state_machine.replace(':stateMachine:', ':execution:')}:{execution.name}"
+            if self._client.describe_execution(executionArn=arn)["input"] != execution.input:
+                raise ExecutionNameTakenError(execution.name) from None
+            return False
+        return True
+
+
+class ExpressWorkflow:
+    """Runs each execution to its end, so that what is not worked on waits in the queue.
+
+    Parameters
+    ----------
+    client : SFNClient
+        Waits for an answer as long as an execution may take.
+    state_machine : str
+        ARN.
+    """
+
+    def __init__(self, client: "SFNClient", state_machine: str) -> None:
+        self._client = client
+        self._state_machine = state_machine
+
+    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:
+        """Run an execution. One that fails because of the picture or the request is done.
+
+        Raises
+        ------
+        NoTimeLeftError
+        ExecutionFaultedError
+        """
+        if seconds_left() < EXPRESS_SECONDS:
+            raise NoTimeLeftError
+        # An Express execution knows nothing of those before it, unlike a retry within a Standard one.
+        request = execution.as_retry() if is_retry else execution
+        answer = self._client.start_sync_execution(
+            stateMachineArn=self._state_machine, name=request.name, input=request.input
+        )
+        return _judge(execution, answer)
+
+
+def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef") -> str:
+    if answer["status"] == "SUCCEEDED":
+        return "execution succeeded"
+    error = answer.get("error", "")
+    if answer["status"] == "FAILED" and error.startswith(_PERMANENT):
+        return f"execution failed for good: {error}"
+    raise ExecutionFaultedError(execution.name, answer["status"], error, answer.get("cause", ""))
