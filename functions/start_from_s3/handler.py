@@ -72,8 +72,7 @@ def _create_workflow() -> Workflow:
 
 def _create_client(read_timeout: float) -> "SFNClient":
     """Return a client that tries twice, with a pause of at most a second."""
-    retries = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(connect_timeout=1, read_timeout=read_timeout, retries=retries)
+    config = Config(connect_timeout=1, read_timeout=read_timeout, retries={"mode": "standard", "total_max_attempts": 2})
     return cast("SFNClient", botocore.session.get_session().create_client("stepfunctions", config=config))
 
 

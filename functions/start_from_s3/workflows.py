@@ -1,4 +1,4 @@
-"""The two ways to work on an upload: start a Standard execution when there is room, or run an Express one to its end."""
+"""Two ways to work on an upload: start a Standard execution when there is room, or run an Express one to its end."""
 
 import time
 from collections.abc import Callable
