@@ -19,11 +19,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from functions.start_from_s3.executions import execution_for
-from functions.start_from_s3.hints import read_hints
+from functions.start_from_s3.hints import EventError, read_hints
 from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.recipes import RECIPES_PATH, choose_recipe, parse_recipes, parse_sizes
 from functions.start_from_s3.workflows import (
     EXPRESS_SECONDS,
+    ExecutionNameTakenError,
     ExpressWorkflow,
     NoRoomError,
     StandardWorkflow,
@@ -50,9 +51,9 @@ class _Processor(BatchProcessor):
         else:
             logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
             # No metric of AWS shows an upload that cannot be started: Lambda does not count partial batch failures as
-            # errors, and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. The first
-            # attempt is not counted, because a call may have been throttled.
-            if record.attributes.approximate_receive_count != "1":
+            # errors, and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. What may pass
+            # is counted from the second attempt on.
+            if record.attributes.approximate_receive_count != "1" or not _may_pass(exception[1]):
                 metrics.add_metric("UploadsNotStarted", MetricUnit.Count, 1)
         return super().failure_handler(record, exception)
 
@@ -60,6 +61,11 @@ class _Processor(BatchProcessor):
 def _is_waiting(error: BaseException | None) -> bool:
     """Return whether nothing is wrong with a message but that it has to wait."""
     return isinstance(error, UploadsNotStartedError) and error.split(NoRoomError)[1] is None
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Return whether a second attempt may be better."""
+    return not (isinstance(error, UploadsNotStartedError) and error.subgroup((EventError, ExecutionNameTakenError)))
 
 
 def _create_workflow() -> Workflow:

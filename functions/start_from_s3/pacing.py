@@ -59,7 +59,7 @@ class Pacing:
         self._starts.append(now)
 
     def most(self, now: float) -> int:
-        """Return how many executions should run: one a picture, and by Little's law those on their way to and from it."""
+        """Return how many executions should run: one a picture, and by Little's law those on the way to and from it."""
         while self._starts and self._starts[0] < now - _RATE_SECONDS:
             self._starts.popleft()
         starts_a_second = len(self._starts) * self._starters / _RATE_SECONDS
