@@ -87,6 +87,9 @@ class Intrinsics:
             case "Fn::If":
                 condition, yes, no = argument
                 resolved = self._resolve(yes if self._condition(condition) else no)
+            case "Fn::FindInMap":
+                table, first, second = map(str, self._resolve(argument))
+                resolved = self.template["Mappings"][table][first][second]
             case "Fn::Join":
                 separator, parts = argument
                 resolved = separator.join(self._resolve(parts))

@@ -65,7 +65,8 @@ def _is_waiting(error: BaseException | None) -> bool:
 
 def _may_pass(error: BaseException | None) -> bool:
     """Return whether a second attempt may be better."""
-    return not (isinstance(error, UploadsNotStartedError) and error.subgroup((EventError, ExecutionNameTakenError)))
+    errors = error.exceptions if isinstance(error, UploadsNotStartedError) else (error,)
+    return not any(isinstance(each, (EventError, ExecutionNameTakenError)) for each in errors)
 
 
 def _create_workflow() -> Workflow:

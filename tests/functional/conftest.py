@@ -4,7 +4,7 @@ import importlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import moto  # before any handler is imported: it hooks itself into the clients 
 import pytest
 from aws_lambda_powertools.metrics.provider.cold_start import reset_cold_start_flag
 
+from local.openapi import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
 
@@ -24,17 +25,15 @@ ORIGINALS = "alison-image-originals-01"
 THUMBNAILS = "alison-image-thumbnails-01"
 STATE_MACHINE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ImageResizeStateMachine"
 
-# What CloudFormation would put in place of each reference in the functions' environment.
-DEPLOYED_AS = {
-    "BucketPrefix": "alison-image",
-    "ThumbnailSizes": "128x128,64x64",
-    "CacheControl": "public, max-age=86400",
-    "CarriedHeaders": " Content-Disposition, author",
+UPLOAD_STATE_MACHINE_ARN = f"{STATE_MACHINE_ARN}-uploads"
+
+# What the functions are deployed with, beside the defaults of the template.
+PARAMETERS = {"ThumbnailSizes": "128x128,64x64", "CarriedHeaders": " Content-Disposition, author"}
+IDS = {
     "OriginalsBucket": ORIGINALS,
     "ThumbnailsBucket": THUMBNAILS,
     "ImageResizeStateMachine": STATE_MACHINE_ARN,
-    "AWS::AccountId": ACCOUNT,
-    "KmsKeyArn": "",
+    "UploadStateMachine": UPLOAD_STATE_MACHINE_ARN,
 }
 
 
@@ -71,13 +70,21 @@ class Function:
         return [json.loads(line) for line in self.log_text().splitlines()]
 
 
-def _imported(logical_id: str) -> tuple[ModuleType, Callable[[Any, Any], Any]]:
+def environment(logical_id: str, **parameters: str) -> dict[str, str]:
+    """Return the environment of a function as CloudFormation would set it."""
+    stack = replace(example_stack({**PARAMETERS, **parameters}), physical_ids=IDS)
+    stack.pseudo["AWS::AccountId"] = ACCOUNT
+    variables = stack.resolve(stack.template["Resources"][logical_id]["Properties"]["Environment"]["Variables"])
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _imported(logical_id: str, **parameters: str) -> tuple[ModuleType, Callable[[Any, Any], Any]]:
     """Import a function as Lambda does: by the template's Handler, with the template's environment."""
-    properties = read_template()["Resources"][logical_id]["Properties"]
-    module_name, _, name = properties["Handler"].rpartition(".")
+    handler = read_template()["Resources"][logical_id]["Properties"]["Handler"]
+    module_name, _, name = handler.rpartition(".")
     with pytest.MonkeyPatch.context() as patch:
-        for variable, value in properties["Environment"]["Variables"].items():
-            patch.setenv(variable, DEPLOYED_AS[value["Ref"]] if isinstance(value, dict) else value)
+        for variable, value in environment(logical_id, **parameters).items():
+            patch.setenv(variable, value)
         module = importlib.import_module(module_name)
     return module, getattr(module, name)
 
@@ -132,7 +139,12 @@ def resize(_resize: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: p
 def start_from_s3(
     _start_from_s3: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Function:
-    return _with_log(*_start_from_s3, monkeypatch)
+    module, handler = _start_from_s3
+    for name, value in environment("StartFromS3Function").items():
+        monkeypatch.setenv(name, value)
+    # It remembers what it has started, as a sandbox does.
+    monkeypatch.setattr(module, "_WORKFLOW", module._create_workflow())
+    return _with_log(module, handler, monkeypatch)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The Lambda behind the uploads queue against Step Functions: what it starts, passes over and returns."""
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -9,9 +10,11 @@ import pytest
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import read_hints
 from functions.start_from_s3.recipes import parse_recipes
+from functions.start_from_s3.workflows import _SECONDS_TO_START, EXPRESS_SECONDS
+from local.openapi import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
-from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function
+from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function, environment
 from tests.functional.faults import answering
 from tests.s3_events import event_text
 
@@ -254,7 +257,7 @@ def not_started(text: str) -> list[float]:
         assert directive["Namespace"] == "alison-image"
         assert directive["Dimensions"] == [["service"]]
         assert document["service"] == "start_from_s3"
-    return [number for document in documents for number in document["UploadsNotStarted"]]
+    return [sum(document["UploadsNotStarted"]) for document in documents]
 
 
 def test_how_many_messages_were_not_started_is_a_metric(
@@ -262,12 +265,15 @@ def test_how_many_messages_were_not_started_is_a_metric(
 ) -> None:
     start_from_s3(batch(event_text("put"), receives=2))
     start_from_s3(batch("not an event", event_text("copy"), "{}", receives=2))
-    start_from_s3(batch("not an event", receives=20))
-    # The first try may have met a throttled call.
+    # A second attempt would be no better.
     start_from_s3(batch("not an event"))
+    with answering("sfn.StartExecution", 500, "InternalFailure"):
+        # The second attempt may be.
+        start_from_s3(batch(event_text("multipart_complete")))
+        start_from_s3(batch(event_text("multipart_complete"), receives=2))
 
     assert sorted(started(executions)) == sorted([name_for("put"), name_for("copy")])
-    assert not_started(capsys.readouterr().out) == [0, 2, 1, 0]
+    assert not_started(capsys.readouterr().out) == [0, 2, 1, 0, 1]
 
 
 def test_uploads_that_there_is_no_time_for_return_to_the_queue(
@@ -281,16 +287,66 @@ def test_uploads_that_there_is_no_time_for_return_to_the_queue(
     assert "There was no time left to start this execution." in start_from_s3.log_text()
 
 
-def test_the_time_left_is_enough_for_the_slowest_answers(start_from_s3: Function) -> None:
+def test_uploads_that_there_is_no_room_for_wait_in_the_queue_and_nothing_is_wrong(
+    start_from_s3: Function, executions: "SFNClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    most = int(environment("StartFromS3Function")["PICTURES_AT_ONCE"])
+    for number in range(most):
+        executions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=f"api-{number}")
+
+    result = start_from_s3(batch(event_text("put"), event_text("copy"), receives=3), Context(remaining_time=15_300))
+
+    assert returned(result) == ["message-0", "message-1"]
+    assert len(started(executions)) == most
+    assert not_started(capsys.readouterr().out) == [0]
+    assert {(line["level"], line["message"]) for line in start_from_s3.log()} == {
+        ("INFO", "no room: the message waits in the queue")
+    }
+
+
+def test_an_upload_waits_for_room_and_is_started(
+    start_from_s3: Function, executions: "SFNClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = int(environment("StartFromS3Function")["PICTURES_AT_ONCE"])
+    arns = [
+        executions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=f"api-{number}")["executionArn"]
+        for number in range(most)
+    ]
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        if seconds:
+            waits.append(seconds)
+            executions.stop_execution(executionArn=arns[0])
+            time.sleep(seconds)
+
+    monkeypatch.setattr(start_from_s3.module._WORKFLOW, "_sleep", wait)
+
+    assert returned(start_from_s3(batch(event_text("put")))) == []
+    assert name_for("put") in started(executions)
+    assert len(waits) >= 1
+
+
+@pytest.mark.parametrize("workflow", ["STANDARD", "EXPRESS"])
+def test_the_time_left_is_enough_for_the_slowest_answers(workflow: str, start_from_s3: Function) -> None:
     """Two calls of two attempts each, with the pause of botocore's standard mode, a second at most at first."""
-    config = start_from_s3.module._CLIENT_CONFIG
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment("StartFromS3Function", UploadWorkflow=workflow).items():
+            patch.setenv(name, value)
+        created = start_from_s3.module._create_workflow()
+    config = created._client.meta.config
     attempt, pause = config.connect_timeout + config.read_timeout, 1
+    properties = read_template()["Resources"]["StartFromS3Function"]["Properties"]
+    timeout = example_stack({"UploadWorkflow": workflow}).resolve(properties["Timeout"])
     assert config.retries["total_max_attempts"] == 2
 
-    slowest = 2 * (2 * attempt + pause)
-    assert slowest * 1000 <= start_from_s3.module._MILLISECONDS_FOR_ONE
-    timeout = read_template()["Resources"]["StartFromS3Function"]["Properties"]["Timeout"]
-    assert timeout > 2 * slowest
+    if workflow == "STANDARD":
+        slowest = 2 * (2 * attempt + pause)
+        assert slowest <= _SECONDS_TO_START
+        assert timeout > 2 * slowest
+    else:
+        # An execution that was started is waited for to its end.
+        assert EXPRESS_SECONDS < attempt < timeout
 
 
 @pytest.mark.usefixtures("executions")

@@ -18,6 +18,7 @@ from botocore.model import ServiceModel
 from bench import startup
 from bench.loopback_s3 import loopback_s3
 from functions.start_from_s3.recipes import RECIPES_PATH
+from local.openapi import example_stack
 from samples import profiles
 from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
@@ -350,10 +351,8 @@ assert not outside, outside
 @pytest.mark.usefixtures("no_real_aws")
 def test_the_handler_starts_from_the_artefact_alone(build: Build, function: str, resources: dict[str, Any]) -> None:
     properties = resources[function]["Properties"]
-    variables = {
-        name: value if isinstance(value, str) else "8x8"
-        for name, value in properties["Environment"]["Variables"].items()
-    }
+    resolved = example_stack({}).resolve(properties["Environment"]["Variables"])
+    variables = {name: str(value) for name, value in resolved.items()}
 
     done = subprocess.run(  # noqa: S603 - fixed arguments
         # Neither this folder nor the packages of this environment are on the path.

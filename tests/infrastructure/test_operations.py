@@ -10,6 +10,7 @@ import pytest
 from functions.resize import errors
 from functions.resize.limits import Limits
 from local.aws.filter_pattern import compile_json
+from local.openapi import example_stack
 from tests.deployed import ROOT, read_state_machine, read_template
 
 ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -98,33 +99,64 @@ def test_every_alarm_tells_somebody_and_is_quiet_without_data() -> None:
         assert properties["TreatMissingData"] == "notBreaching", name
 
 
-@pytest.mark.parametrize("second", range(60))
+@pytest.mark.parametrize("second", range(0, 60, 7))
 @pytest.mark.parametrize(
-    ("alarm", "first_that_counts"),
+    ("workflow", "alarm", "first_that_counts", "minutes"),
     [
-        # A message that was received twice and not started.
-        ("UploadsNotStartedAlarm", 2),
+        # A message that can never be started is counted at once, one that may be the next time from then on.
+        ("STANDARD", "UploadsNotStartedAlarm", 1, 3),
+        ("STANDARD", "UploadsNotStartedAlarm", 2, 15),
+        ("EXPRESS", "UploadsNotStartedAlarm", 2, 36),
         # An invocation that failed: it could not start, crashed or timed out.
-        ("StartFromS3ErrorsAlarm", 1),
+        ("STANDARD", "StartFromS3ErrorsAlarm", 1, 15),
+        ("EXPRESS", "StartFromS3ErrorsAlarm", 1, 36),
     ],
 )
-def test_one_upload_that_cannot_be_started_is_known_within_five_minutes(
-    alarm: str, first_that_counts: int, second: int
+def test_when_one_upload_that_cannot_be_started_is_known(
+    workflow: str, alarm: str, first_that_counts: int, minutes: int, second: int
 ) -> None:
     """The queue delivers a message again after each visibility timeout; an alarm looks at whole minutes.
 
-    A minute of the five is left for CloudWatch to take the metric in and evaluate the alarm.
+    A minute is left for CloudWatch to take the metric in and evaluate the alarm.
     """
     settings = resources("AWS::CloudWatch::Alarm")[alarm]["Properties"]
-    pause = read_template()["Resources"]["UploadsQueue"]["Properties"]["VisibilityTimeout"]
+    queue = read_template()["Resources"]["UploadsQueue"]["Properties"]
+    pause = example_stack({"UploadWorkflow": workflow}).resolve(queue["VisibilityTimeout"])
     assert (settings["Statistic"], settings["Period"], settings["Threshold"]) == ("Sum", 60, 0)
     failed = {(second + receive * pause) // 60 for receive in range(20) if receive + 1 >= first_that_counts}
-    minutes = range(settings["EvaluationPeriods"])
+    looked_at = range(settings["EvaluationPeriods"])
     needed = settings.get("DatapointsToAlarm", settings["EvaluationPeriods"])
 
-    fires = next(minute for minute in range(60) if sum(minute - earlier in failed for earlier in minutes) >= needed)
+    fires = next(minute for minute in range(120) if sum(minute - earlier in failed for earlier in looked_at) >= needed)
 
-    assert 60 * (fires + 1) - second <= 240
+    assert 60 * (fires + 1) - second <= 60 * (minutes - 1)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "worked_on", "is_stalled"), [(0, 0, False), (100_000, 300, False), (100_000, 1, False), (1, 0, True)]
+)
+def test_a_burst_that_is_worked_off_is_no_stall(waiting: int, worked_on: int, *, is_stalled: bool) -> None:
+    metrics = resources("AWS::CloudWatch::Alarm")["UploadsStalledAlarm"]["Properties"]["Metrics"]
+    by_id = {metric["Id"]: metric for metric in metrics}
+    condition = re.fullmatch(r"IF\((\w+) > (\d+) AND FILL\((\w+), 0\) < (\d+), 1, 0\)", by_id["stalled"]["Expression"])
+    assert condition is not None
+    values = {"waiting": waiting, "worked_on": worked_on}
+
+    stalled = values[condition[1]] > int(condition[2]) and values[condition[3]] < int(condition[4])
+
+    assert stalled is is_stalled
+    named = {name: metric["MetricStat"]["Metric"]["MetricName"] for name, metric in by_id.items() if name in values}
+    assert named == {"waiting": "ApproximateNumberOfMessagesVisible", "worked_on": "NumberOfMessagesDeleted"}
+
+
+@pytest.mark.parametrize(("workflow", "machines"), [("STANDARD", 1), ("EXPRESS", 2)])
+def test_the_ceiling_counts_the_executions_of_all_state_machines(workflow: str, machines: int) -> None:
+    alarm = resources("AWS::CloudWatch::Alarm")["ExecutionsPerHourAlarm"]["Properties"]
+    expression, *counted = example_stack({"UploadWorkflow": workflow}).resolve(alarm["Metrics"])
+
+    assert set(re.findall(r"FILL\((\w+), 0\)", expression["Expression"])) == {metric["Id"] for metric in counted}
+    assert len(counted) == machines
+    assert all(metric["MetricStat"]["Period"] == 3600 for metric in counted)
 
 
 def test_the_fault_alarm_watches_the_metric_of_the_filter() -> None:

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from local.intrinsics import Intrinsics
+from local.openapi import example_stack
+
 # Actions without resource types, so that "*" is the only resource they can be granted on.
 WITHOUT_RESOURCE_TYPES = {
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
@@ -55,7 +58,9 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             ("sqs:DeleteMessage", "UploadsQueue.Arn"),
             ("sqs:GetQueueAttributes", "UploadsQueue.Arn"),
             ("states:StartExecution", "ImageResizeStateMachine"),
+            ("states:ListExecutions", "ImageResizeStateMachine"),
             ("states:DescribeExecution", EXECUTIONS),
+            ("states:StartSyncExecution", "UploadStateMachine"),
             ("kms:Decrypt", "KmsKeyArn"),
             *logs_of("StartFromS3Function"),
             *TRACES,
@@ -80,6 +85,11 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
 }
 
 
+WORKFLOWS = ("STANDARD", "EXPRESS")
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
+WITH_A_KEY = [example_stack({"UploadWorkflow": workflow, "KmsKeyArn": KEY}) for workflow in WORKFLOWS]
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -92,22 +102,46 @@ def named(resource: Any) -> str:
     return ".".join(value) if function == "Fn::GetAtt" else str(value)
 
 
-def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        whatever_the_key(statement)
-        for policy in role["Properties"].get("Policies", [])
-        for statement in as_list(policy["PolicyDocument"]["Statement"])
-    ]
+def statements(role: dict[str, Any], *stacks: Intrinsics) -> list[dict[str, Any]]:
+    """Return the statements of a role, those for every choice of the stacks' parameters."""
+    found = []
+    for policy in role["Properties"].get("Policies", []):
+        for statement in as_list(policy["PolicyDocument"]["Statement"]):
+            chosen = [chosen_in(stack, statement) for stack in stacks or WITH_A_KEY]
+            found += [each for place, each in enumerate(chosen) if each and each not in chosen[:place]]
+    return found
 
 
-def whatever_the_key(statement: dict[str, Any]) -> dict[str, Any]:
-    """Return a statement that the role has for ever, or with a key of one's own."""
-    if "Fn::If" not in statement:
-        return statement
-    condition, with_key, without = statement["Fn::If"]
-    assert (condition, without) == ("HasKmsKey", {"Ref": "AWS::NoValue"})
-    assert {action.partition(":")[0] for action in as_list(with_key["Action"])} == {"kms"}
-    return dict(with_key)
+def chosen_in(stack: Intrinsics, statement: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a statement as a stack has it, or None where it has none."""
+    while "Fn::If" in statement:
+        condition, yes, no = statement["Fn::If"]
+        statement = yes if stack.resolve({"Fn::If": [condition, True, False]}) else no
+    return None if statement == {"Ref": "AWS::NoValue"} else statement
+
+
+@pytest.mark.parametrize("logical_id", list(ROLES))
+def test_without_a_key_a_role_may_do_the_same_but_use_it(logical_id: str, resources: dict[str, Any]) -> None:
+    role = resources[logical_id]
+    for workflow, stack in zip(WORKFLOWS, WITH_A_KEY, strict=True):
+        plain = statements(role, example_stack({"UploadWorkflow": workflow}))
+        more = [each for each in statements(role, stack) if each not in plain]
+
+        assert {action.partition(":")[0] for each in more for action in as_list(each["Action"])} <= {"kms"}
+
+
+def test_the_starter_may_use_only_the_state_machine_of_its_workflow(resources: dict[str, Any]) -> None:
+    for workflow, stack in zip(WORKFLOWS, WITH_A_KEY, strict=True):
+        found = statements(resources["StartFromS3FunctionRole"], stack)
+        actions = {action for each in found for action in as_list(each["Action"]) if action.startswith("states:")}
+
+        assert (
+            actions
+            == {
+                "STANDARD": {"states:StartExecution", "states:ListExecutions", "states:DescribeExecution"},
+                "EXPRESS": {"states:StartSyncExecution"},
+            }[workflow]
+        )
 
 
 def test_these_tests_know_every_role(resources: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local.openapi import example_stack
 from tests.deployed import ROOT, TEMPLATE_PATH
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function"]
@@ -71,30 +72,61 @@ class TestUploads:
             "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
         }
 
-    def test_the_queue_calls_the_function_which_returns_single_messages(self, resources: dict[str, Any]) -> None:
-        assert properties(resources, "StartFromS3Function")["Events"] == {
+    @pytest.mark.parametrize(("workflow", "batch"), [("STANDARD", 2), ("EXPRESS", 1)])
+    def test_the_queue_calls_the_function_which_returns_single_messages(
+        self, workflow: str, batch: int, resources: dict[str, Any]
+    ) -> None:
+        events = properties(resources, "StartFromS3Function")["Events"]
+
+        assert example_stack({"UploadWorkflow": workflow}).resolve(events) == {
             "Uploads": {
                 "Type": "SQS",
                 "Properties": {
-                    "Queue": arn("UploadsQueue"),
-                    "BatchSize": 4,
+                    "Queue": "UploadsQueue.Arn",
+                    "BatchSize": batch,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "UploadConcurrency"}},
+                    "ScalingConfig": {"MaximumConcurrency": {"STANDARD": 2, "EXPRESS": 5}[workflow]},
                 },
             }
         }
 
-    def test_the_concurrency_is_one_that_lambda_takes(self, template: dict[str, Any]) -> None:
-        # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
-        parameter = template["Parameters"]["UploadConcurrency"]
+    def test_the_concurrency_is_divided_among_those_who_start_and_those_who_resize(
+        self, template: dict[str, Any]
+    ) -> None:
+        allowed = template["Parameters"]["UploadConcurrency"]["AllowedValues"]
+        divided = template["Mappings"]["Concurrency"]
 
-        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+        assert list(divided) == list(map(str, allowed))
+        for functions, parts in divided.items():
+            assert parts["StartersAtOnce"] + parts["PicturesAtOnce"] == int(functions)
+            assert 2 * parts["RunsAtOnce"] == int(functions)
+            # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
+            assert min(parts["StartersAtOnce"], parts["RunsAtOnce"]) >= 2
+            assert max(parts["StartersAtOnce"], parts["RunsAtOnce"]) <= 1000
 
-    def test_a_message_is_hidden_for_six_times_the_functions_timeout(self, resources: dict[str, Any]) -> None:
+    def test_a_reserve_is_never_below_what_uploads_may_use(self, template: dict[str, Any]) -> None:
+        reserves = template["Parameters"]["ReservedConcurrency"]["AllowedValues"]
+        rules = [rule for name, rule in template["Rules"].items() if name.startswith("ReservedConcurrencyCovers")]
+        allowed = {rule["RuleCondition"]["Fn::Equals"][1]: rule["Assertions"][0]["Assert"] for rule in rules}
+        smallest, *others = template["Parameters"]["UploadConcurrency"]["AllowedValues"]
+
+        # Every reserve covers the smallest.
+        assert min(int(reserve) for reserve in reserves if reserve) >= smallest
+        assert list(allowed) == others
+        for functions, assertion in allowed.items():
+            listed, reserve = assertion["Fn::Contains"]
+            assert reserve == {"Ref": "ReservedConcurrency"}
+            assert listed == [each for each in reserves if not each or int(each) >= functions]
+
+    @pytest.mark.parametrize("workflow", ["STANDARD", "EXPRESS"])
+    def test_a_message_is_hidden_for_six_times_the_functions_timeout(
+        self, workflow: str, resources: dict[str, Any]
+    ) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-        timeout = properties(resources, "StartFromS3Function")["Timeout"]
+        resolve = example_stack({"UploadWorkflow": workflow}).resolve
+        timeout = resolve(properties(resources, "StartFromS3Function")["Timeout"])
 
-        assert properties(resources, "UploadsQueue")["VisibilityTimeout"] >= 6 * timeout
+        assert resolve(properties(resources, "UploadsQueue")["VisibilityTimeout"]) >= 6 * timeout
 
     def test_a_message_that_fails_again_and_again_is_kept(self, resources: dict[str, Any]) -> None:
         queue = properties(resources, "UploadsQueue")
@@ -103,7 +135,8 @@ class TestUploads:
         # At least five receives, so that a throttled function is not the end of a message
         # (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html), and an hour of them.
         assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("UploadsDeadLetterQueue"), "maxReceiveCount": 20}
-        assert 20 * queue["VisibilityTimeout"] >= 3600
+        hidden = example_stack({}).resolve(queue["VisibilityTimeout"])
+        assert 20 * hidden >= 3600
         # Its age counts on in the dead-letter queue, so that one must keep messages at least as long:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
         assert dead_letters["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -259,7 +292,8 @@ class TestFunctions:
         assert resize["ORIGINALS_BUCKET"] == start["ORIGINALS_BUCKET"] == {"Ref": "OriginalsBucket"}
         assert resize["THUMBNAILS_BUCKET"] == start["THUMBNAILS_BUCKET"] == {"Ref": "ThumbnailsBucket"}
         assert resize["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
-        assert start["STATE_MACHINE_ARN"] == {"Ref": "ImageResizeStateMachine"}
+        for workflow, machine in (("STANDARD", "ImageResizeStateMachine"), ("EXPRESS", "UploadStateMachine")):
+            assert example_stack({"UploadWorkflow": workflow}).resolve(start["STATE_MACHINE_ARN"]) == machine
         assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
         assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
         assert resize["CACHE_CONTROL"] == {"Ref": "CacheControl"}
@@ -311,6 +345,13 @@ class TestStateMachine:
         assert machine["DefinitionSubstitutions"]["ResizeFunctionArn"] == arn("ResizeFunction")
         assert (machine["Name"], machine["Type"]) == ({"Ref": "StateMachineName"}, "STANDARD")
 
+    def test_uploads_run_through_the_same_definition_if_they_are_express(self, resources: dict[str, Any]) -> None:
+        standard, express = (resources[name] for name in ("ImageResizeStateMachine", "UploadStateMachine"))
+        different = {"Name": {"Fn::Sub": "${StateMachineName}-uploads"}, "Type": "EXPRESS"}
+
+        assert express["Properties"] == {**standard["Properties"], **different}
+        assert express["Condition"] == "UploadsAreExpress"
+
     def test_executions_of_a_renamed_state_machine_go_on(self, resources: dict[str, Any]) -> None:
         assert resources["ImageResizeStateMachine"]["UpdateReplacePolicy"] == "Retain"
 
@@ -318,7 +359,8 @@ class TestStateMachine:
         machine = properties(resources, "ImageResizeStateMachine")
         [destination] = machine["Logging"]["Destinations"]
 
-        assert machine["Logging"]["Level"] == "ALL"
+        assert machine["Logging"]["Level"] == {"Ref": "WorkflowLogLevel"}
+        assert machine["Logging"]["IncludeExecutionData"] == {"Ref": "WorkflowLogData"}
         assert destination == {"CloudWatchLogsLogGroup": {"LogGroupArn": arn("ImageResizeStateMachineLogs")}}
         assert machine["Tracing"] == {"Enabled": True}
 
@@ -425,8 +467,8 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
-    "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 80], ["", "x" * 81, "a.b", "a b", "a:b", "é"]),
-    "ReservedConcurrency": ("", ["1", "900", "99999"], ["0", "-1", "01", "1.5", " ", "all", "100000"]),
+    "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 72], ["", "x" * 73, "a.b", "a b", "a:b", "é"]),
+    "MonthlyBudgetUSD": ("", ["1", "900", "9999999"], ["0", "-1", "01", "1.5", " ", "10000000"]),
     "KmsKeyArn": (
         "",
         ["arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"],
@@ -451,7 +493,13 @@ class TestParameters:
             "ApiAuthorization": "AWS_IAM",
             "LogRetentionDays": 30,
             "Architecture": "arm64",
-            "UploadConcurrency": 5,
+            "UploadWorkflow": "STANDARD",
+            "UploadConcurrency": 10,
+            "BacklogHours": 24,
+            "ExecutionsPerHour": 100_000,
+            "MonthlyBudgetUSD": "",
+            "WorkflowLogLevel": "ERROR",
+            "WorkflowLogData": "false",
             "AlarmTopicArn": "",
             "ApiRateLimit": 50,
             "ApiBurstLimit": 100,

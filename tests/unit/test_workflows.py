@@ -1,0 +1,80 @@
+"""An Express execution is run to its end, and only a fault returns its upload to the queue."""
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.start_from_s3.executions import Execution
+from functions.start_from_s3.workflows import EXPRESS_SECONDS, ExecutionFaultedError, ExpressWorkflow, NoTimeLeftError
+from tests.deployed import read_state_machine
+
+UPLOAD = Execution("upload-a-jpg-0123", {"object_key": "a.jpg", "if_missing": "remove"})
+
+
+class StepFunctions:
+    """Answers StartSyncExecution; keeps what it was asked."""
+
+    def __init__(self, **answer: str) -> None:
+        self._answer = answer
+        self.asked: list[dict[str, Any]] = []
+
+    def start_sync_execution(self, **request: Any) -> dict[str, str]:
+        self.asked.append(request)
+        return self._answer
+
+
+def run(client: Any, *, is_retry: bool = False, seconds_left: float = 330.0) -> str:
+    return ExpressWorkflow(client, "machine").run(UPLOAD, is_retry=is_retry, seconds_left=lambda: seconds_left)
+
+
+def test_an_execution_that_succeeds_is_done() -> None:
+    client = StepFunctions(status="SUCCEEDED", output="{}")
+
+    assert run(client) == "execution succeeded"
+    assert client.asked == [{"stateMachineArn": "machine", "name": UPLOAD.name, "input": UPLOAD.input}]
+
+
+def test_one_that_fails_because_of_the_picture_is_done() -> None:
+    prefix = read_state_machine()["States"]["ResizeFailed"]["ErrorPath"].split("'")[1]
+    client = StepFunctions(status="FAILED", error=prefix.format("NotAnImageError"), cause="'a.jpg' is no image.")
+
+    assert "NotAnImageError" in run(client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "FAILED", "error": "StorageUnavailableError", "cause": "S3 did not answer."},
+        {"status": "FAILED", "error": "InvalidResult", "cause": "…"},
+        {"status": "FAILED"},
+        {"status": "TIMED_OUT"},
+    ],
+    ids=str,
+)
+def test_a_fault_is_raised_with_its_reason(answer: dict[str, str]) -> None:
+    with pytest.raises(ExecutionFaultedError) as raised:
+        run(StepFunctions(**answer))
+
+    assert UPLOAD.name in str(raised.value)
+    for word in answer.values():
+        assert word in str(raised.value)
+
+
+def test_what_was_tried_before_is_asked_for_as_a_retry() -> None:
+    client = StepFunctions(status="SUCCEEDED")
+
+    run(client, is_retry=True)
+
+    (asked,) = client.asked
+    assert asked["name"] == UPLOAD.name
+    assert json.loads(asked["input"]) == {**UPLOAD.request, "retry": True}
+
+
+def test_nothing_is_started_that_would_not_end_in_time() -> None:
+    client = StepFunctions(status="SUCCEEDED")
+
+    with pytest.raises(NoTimeLeftError):
+        run(client, seconds_left=EXPRESS_SECONDS - 1)
+
+    assert client.asked == []
