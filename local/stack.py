@@ -256,6 +256,8 @@ class Stack:
             "LOCAL_FUNCTIONS_LOG": str(functions_log(self.settings.state)),
             "TMPDIR": str(scratch),
             "PYTHONPATH": str(ROOT),
+            # For the functions, which inherit it: there is no host "sync-127.0.0.1" for StartSyncExecution.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         }
         # Its own port is not an endpoint to call for its own process.
         del environment["AWS_ENDPOINT_URL"]

@@ -4,7 +4,7 @@
 MiniStack and says in its first lines what AWS documents:
 
 ============== ====================================================================================================
-``executions`` StartExecution refuses illegal names, and is idempotent while the execution runs.
+``executions`` StartExecution refuses illegal names, and is idempotent while the execution runs; Express is Express.
 ``machines``   A second state machine of the same name is refused, also when CloudFormation asks for it.
 ``apis``       A REST API keeps its id when its body changes, and a stage serves what was deployed to it.
 ``signers``    Whether a signature is right, and whose it is: what API Gateway asks IAM.
