@@ -4,6 +4,7 @@
 MiniStack and says in its first lines what AWS documents:
 
 ============== ====================================================================================================
+``alarms``     CloudFormation makes alarms on metric math.
 ``executions`` StartExecution refuses illegal names, and is idempotent while the execution runs; Express is Express.
 ``machines``   A second state machine of the same name is refused, also when CloudFormation asks for it.
 ``apis``       A REST API keeps its id when its body changes, and a stage serves what was deployed to it.

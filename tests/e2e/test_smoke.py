@@ -95,9 +95,7 @@ def no_notification(pipeline: Pipeline) -> Iterator[None]:
 def an_alarm_on_nothing(pipeline: Pipeline) -> Iterator[None]:
     cloudwatch = pipeline.settings.client("cloudwatch")
     (alarm,) = (
-        alarm
-        for alarm in cloudwatch.describe_alarms()["MetricAlarms"]
-        if alarm["Namespace"] == "alison-image" and alarm["MetricName"] == "ResizesFailed"
+        alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"] if alarm.get("MetricName") == "ResizesFailed"
     )
     settings = {name: value for name, value in alarm.items() if not name.startswith(("AlarmArn", "AlarmConf", "State"))}
     cloudwatch.put_metric_alarm(**settings | {"MetricName": "ResizesFailing"})

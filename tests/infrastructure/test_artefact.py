@@ -27,7 +27,7 @@ FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3"}
 SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions"}
 OPERATIONS = {
     "ResizeFunction": {"DeleteObject", "GetObject", "HeadObject", "PutObject"},
-    "StartFromS3Function": {"DescribeExecution", "StartExecution"},
+    "StartFromS3Function": {"DescribeExecution", "ListExecutions", "StartExecution", "StartSyncExecution"},
 }
 # e_machine of the ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {"arm64": 183, "x86_64": 62}

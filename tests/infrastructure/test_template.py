@@ -85,7 +85,7 @@ class TestUploads:
                     "Queue": "UploadsQueue.Arn",
                     "BatchSize": batch,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                    "ScalingConfig": {"MaximumConcurrency": {"STANDARD": 2, "EXPRESS": 5}[workflow]},
+                    "ScalingConfig": {"MaximumConcurrency": {"STANDARD": "2", "EXPRESS": "5"}[workflow]},
                 },
             }
         }
@@ -97,7 +97,8 @@ class TestUploads:
         divided = template["Mappings"]["Concurrency"]
 
         assert list(divided) == list(map(str, allowed))
-        for functions, parts in divided.items():
+        for functions, texts in divided.items():
+            parts = {name: int(text) for name, text in texts.items()}
             assert parts["StartersAtOnce"] + parts["PicturesAtOnce"] == int(functions)
             assert 2 * parts["RunsAtOnce"] == int(functions)
             # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
