@@ -82,8 +82,8 @@ load: setup .tools/load/.installed ## Measure the running local stack: 50 client
 	@$(PYTHON_RUN) -m local.load
 
 .PHONY: soak
-soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads)
-	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
+soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
+	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
 
 .PHONY: fuzz
 SECONDS ?= 60

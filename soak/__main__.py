@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=1000, help="how many (default %(default)s)")
     parser.add_argument("--seed", type=int, help="repeats the plan and the faults of another run")
     parser.add_argument("--faults", type=float, default=1.0, help="multiplies every fault (default %(default)s)")
+    parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="of uploads")
     parser.add_argument("--without", action="append", default=[], choices=sorted(SAFEGUARDS), help="must be missed")
     parser.add_argument("--state", type=Path, default=ROOT / ".local" / "soak", help="folder for logs and reports")
     options = parser.parse_args()
@@ -38,12 +39,12 @@ def main() -> int:
     state = options.state.resolve()
     stories = draw(options.uploads, seed)
     expected = {story.key: list(thumbnail_keys(story, SIZES)) for story in stories}
-    print(f"Soak of {options.uploads:,} uploads to {len(stories):,} keys, seed {seed}.", flush=True)
+    print(f"Soak of {options.uploads:,} uploads to {len(stories):,} keys, {options.workflow}, seed {seed}.", flush=True)
     started = time.monotonic()
     # As Ctrl-C does: the stack is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        with deployed(state, Faults(seed, options.faults), options.without) as deployment:
+        with deployed(state, Faults(seed, options.faults), options.without, options.workflow) as deployment:
             limit = _START_SECONDS + _SECONDS_EACH * options.uploads
             ledger = Load(deployment, stories, limit, lambda line: print(line, flush=True)).run()
             print("Counting …", flush=True)
@@ -56,12 +57,19 @@ def main() -> int:
         print("\nInterrupted; the stack is ended. Next: make soak", file=sys.stderr)
         return 128 + signal.SIGINT
     result = balance(ledger, outcome, expected)
-    run = {"seed": seed, "without": options.without, "faults": options.faults, "seconds": time.monotonic() - started}
+    run = {
+        "workflow": options.workflow,
+        "seed": seed,
+        "without": options.without,
+        "faults": options.faults,
+        "seconds": time.monotonic() - started,
+    }
     write_json(result, faults, run, state / "report.json")
     draw_latency(result, state / "latency.png")
     print(f"\n{table(result, faults)}\n")
     print(f"Report: {_shown(state / 'report.json')}, latency: {_shown(state / 'latency.png')}")
-    again = f"make soak N={options.uploads} SEED={seed}"
+    express = " WORKFLOW=EXPRESS" if options.workflow == "EXPRESS" else ""
+    again = f"make soak N={options.uploads} SEED={seed}{express}"
     if result.is_kept():
         print(f"Nothing lost, stale or doubled. Next: {again} to see it again, or another SEED.")
         return 0

@@ -8,9 +8,11 @@ changes belong to it. It is **stale** when a manifest or a thumbnail is of anoth
 whose last word may be a failure are shown and do not count: an execution that used up all its retries, or a dead
 letter, is loud and can be redriven.
 
-Work is **doubled** when a key has more executions than changes and requests, or when two executions of one kind made
-different bytes of the same original. (One decode serves all sizes of an execution, so a thumbnail's bytes depend on the
-sizes made with it: what a request made alone has other bytes when it is made again along with the recipe's.)
+Work is **doubled** when executions of more names than there were changes and requests belong to a key (Express
+executions of one event have one name, since a fault returns its message to the queue), or when two executions of one
+kind made different bytes of the same original. (One decode serves all sizes of an execution, so a thumbnail's bytes
+depend on the sizes made with it: what a request made alone has other bytes when it is made again along with the
+recipe's.)
 
 A picture is **refused** when its execution failed with one of the permanent errors of the function: a fault was taken
 for a broken picture. That a request finds no original that was deleted is none.
@@ -96,9 +98,10 @@ class _Key:
     @property
     def is_loud(self) -> bool:
         """Return whether something besides the state says that it may not be in line."""
+        last = {each.name: each for each in sorted(self.executions, key=lambda each: each.ended)}
         return self.dead_letters > 0 or any(
             execution.status != "SUCCEEDED" and not execution.error.startswith(_PERMANENT)
-            for execution in self.executions
+            for execution in last.values()
         )
 
     @property
@@ -139,7 +142,7 @@ def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) ->
     deeds = ledger.count_deeds()
     # Events beyond one for each change: all of them must have come to nothing.
     events = sum(key.changes for key in keys) + ledger.delivered_again
-    started = sum(not execution.is_posted for execution in outcome.executions)
+    started = len({execution.name for execution in outcome.executions if not execution.is_posted})
     due = [name for key in keys if not key.is_loud for name in key.due()]
     result = Balance(
         uploads=ledger.count(),
@@ -205,11 +208,11 @@ def _strays(keys: list[_Key], outcome: Outcome) -> Iterator[str]:
 
 
 def _unstarted(key: _Key) -> Iterator[str]:
-    started = sum(not execution.is_posted for execution in key.executions)
+    started = len({execution.name for execution in key.executions if not execution.is_posted})
     missing = key.changes - started - key.dead_letters
     if missing > 0:
         yield f"{key.key}: {missing} of {key.changes} changes without an execution or a dead letter"
-    unposted = key.deeds[Deed.POST] - (len(key.executions) - started)
+    unposted = key.deeds[Deed.POST] - sum(execution.is_posted for execution in key.executions)
     if unposted > 0:
         yield f"{key.key}: {unposted} of {key.deeds[Deed.POST]} requests without an execution"
 
@@ -252,8 +255,9 @@ def _stale(key: _Key, outcome: Outcome) -> Iterator[str]:
 
 def _doubled(key: _Key, outcome: Outcome) -> Iterator[str]:
     most = key.changes + key.deeds[Deed.POST]
-    if len(key.executions) > most:
-        yield f"{key.key}: {len(key.executions)} executions for {most} changes and requests"
+    names = {execution.name for execution in key.executions}
+    if len(names) > most:
+        yield f"{key.key}: {len(names)} executions for {most} changes and requests"
     bytes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for execution in key.executions:
         for name, etag in execution.made.items():

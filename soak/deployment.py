@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 SIZES = ("64x64", "128x96")
 
-# Retries wait a tenth of what they wait on AWS, returned messages a tenth of what the template says at least:
-# the order of things stays, the run ends in minutes.
+# Retries wait a tenth of what they wait on AWS, and returned messages come back much sooner than the template says:
+# the order of things stays, the run ends in minutes. An Express execution runs while its message is hidden.
 _WAIT_SCALE = "0.1"
-_VISIBILITY_SECONDS = 12
+_VISIBILITY_SECONDS = {"STANDARD": 12, "EXPRESS": 45}
+
+_LOG_GROUP = "/aws/vendedlogs/states/alison-image-image-resize"
 
 # Its first start compiles its bytecode.
 _PROXY_START_SECONDS = 90.0
@@ -46,10 +48,17 @@ class Faults:
 
 
 class Deployment:
-    """The deployed pipeline, seen from the outside."""
+    """The deployed pipeline, seen from the outside.
+
+    Attributes
+    ----------
+    log_group : str
+        Of the state machines, where Express executions stand; empty where uploads are Standard executions.
+    """
 
     def __init__(self, stack: Stack, fault_log: Path) -> None:
         outputs = stack.outputs()
+        self._workflow = stack.settings.parameters["UploadWorkflow"]
         self.originals = outputs["OriginalsBucketName"]
         self.thumbnails = outputs["ThumbnailsBucketName"]
         self.machine = outputs["StateMachineArn"]
@@ -61,6 +70,7 @@ class Deployment:
         self.s3: S3Client = self.client("s3")
         self.sqs: SQSClient = self.client("sqs")
         self.step_functions: SFNClient = self.client("stepfunctions")
+        self.log_group = _LOG_GROUP if self._workflow == "EXPRESS" else ""
         # A second queue that gets a copy of each event, for the events to be delivered again are real ones.
         self.copies = self.sqs.create_queue(QueueName="soak-copies-of-events")["QueueUrl"]
 
@@ -81,7 +91,7 @@ class Deployment:
     def return_messages_sooner(self) -> None:
         """Shorten the time after which a message that failed comes back."""
         self.sqs.set_queue_attributes(
-            QueueUrl=self.uploads_queue, Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS)}
+            QueueUrl=self.uploads_queue, Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS[self._workflow])}
         )
 
     def copy_events(self) -> None:
@@ -112,7 +122,7 @@ class Deployment:
         )
 
     def running(self) -> int:
-        """Give how many executions run."""
+        """Give how many executions run, except Express ones, whose messages are hidden as long as they do."""
         pages = self.step_functions.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter="RUNNING"
         )
@@ -132,7 +142,7 @@ class Deployment:
 
 
 @contextmanager
-def deployed(state: Path, faults: Faults, without: Sequence[str]) -> Iterator[Deployment]:
+def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str) -> Iterator[Deployment]:
     """Bring the pipeline up, faults in place, and end everything afterwards.
 
     Parameters
@@ -142,6 +152,8 @@ def deployed(state: Path, faults: Faults, without: Sequence[str]) -> Iterator[De
     faults : Faults
     without : sequence of str
         Safeguards that are switched off in the built functions, of ``safeguards.SAFEGUARDS``.
+    workflow : str
+        ``STANDARD`` or ``EXPRESS``.
 
     Raises
     ------
@@ -151,7 +163,14 @@ def deployed(state: Path, faults: Faults, without: Sequence[str]) -> Iterator[De
         aws_port=_free_port(),
         api_port=_free_port(),
         state=state,
-        parameters={"ApiAuthorization": "NONE", "ThumbnailSizes": ",".join(SIZES)},
+        parameters={
+            "ApiAuthorization": "NONE",
+            "ThumbnailSizes": ",".join(SIZES),
+            "UploadWorkflow": workflow,
+            # So that Express executions can be read.
+            "WorkflowLogLevel": "ALL",
+            "WorkflowLogData": "true",
+        },
         emulator={"SFN_WAIT_SCALE": _WAIT_SCALE},
     )
     stack = Stack(settings, lambda line: print(line, flush=True))

@@ -32,6 +32,7 @@ _FAULTS: dict[str, dict[str, float]] = {
     # A process killed here returns its whole batch of messages to the queue.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
 }
+_FAULTS["StartSyncExecution"] = _FAULTS["StartExecution"]
 _AFTER_AWS = frozenset({"half", "lost", "kill-after"})
 _SLOW_SECONDS = (0.2, 2.0)
 # A client that was reset tries again within a second; a late request arrives some time after that.
@@ -224,9 +225,10 @@ def _send(request: mitm.Request) -> None:
 def _read(request: mitm.Request) -> tuple[str, str]:
     """Return the operation of a request and what it works on."""
     target = request.headers.get("x-amz-target", "")
-    if target.endswith(".StartExecution"):
+    action = target.rpartition(".")[2]
+    if action in {"StartExecution", "StartSyncExecution"}:
         body = json.loads(request.get_text() or "{}")
-        return "StartExecution", f"{json.loads(body['input'])['object_key']} {body['name']}"
+        return action, f"{json.loads(body['input'])['object_key']} {body['name']}"
     operation = _S3_OPERATIONS.get(request.method, "")
     return operation, _path(request)
 
@@ -245,7 +247,7 @@ def _draw(shares: dict[str, float], rate: float, random: Random) -> str | None:
 
 
 def _refusal(operation: str, fault: str) -> mitm.Response:
-    if operation == "StartExecution":
+    if operation in {"StartExecution", "StartSyncExecution"}:
         code, status = ("ThrottlingException", 400) if fault == "throttle" else ("InternalFailure", 500)
         body = json.dumps({"__type": code, "message": "Injected."})
         return mitm.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})

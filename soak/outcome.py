@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from urllib.parse import unquote_plus
 from soak.deployment import Deployment
 
 if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef, TaskFailedEventDetailsTypeDef
+    from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
 
 _READERS = 8
 _MANIFEST = re.compile(r"manifests/(.+)\.json", re.DOTALL)
@@ -22,6 +24,8 @@ class Execution:
 
     Attributes
     ----------
+    name : str
+        Express executions of one event have the same.
     key : str
         The original that it was started for.
     is_posted : bool
@@ -40,6 +44,7 @@ class Execution:
         Seconds since 1970.
     """
 
+    name: str
     key: str
     is_posted: bool
     status: str
@@ -104,6 +109,8 @@ def read_outcome(deployment: Deployment) -> Outcome:
         pages = deployment.step_functions.get_paginator("list_executions").paginate(stateMachineArn=deployment.machine)
         listed = [execution for page in pages for execution in page["executions"]]
         executions = list(pool.map(lambda execution: _execution(deployment, execution), listed))
+        if deployment.log_group:
+            executions += _express_executions(deployment, deployment.log_group)
         contents = deployment.s3.get_paginator("list_objects_v2").paginate(Bucket=deployment.thumbnails)
         keys = [stored["Key"] for page in contents for stored in page.get("Contents", ())]
         named = [key for key in keys if _MANIFEST.fullmatch(key)]
@@ -128,29 +135,75 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
     described = deployment.step_functions.describe_execution(executionArn=arn)
     pages = deployment.step_functions.get_paginator("get_execution_history").paginate(executionArn=arn)
     events = [event for page in pages for event in page["events"]]
-    retries = sum(event["type"] == "TaskScheduled" for event in events) - 1
     failures = [event["taskFailedEventDetails"] for event in events if event["type"] == "TaskFailed"]
-    output: dict[str, Any] = json.loads(described.get("output") or "{}")
-    return Execution(
-        key=json.loads(described["input"])["object_key"],
-        is_posted=listed["name"].startswith("api-"),
-        status=described["status"],
-        error=described.get("error", ""),
-        cause=described.get("cause", ""),
-        source_etag=output.get("source", {}).get("etag", ""),
-        made={made["key"]: made["etag"] for made in output.get("thumbnails", ())},
-        retried_for=tuple(_reason(failure) for failure in failures[: max(0, retries)]),
+    return _described(
+        listed["name"],
+        described["input"],
+        described["status"],
+        {name: str(described.get(name, "")) for name in ("error", "cause", "output")},
+        tries=sum(event["type"] == "TaskScheduled" for event in events),
+        failures=[_reason(failure.get("error", ""), failure.get("cause", "")) for failure in failures],
         ended=described["stopDate"].timestamp() if "stopDate" in described else 0.0,
     )
 
 
-def _reason(failure: "TaskFailedEventDetailsTypeDef") -> str:
+def _express_executions(deployment: Deployment, log_group: str) -> list[Execution]:
+    """Read the executions that stand in the log only."""
+    histories: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for page in deployment.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group):
+        for line in page["events"]:
+            event = json.loads(line["message"])
+            if ":express:" in event["execution_arn"]:
+                histories[event["execution_arn"]].append(event)
+    return [_logged(arn, sorted(events, key=lambda event: int(event["id"]))) for arn, events in histories.items()]
+
+
+def _logged(arn: str, events: list[dict[str, Any]]) -> Execution:
+    first, last = events[0], events[-1]
+    failures = [event["details"] for event in events if event["type"] == "TaskFailed"]
+    return _described(
+        arn.split(":")[7],
+        first["details"]["input"],
+        last["type"].removeprefix("Execution").upper(),
+        last["details"],
+        tries=sum(event["type"] == "TaskScheduled" for event in events),
+        failures=[_reason(failure.get("error", ""), failure.get("cause", "")) for failure in failures],
+        ended=int(last["event_timestamp"]) / 1000,
+    )
+
+
+def _described(  # noqa: PLR0913 - it puts together what two interfaces say
+    name: str,
+    request: str,
+    status: str,
+    end: Mapping[str, str],
+    *,
+    tries: int,
+    failures: list[str],
+    ended: float,
+) -> Execution:
+    output: dict[str, Any] = json.loads(end.get("output") or "{}")
+    return Execution(
+        name=name,
+        key=json.loads(request)["object_key"],
+        is_posted=name.startswith("api-"),
+        status=status,
+        error=end.get("error", ""),
+        cause=end.get("cause", ""),
+        source_etag=output.get("source", {}).get("etag", ""),
+        made={made["key"]: made["etag"] for made in output.get("thumbnails", ())},
+        retried_for=tuple(failures[: max(0, tries - 1)]),
+        ended=ended,
+    )
+
+
+def _reason(error: str, cause: str) -> str:
     """Return what a failed attempt says of itself, as short as it does."""
     try:
-        cause = json.loads(failure.get("cause", ""))
-        return str(cause.get("errorMessage") or cause.get("errorType"))
+        details = json.loads(cause)
+        return str(details.get("errorMessage") or details.get("errorType"))
     except ValueError:
-        return failure.get("cause") or failure.get("error", "")
+        return cause or error
 
 
 def _manifest(deployment: Deployment, key: str) -> tuple[str, Manifest]:

@@ -1,7 +1,7 @@
 """The soak's own judgement: it must see what is lost, stale or doubled, or its zeros mean nothing."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -20,8 +20,12 @@ def upload(version: int, kind: Kind = Kind.PICTURE) -> Upload:
     return Upload("a.jpg", f"version {version}", f"etag {version}", kind, at=100.0)
 
 
+NUMBERS = count()
+
+
 def execution(**more: Any) -> Execution:
     usual: dict[str, Any] = {
+        "name": f"upload-{next(NUMBERS)}",
         "key": "a.jpg",
         "is_posted": False,
         "status": "SUCCEEDED",
