@@ -18,6 +18,7 @@ A picture is **refused** when its execution failed with one of the permanent err
 for a broken picture. That a request finds no original that was deleted is none.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -118,6 +119,12 @@ class _Key:
         """Return the thumbnails that anybody asked for."""
         return {*self.by_recipe, *(name for execution in self.executions for name in execution.made)}
 
+    def may_have(self, thumbnail: str) -> bool:
+        """Return whether a thumbnail's key is one of this original's, whoever asked for it."""
+        folder, slash, name = self.key.rpartition("/")
+        place = rf"thumbnails/{re.escape(folder + slash)}[0-9]+x[0-9]+(-[a-z]+)?_{re.escape(name)}(\.[a-z]+)?"
+        return re.fullmatch(place, thumbnail) is not None
+
     def due(self) -> set[str]:
         """Return the thumbnails that must be there."""
         if not self.is_picture:
@@ -200,9 +207,10 @@ def _reasons(outcome: Outcome) -> dict[str, int]:
 def _strays(keys: list[_Key], outcome: Outcome) -> Iterator[str]:
     """Yield what is in the thumbnails bucket and no manifest lists."""
     listed = {name for manifest in outcome.manifests.values() for name in manifest.thumbnails}
-    excused = {name for key in keys if key.is_loud for name in key.possible()}
-    for name in outcome.thumbnails.keys() - listed - excused:
-        yield f"{name} is in no manifest"
+    loud = [key for key in keys if key.is_loud]
+    for name in outcome.thumbnails.keys() - listed:
+        if not any(key.may_have(name) for key in loud):
+            yield f"{name} is in no manifest"
     for key in outcome.manifests.keys() - {key.key for key in keys}:
         yield f"{key}: a manifest of what was never uploaded"
 

@@ -291,3 +291,29 @@ def test_thumbnails_are_expected_where_the_documents_say() -> None:
     story = Story("2026/photo.heic", "HEIC", (upload_of_it,), is_race=False)
 
     assert list(thumbnail_keys(story, ("64x64",))) == ["thumbnails/2026/64x64_photo.heic.jpg"]
+
+
+def test_what_a_request_that_failed_by_a_fault_left_behind_is_loud_and_not_stale() -> None:
+    runs = [succeeded(1), failed("Runtime.HandlerError", is_posted=True)]
+    left = stored(1, [*BY_RECIPE, POSTED])
+
+    assert judge([upload(1)], runs, says=manifest(1), has=left, deeds=(Deed.POST,)).stale == []
+    # Of another key nobody knows that something failed.
+    elsewhere = stored(1, [*BY_RECIPE, POSTED.replace("a.jpg", "aa.jpg")])
+    assert judge([upload(1)], runs, says=manifest(1), has=elsewhere, deeds=(Deed.POST,)).stale != []
+
+
+@pytest.mark.parametrize(("first", "is_loud"), [(100.0, False), (103.0, True)])
+def test_a_fault_that_a_later_express_execution_of_the_event_made_up_for_is_not_loud(
+    first: float, *, is_loud: bool
+) -> None:
+    """Both have the name of the event; the fault returned its message to the queue."""
+    runs = [
+        execution(name="upload", status="TIMED_OUT", ended=first),
+        execution(name="upload", source_etag="etag 1", made=dict.fromkeys(BY_RECIPE, "bytes 1")),
+    ]
+
+    result = judge([upload(1)], runs, says=None, has={})
+
+    assert result.doubled == []
+    assert (result.lost == []) is is_loud
