@@ -1,6 +1,7 @@
 """The deployed stack as CloudFormation describes it, and the clients to ask it with."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, choose_recipe, parse_recipes, parse_sizes
+
+# Clocks of this machine and of AWS may differ by so much.
+_CLOCK_SECONDS = 60.0
 
 # What every key of this test begins with.
 PREFIX = "smoke/"
@@ -95,6 +99,18 @@ class Deployment:
         return self.outputs["StateMachineArn"]
 
     @property
+    def has_express_uploads(self) -> bool:
+        """Return whether uploads run in the second state machine, whose executions are in logs only."""
+        return self.parameters["UploadWorkflow"] == "EXPRESS"
+
+    @property
+    def upload_executions(self) -> str:
+        """Return what the ARN of every execution of an upload begins with."""
+        if self.has_express_uploads:
+            return self.id_of("UploadStateMachine").replace(":stateMachine:", ":express:")
+        return self.machine.replace(":stateMachine:", ":execution:")
+
+    @property
     def sizes(self) -> list[tuple[int, int]]:
         """Return the boxes that are made of every upload, each once."""
         boxes = [part.strip().split("x") for part in self.parameters["ThumbnailSizes"].split(",")]
@@ -131,6 +147,29 @@ class Deployment:
                 "folder's. Next: check out the version that is deployed, or deploy this one."
             )
         return self.resources[logical_id].id
+
+    def log_lines(self, group: str, since: float, pattern: str) -> Iterator[dict[str, Any]]:
+        """Yield the JSON lines of a log group that match a pattern; lines of other kinds are left out.
+
+        Parameters
+        ----------
+        group : str
+            Logical id of the log group.
+        since : float
+            Seconds since 1970.
+        pattern : str
+            https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+        """
+        pages = self.client("logs").get_paginator("filter_log_events")
+        first = int((since - _CLOCK_SECONDS) * 1000)
+        for page in pages.paginate(logGroupName=self.id_of(group), startTime=first, filterPattern=pattern):
+            for event in page["events"]:
+                try:
+                    line = json.loads(event["message"])
+                except ValueError:
+                    continue
+                if isinstance(line, dict):
+                    yield line
 
     def of_type(self, *types: str) -> dict[str, str]:
         """Return the physical ids of all resources of some types, by logical id."""

@@ -3,13 +3,14 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.start_from_s3.workflows import FAILED_FOR_GOOD
 from smoke.api import Answer, Api
 from smoke.deployment import PREFIX, Deployment, why_not
 from smoke.originals import Original, originals, to_be_removed
@@ -127,6 +128,8 @@ class Visitor:
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     _started: float = field(default_factory=time.time)
     _posted: set[str] = field(default_factory=set)
+    # Express executions, by their names.
+    _express: dict[str, Execution] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -296,9 +299,11 @@ class Visitor:
             time.sleep(_POLL_SECONDS)
 
     def _listed(self) -> dict[str, str]:
-        """Return the status of every execution since this visit began, anybody's, by ARN."""
+        """Return the status of every execution since this visit began, anybody's, by ARN (Express: by name)."""
+        if self.deployment.has_express_uploads:
+            self._express |= {execution.arn: execution for execution in self._read_express()}
         pages = self.deployment.client("stepfunctions").get_paginator("list_executions")
-        found: dict[str, str] = {}
+        found = {name: execution.status for name, execution in self._express.items()}
         for page in pages.paginate(stateMachineArn=self.deployment.machine):
             for execution in page["executions"]:
                 # The newest come first.
@@ -307,7 +312,18 @@ class Visitor:
                 found[execution["executionArn"]] = execution["status"]
         return found
 
+    def _read_express(self) -> Iterator[Execution]:
+        """Yield the executions of this visit's uploads that have ended, as ``start_from_s3`` logs them."""
+        pattern = f'{{ $.object_key = "{self.prefix}*" }}'
+        for line in self.deployment.log_lines("StartFromS3FunctionLogs", self._started, pattern):
+            if "execution" in line:
+                error = line["message"].rpartition(": ")[2] if line["message"].startswith(FAILED_FOR_GOOD) else ""
+                status = "FAILED" if error else "SUCCEEDED"
+                yield Execution(line["execution"], status, {"object_key": line["object_key"]}, {}, error, "")
+
     def _describe(self, arn: str) -> Execution:
+        if arn in self._express:
+            return self._express[arn]
         described = self.deployment.client("stepfunctions").describe_execution(executionArn=arn)
         return Execution(
             arn,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # The state ResizeFailed of the state machine marks errors of the picture or the request so.
 _PERMANENT = "Permanent."
+# How the log says so; the error follows.
+FAILED_FOR_GOOD = "execution failed for good"
 # A start takes at most two calls, StartExecution, and DescribeExecution where the name exists; a look takes one.
 _SECONDS_TO_START = 15.0
 # An Express execution ends after five minutes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -205,5 +207,5 @@ def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef") -> s
         return "execution succeeded"
     error = answer.get("error", "")
     if answer["status"] == "FAILED" and error.startswith(_PERMANENT):
-        return f"execution failed for good: {error}"
+        return f"{FAILED_FOR_GOOD}: {error}"
     raise ExecutionFaultedError(execution.name, answer["status"], error, answer.get("cause", ""))

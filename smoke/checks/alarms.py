@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from smoke.checks.logs import read, until
+from smoke.checks.logs import until
 from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged_all
 from smoke.visit import Visit
@@ -190,7 +190,7 @@ def resources(deployment: Deployment) -> dict[str, set[str]]:
 
 def _logged(deployment: Deployment, visit: Visit) -> Iterator[Metric]:
     for group in ("ResizeFunctionLogs", "StartFromS3FunctionLogs"):
-        yield from emitted(read(deployment, group, visit, "{ $._aws.Timestamp > 0 }"))
+        yield from emitted(deployment.log_lines(group, visit.started, "{ $._aws.Timestamp > 0 }"))
 
 
 def _filtered(deployment: Deployment) -> Iterator[Metric]:

@@ -35,8 +35,9 @@ def soak(name: str, *options: str) -> tuple[subprocess.CompletedProcess[str], di
     return done, json.loads(report.read_text(encoding="utf-8")), state
 
 
-def test_under_faults_nothing_is_lost_stale_or_doubled() -> None:
-    done, report, state = soak("kept", "--uploads", "40", "--seed", "1")
+@pytest.mark.parametrize("workflow", ["STANDARD", "EXPRESS"])
+def test_under_faults_nothing_is_lost_stale_or_doubled(workflow: str) -> None:
+    done, report, state = soak("kept", "--uploads", "40", "--seed", "1", "--workflow", workflow)
 
     assert done.returncode == 0, done.stdout
     assert report["kept"]

@@ -446,7 +446,17 @@ class TestLogs:
     def test_starts_and_ends_are_kept(self) -> None:
         events = [self.event("upload-a", kind) for kind in ("ExecutionStarted", "TaskScheduled", "ExecutionFailed")]
 
-        assert logs.execution_events({"upload-a"}, events).mark is Mark.KEPT
+        assert logs.execution_events({"upload-a"}, events, "ALL").mark is Mark.KEPT
+
+    def test_of_a_quiet_log_only_ends_are_wanted(self) -> None:
+        express = {
+            "execution_arn": f"{EXECUTIONS.replace('execution', 'express')}:upload-b:0e1f",
+            "type": "ExecutionFailed",
+        }
+        events = [self.event("upload-a", "ExecutionFailed"), express]
+
+        assert logs.execution_events({"upload-a", "upload-b"}, events, "ERROR").mark is Mark.KEPT
+        assert logs.execution_events({"upload-a", "upload-c"}, events, "ERROR").mark is Mark.BROKEN
 
     @pytest.mark.parametrize(
         ("types", "fault"),
@@ -459,7 +469,7 @@ class TestLogs:
     def test_what_is_missing_is_named(self, types: tuple[str, ...], fault: str) -> None:
         events = [self.event("upload-a", kind) for kind in types] + [self.event("upload-b", "ExecutionSucceeded")]
 
-        row = logs.execution_events({"upload-a"}, events)
+        row = logs.execution_events({"upload-a"}, events, "ALL")
 
         assert (row.mark, row.found) == (Mark.BROKEN, fault)
 
@@ -471,7 +481,7 @@ class TestLogs:
 
     def test_uploads_that_start_nothing_break_the_promises_of_logs(self) -> None:
         assert logs.function_lines("resize", set(), []).mark is Mark.BROKEN
-        assert logs.execution_events(set(), []).mark is Mark.BROKEN
+        assert logs.execution_events(set(), [], "ALL").mark is Mark.BROKEN
 
     def test_a_line_of_the_api_may_come_later(self) -> None:
         assert logs.access_log_lines([{"executionName": "api-1"}], "api-1").mark is Mark.KEPT
