@@ -1,0 +1,54 @@
+"""``python -m cost``: write docs/cost.md and its picture, or answer one question in the terminal."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cost.chart import draw
+from cost.deployment import read_deployment
+from cost.measured import read_measured
+from cost.model import WORKFLOWS, Work
+from cost.page import CURVE, Facts, answer, write_page
+from cost.prices import read_prices
+
+_DOCS = Path(__file__).parents[1] / "docs"
+# What the schema of a request takes.
+_MOST_SIZES = 80
+
+
+def main() -> int:
+    """Run one command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cost", description="What the pipeline costs.")
+    parser.add_argument("--uploads", type=float, help="answer for so many uploads a month, such as 3e6")
+    parser.add_argument("--sizes", type=int, help=f"thumbnails of each, 1 to {_MOST_SIZES} (default 1)")
+    parser.add_argument("--ms", type=float, help="milliseconds of a resize (default: as measured)")
+    options = parser.parse_args()
+    asked = [options.uploads, options.sizes, options.ms]
+    if any(value is not None and not value > 0 for value in asked) or (options.sizes or 1) > _MOST_SIZES:
+        parser.error(f"uploads, sizes and ms must be above 0, sizes at most {_MOST_SIZES}")
+    facts = Facts(read_prices(), read_deployment(), read_measured())
+    if any(value is not None for value in asked):
+        return _answer(facts, options.uploads or 1e6, options.sizes or 1, options.ms)
+    (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
+    curves = {workflow: facts.curve(workflow) for workflow in WORKFLOWS}
+    curves |= {peer.name: [peer.dollars(count, 1) for count in CURVE] for peer in facts.table.peers}
+    draw("Dollars a month, list prices (model): docs/cost.md", CURVE, curves, _DOCS / "cost.png")
+    print("Written: docs/cost.md and docs/cost.png. Next: make cost UPLOADS=3e6 SIZES=5, for a question of your own")
+    return 0
+
+
+def _answer(facts: Facts, uploads: float, sizes: int, milliseconds: float | None) -> int:
+    seconds = None if milliseconds is None else milliseconds / 1000
+    shown = seconds if seconds is not None else facts.measured.resize_seconds(sizes)
+    print(
+        f"{uploads:,.0f} uploads in a month, {sizes} thumbnail{'s' * (sizes > 1)} each, {shown * 1000:,.0f} ms a resize. "
+        f"A model: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
+    )
+    print(answer(Work(uploads, sizes, resize_seconds=seconds), facts))
+    how = "MS=400 for another duration of a resize" if milliseconds is None else "without MS= for the measured duration"
+    print(f"\nNext: read docs/cost.md for what is counted and what is not, or ask again, {how}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""What of a deployment costs money, read from the files that are deployed: template, state machine, handlers."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.template import read_template
+
+_ROOT = Path(__file__).parents[1]
+_STATE_MACHINE = _ROOT / "statemachine" / "image_resize.asl.json"
+_HANDLERS = ("functions/resize/handler.py", "functions/start_from_s3/handler.py")
+_METHODS = {"get", "post", "put", "delete", "options", "head", "patch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The template's defaults, as far as they cost money.
+
+    Attributes
+    ----------
+    workflow : str
+        ``UploadWorkflow``.
+    architecture : str
+        ``arm64`` or ``x86_64``.
+    resize_mb, start_mb : int
+        Memory of the functions.
+    starters, pictures : int
+        How many functions start executions at once and how many resize (STANDARD).
+    batch_size : int
+        Messages that a starter takes at once (STANDARD).
+    transitions : int
+        States on the way of a success.
+    definition_bytes : int
+        Size of the state machine's definition.
+    log_level : str
+        ``WorkflowLogLevel``.
+    logs_data : bool
+        ``WorkflowLogData``.
+    log_days : int
+        ``LogRetentionDays``.
+    access_log_bytes : int
+        Length of the format of the API's access log, which is about that of a line.
+    metrics, api_metrics, alarms : int
+        Custom metrics of functions and log filters, detailed metrics of the API's methods, and alarms.
+    is_traced : bool
+        Whether X-Ray records traces.
+    """
+
+    workflow: str
+    architecture: str
+    resize_mb: int
+    start_mb: int
+    starters: int
+    pictures: int
+    batch_size: int
+    transitions: int
+    definition_bytes: int
+    log_level: str
+    logs_data: bool
+    log_days: int
+    access_log_bytes: int
+    metrics: int
+    api_metrics: int
+    alarms: int
+    is_traced: bool
+
+
+# Of each method: Count, Latency, IntegrationLatency, 4XXError, 5XXError. CacheHitCount and CacheMissCount need a cache:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+_METRICS_OF_A_METHOD = 5
+
+
+def read_deployment() -> Deployment:
+    """Read the files as they are."""
+    template = read_template()
+    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    resources = template["Resources"]
+    resize, start = (resources[name]["Properties"] for name in ("ResizeFunction", "StartFromS3Function"))
+    api = resources["ResizeApi"]["Properties"]
+    shares = template["Mappings"]["Concurrency"][str(parameters["UploadConcurrency"])]
+    definition = _STATE_MACHINE.read_text(encoding="utf-8")
+    kinds = [resource["Type"] for resource in resources.values()]
+    return Deployment(
+        workflow=parameters["UploadWorkflow"],
+        architecture=parameters["Architecture"],
+        resize_mb=resize["MemorySize"],
+        start_mb=start["MemorySize"],
+        starters=int(shares["StartersAtOnce"]),
+        pictures=int(shares["PicturesAtOnce"]),
+        batch_size=_otherwise(start["Events"]["Uploads"]["Properties"]["BatchSize"]),
+        transitions=len(way_of_a_success(json.loads(definition))),
+        definition_bytes=len(definition.encode()),
+        log_level=parameters["WorkflowLogLevel"],
+        logs_data=str(parameters["WorkflowLogData"]) == "true",
+        log_days=parameters["LogRetentionDays"],
+        access_log_bytes=len(_find(api["AccessLogSetting"], "Format")),
+        metrics=_count_metrics() + kinds.count("AWS::Logs::MetricFilter"),
+        api_metrics=_METRICS_OF_A_METHOD * _count_methods(api["DefinitionBody"]["paths"]),
+        alarms=kinds.count("AWS::CloudWatch::Alarm"),
+        is_traced=template["Globals"]["Function"]["Tracing"] == "Active",
+    )
+
+
+def way_of_a_success(definition: dict[str, Any]) -> list[str]:
+    """Return the names of the states that a resize that succeeds goes through.
+
+    Parameters
+    ----------
+    definition : dict
+        A state machine in Amazon States Language.
+    """
+    way = [definition["StartAt"]]
+    while (state := definition["States"][way[-1]])["Type"] != "Succeed" and not state.get("End"):
+        way.append(_choose(state) if state["Type"] == "Choice" else state["Next"])
+    return way
+
+
+def _choose(state: dict[str, Any]) -> str:
+    """Return where the status SUCCESS leads."""
+    chosen: str = next(choice["Next"] for choice in state["Choices"] if '"SUCCESS"' in json.dumps(choice))
+    return chosen
+
+
+def _otherwise(value: Any) -> int:
+    """Return what a property is unless uploads are EXPRESS."""
+    return int(value["Fn::If"][2] if isinstance(value, dict) else value)
+
+
+def _count_metrics() -> int:
+    """Return how many custom metrics the functions print. Each has one set of dimensions, so each is one metric."""
+    count = 0
+    for path in _HANDLERS:
+        text = (_ROOT / path).read_text(encoding="utf-8")
+        count += len(set(re.findall(r'add_metric\(\s*"(\w+)"', text))) + text.count("capture_cold_start_metric=True")
+    return count
+
+
+def _count_methods(paths: dict[str, Any]) -> int:
+    """Return how many methods always exist; those for browsers (CORS) are behind a condition."""
+    return sum(name in _METHODS and "Fn::If" not in method for path in paths.values() for name, method in path.items())
+
+
+def _find(value: Any, name: str) -> str:
+    """Return the text of the first field of this name, wherever it stands."""
+    if isinstance(value, dict) and name in value:
+        return str(value[name])
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for part in parts if (found := _find(part, name))), "")

@@ -1,0 +1,203 @@
+"""Measure one upload on the running local stack, and write docs/measured.json: ``python -m cost.measure``.
+
+Uploads pictures as a phone makes them, one at a time, then asks for five sizes of each. Durations and bytes of log are
+those that the local Lambda bills and logs; S3 is on the loopback interface. Cold starts are left out: every function
+has run before the first upload that counts.
+"""
+
+import argparse
+import io
+import json
+import re
+import statistics
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.machine import processor
+from cost.measured import PATH
+from local.stack import ROOT, Settings, Stack, StackError
+
+_PHOTOGRAPH = ROOT / ".tools" / "photos" / "skimage" / "data" / "coffee.png"
+_SIZE = (4000, 3000)
+_VARIANTS = 4
+_WARM_UP = 6
+# The sizes of the bench's class "five".
+_FIVE = (128, 320, 640, 1024, 1600)
+_SECONDS_BETWEEN = 0.6
+_SECONDS_TO_END = 30.0
+_BILLED = re.compile(r"Billed Duration: (\d+(?:\.\d+)?) ms")
+# CloudWatch Logs counts 26 bytes for each event beside its text:
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+_EVENT_BYTES = 26
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What one function logged since a moment."""
+
+    billed_ms: list[float]
+    bytes: int
+
+
+def main() -> int:
+    """Measure and write; return 0, or 1 where the stack is not up."""
+    parser = argparse.ArgumentParser(prog="python -m cost.measure", description="Measure uploads on the local stack.")
+    parser.add_argument("--uploads", type=int, default=100, help="how many (default %(default)s)")
+    parser.add_argument("--output", type=Path, default=PATH, help="default docs/measured.json")
+    options = parser.parse_args()
+    try:
+        measured = _measure(_running_stack(), options.uploads)
+    except StackError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    options.output.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(measured, indent=2, ensure_ascii=False))
+    print("Next: make cost, then make down")
+    return 0
+
+
+def _running_stack() -> Stack:
+    stack = Stack(Settings.from_environment())
+    if missing := stack.missing():
+        raise StackError(f"The local stack is not up: {' and '.join(missing)} not running. Run: make up")
+    return stack
+
+
+def _measure(stack: Stack, uploads: int) -> dict[str, Any]:
+    outputs = stack.outputs()
+    machine, originals = outputs["StateMachineArn"], outputs["OriginalsBucketName"]
+    pictures = [_picture(seed) for seed in range(_VARIANTS)]
+    s3 = stack.settings.client("s3")
+
+    def upload(number: int) -> None:
+        s3.put_object(Bucket=originals, Key=f"measured/{number:06}.jpg", Body=pictures[number % _VARIANTS])
+
+    def ask_for_five(number: int) -> None:
+        _post(
+            stack.settings.api,
+            {
+                "source_bucket": originals,
+                "destination_bucket": outputs["ThumbnailsBucketName"],
+                "object_key": f"measured/{number:06}.jpg",
+                "sizes": [{"width": side, "height": side} for side in _FIVE],
+            },
+        )
+
+    print(f"Uploading {uploads} pictures of {len(pictures[0]) / 1e6:.1f} MB, one at a time …", flush=True)
+    for number in range(_WARM_UP):
+        upload(uploads + number)
+        time.sleep(_SECONDS_BETWEEN)
+    began = _begin(stack, machine)
+    _one_by_one(upload, uploads)
+    _wait(stack, machine)
+    resize, start = (_read_log(stack, function, began) for function in ("resizer", "start-from-s3"))
+    if len(resize.billed_ms) != uploads:
+        raise StackError(f"{len(resize.billed_ms)} of {uploads} uploads were resized. See: make status")
+    print(f"Asking for five sizes of {uploads} …", flush=True)
+    began = _begin(stack, machine)
+    _one_by_one(ask_for_five, uploads)
+    _wait(stack, machine)
+    five = _read_log(stack, "resizer", began)
+    size = "x".join(map(str, _SIZE))
+    return {
+        "source": f"python -m cost.measure --uploads {uploads} on the local stack, S3 on loopback, {processor()}; "
+        f"JPEG {size}, {len(pictures[0]) / 1e6:.1f} MB",
+        "resize_ms": round(statistics.mean(resize.billed_ms), 1),
+        "start_ms": round(sum(start.billed_ms) / uploads, 1),
+        "resize_log_bytes": round(resize.bytes / uploads),
+        "start_log_bytes": round(start.bytes / uploads),
+        "machine_log_bytes": _machine_log_bytes(stack, machine),
+        "resize_ms_5": round(statistics.mean(five.billed_ms), 1),
+    }
+
+
+def _picture(seed: int) -> bytes:
+    """Return a photograph of 12 megapixels with a sensor's grain, so that its bytes per pixel are a camera's."""
+    if not _PHOTOGRAPH.exists():
+        raise StackError("The demo's photographs are not installed. Run: make setup")
+    with Image.open(_PHOTOGRAPH) as photograph:
+        image = np.asarray(photograph.convert("RGB").resize(_SIZE, Image.Resampling.BICUBIC), dtype=np.float32)
+    noise = np.random.default_rng(seed).normal(0, 4, (*image.shape[:2], 1)).astype(np.float32)
+    output = io.BytesIO()
+    Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8)).save(output, "JPEG", quality=93)
+    return output.getvalue()
+
+
+def _post(url: str, body: dict[str, Any]) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - the URL is the local API's
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        answer.read()
+
+
+def _one_by_one(call: Callable[[int], None], count: int) -> None:
+    for number in range(count):
+        call(number)
+        time.sleep(_SECONDS_BETWEEN)
+
+
+def _begin(stack: Stack, machine: str) -> int:
+    """Wait until nothing runs; return the moment in milliseconds."""
+    _wait(stack, machine)
+    time.sleep(1)
+    return int(time.time() * 1000)
+
+
+def _wait(stack: Stack, machine: str) -> None:
+    client = stack.settings.client("stepfunctions")
+    deadline = time.monotonic() + _SECONDS_TO_END
+    time.sleep(_SECONDS_BETWEEN)
+    while client.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+        if time.monotonic() > deadline:
+            raise StackError("Executions go on running. See: make status")
+        time.sleep(_SECONDS_BETWEEN)
+    time.sleep(1)
+
+
+def _read_log(stack: Stack, function: str, began: int) -> _Log:
+    client = stack.settings.client("logs")
+    billed: list[float] = []
+    count = 0
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/alison-image-{function}", startTime=began
+    )
+    for page in pages:
+        for event in page["events"]:
+            count += len(event["message"].encode()) + _EVENT_BYTES
+            if found := _BILLED.search(event["message"]):
+                billed.append(float(found[1]))
+    return _Log(billed, count)
+
+
+def _machine_log_bytes(stack: Stack, machine: str) -> int:
+    """Return what one success would log at ALL with data, made of its history: the local stack writes no such log."""
+    client = stack.settings.client("stepfunctions")
+    listed = client.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED", maxResults=1000)["executions"]
+    arn = next(each["executionArn"] for each in listed if each["name"].startswith("upload-"))
+    total = 0
+    for event in client.get_execution_history(executionArn=arn)["events"]:
+        (details,) = [value for name, value in event.items() if name.endswith("EventDetails")] or [{}]
+        # The fields that a log event has: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+        logged = {
+            "id": str(event["id"]),
+            "type": event["type"],
+            "details": details | {"inputDetails": {"truncated": False}},
+            "previous_event_id": str(event["id"] - 1),
+            "event_timestamp": "1732790470853",
+            "execution_arn": arn,
+            "redrive_count": "0",
+        }
+        total += len(json.dumps(logged, separators=(",", ":")).encode()) + _EVENT_BYTES
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())

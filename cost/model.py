@@ -1,0 +1,253 @@
+"""The cost model: lines of so many units at a price. Pure; every figure comes from its arguments.
+
+Free tiers are not subtracted, and each price is that of its first tier.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from cost.deployment import Deployment
+from cost.measured import Measured
+from cost.prices import PriceTable
+from cost.requests import OWNER_PUTS, RESIZE, Deed
+
+WORKFLOWS = ("STANDARD", "EXPRESS")
+
+# Seconds of an average month.
+_MONTH = 730 * 3600.0
+# An Express run takes so much longer than its function: assumed, because it cannot be measured on one machine.
+_SECONDS_BESIDE = 0.1
+# "50 MB + state machine definition size + execution data size", billed in chunks of 64 MB, for durations rounded up to
+# 100 ms: https://aws.amazon.com/step-functions/pricing/
+_EXPRESS_BASE_MB, _EXPRESS_CHUNK_MB, _EXPRESS_ROUNDING = 50.0, 64, 10
+_PAYLOAD_BYTES = 64 * 1024
+# S3 sends a message, Lambda receives and deletes it. On a quiet day one at a time; a full batch shares the last two.
+_SQS_REQUESTS = 3
+# "Lambda starts processing five batches at a time", and long polls last 20 seconds, with or without a message:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+_POLLERS, _POLL_SECONDS = 5, 20
+# The first request in a second and 5 % of the others:
+# https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+_TRACED_A_SECOND, _TRACED_SHARE = 1.0, 0.05
+# The function that starts, and the execution with the function that resizes; each decides by itself.
+_TRACES_EACH = 2
+# With an S3 Bucket Key "up to 99 percent" fewer requests reach KMS:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+_PASS_THE_BUCKET_KEY = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """So many units of something at one price.
+
+    Attributes
+    ----------
+    group : str
+        The service, in the order of a bill.
+    what : str
+    count : float
+    price : str
+        Name in docs/prices.json.
+    """
+
+    group: str
+    what: str
+    count: float
+    price: str
+
+    def dollars(self, table: PriceTable) -> float:
+        """Return count times price."""
+        return self.count * table.prices[self.price].usd
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What happens in a month.
+
+    Attributes
+    ----------
+    count : float
+        Originals to which it happens.
+    thumbnails : int
+        Of each original.
+    deed : Deed
+    resize_seconds : float, optional
+        Billed for each original, in place of what was measured.
+    """
+
+    count: float
+    thumbnails: int = 1
+    deed: Deed = Deed.UPLOADED
+    resize_seconds: float | None = None
+
+
+def price_work(work: Work, workflow: str, deployment: Deployment, measured: Measured) -> list[Line]:
+    """Return what uploads, replacements or deletes cost, without what every month costs.
+
+    Parameters
+    ----------
+    work : Work
+    workflow : str
+        Of WORKFLOWS.
+    deployment : Deployment
+    measured : Measured
+        A replacement takes as long as an upload; a delete and a repeated upload take less, and are priced alike.
+    """
+    seconds = work.resize_seconds
+    if seconds is None:
+        seconds = measured.resize_seconds(work.thumbnails)
+    gb_second = f"lambda_gb_second_{deployment.architecture}"
+    start_gb_seconds = start_seconds(workflow, seconds, deployment, measured) * deployment.start_mb / 1024
+    lines = [
+        *_price_execution(workflow, work.count, seconds, deployment),
+        Line("Lambda", "resize: invocations", work.count, "lambda_request"),
+        Line("Lambda", "resize: GB-seconds", work.count * seconds * deployment.resize_mb / 1024, gb_second),
+        Line("Lambda", "start_from_s3: invocations", work.count, "lambda_request"),
+        Line("Lambda", "start_from_s3: GB-seconds", work.count * start_gb_seconds, gb_second),
+        Line("S3", "PUT of the original", work.count * OWNER_PUTS[work.deed], "s3_put"),
+        *_price_resize_requests(work),
+        Line("SQS", "send, receive, delete", work.count * _SQS_REQUESTS, "sqs_request"),
+        *_price_logs(work.count, deployment, measured),
+    ]
+    if deployment.is_traced:
+        traced = work.count * traced_share(work.count)
+        lines.append(Line("X-Ray", "traces", traced * _TRACES_EACH, "trace"))
+    return [line for line in lines if line.count]
+
+
+def start_seconds(workflow: str, resize_seconds: float, deployment: Deployment, measured: Measured) -> float:
+    """Return how long start_from_s3 is billed for one upload.
+
+    With STANDARD, in a burst, all starters wait for as long as pictures are worked on. With EXPRESS it waits for the
+    run that it started.
+    """
+    if workflow == "EXPRESS":
+        return measured.start_ms / 1000 + express_seconds(resize_seconds)
+    return max(measured.start_ms / 1000, resize_seconds * deployment.starters / deployment.pictures)
+
+
+def express_seconds(resize_seconds: float) -> float:
+    """Return the billed duration of an Express run: rounded up to 100 ms."""
+    # Rounded first: 0.3 s is 3.0000000000000004 tenths.
+    return math.ceil(round((resize_seconds + _SECONDS_BESIDE) * _EXPRESS_ROUNDING, 6)) / _EXPRESS_ROUNDING
+
+
+def express_mb(deployment: Deployment) -> int:
+    """Return the billed memory of an Express run."""
+    used = _EXPRESS_BASE_MB + (deployment.definition_bytes + _PAYLOAD_BYTES) / 2**20
+    return math.ceil(used / _EXPRESS_CHUNK_MB) * _EXPRESS_CHUNK_MB
+
+
+def traced_share(count_a_month: float) -> float:
+    """Return the share of requests that X-Ray records, if they are spread evenly over the month."""
+    a_second = count_a_month / _MONTH
+    traced = min(a_second, _TRACED_A_SECOND) + max(a_second - _TRACED_A_SECOND, 0) * _TRACED_SHARE
+    return traced / a_second if a_second else 0.0
+
+
+def price_month(deployment: Deployment) -> list[Line]:
+    """Return what a month costs at most, whether anything happens or not. Metrics count only the hours with data."""
+    polls = _POLLERS * _MONTH / _POLL_SECONDS
+    return [
+        Line("CloudWatch", "alarms", deployment.alarms, "alarm_month"),
+        Line("CloudWatch", "custom metrics of functions and log", deployment.metrics, "metric_month"),
+        Line("CloudWatch", "detailed metrics of the API", deployment.api_metrics, "metric_month"),
+        Line("SQS", "Lambda asks the empty queue", polls, "sqs_request"),
+    ]
+
+
+def price_posts(count: float, thumbnails: int, deployment: Deployment, measured: Measured) -> list[Line]:
+    """Return what POST /resize costs, its execution included. Its original has a manifest."""
+    seconds = measured.resize_seconds(thumbnails)
+    gb_seconds = count * seconds * deployment.resize_mb / 1024
+    return [
+        *_price_calls(count, deployment, _TRACES_EACH),
+        *_price_execution("STANDARD", count, seconds, deployment),
+        Line("Lambda", "resize: invocations", count, "lambda_request"),
+        Line("Lambda", "resize: GB-seconds", gb_seconds, f"lambda_gb_second_{deployment.architecture}"),
+        *_price_resize_requests(Work(count, thumbnails, Deed.REPLACED)),
+        *_price_logs(count, deployment, replace(measured, start_log_bytes=0)),
+    ]
+
+
+def price_polls(count: float, deployment: Deployment) -> list[Line]:
+    """Return what GET /executions/{executionId} costs: DescribeExecution itself is free."""
+    return _price_calls(count, deployment, 1)
+
+
+def price_kms(work: Work) -> tuple[list[Line], list[Line]]:
+    """Return what a customer-managed key costs a month with this work: with the Bucket Key, and were there none."""
+    requests = work.count * OWNER_PUTS[work.deed]
+    for operation, each in RESIZE[work.deed].items():
+        # A HEAD of an object and a DELETE need no key. Of two GETs for a first upload one finds nothing.
+        if operation in {"GetObject", "PutObject"}:
+            requests += work.count * each.count(work.thumbnails)
+    key = Line("KMS", "key", 1, "kms_key_month")
+    return (
+        [key, Line("KMS", "requests", requests * _PASS_THE_BUCKET_KEY, "kms_request")],
+        [key, Line("KMS", "requests", requests, "kms_request")],
+    )
+
+
+def total(lines: Iterable[Line], table: PriceTable) -> float:
+    """Return the sum in dollars."""
+    return sum(line.dollars(table) for line in lines)
+
+
+def break_even_seconds(deployment: Deployment, measured: Measured, table: PriceTable) -> float:
+    """Return the duration of a resize at which EXPRESS costs as much as STANDARD; below it EXPRESS is cheaper."""
+
+    def difference(seconds: float) -> float:
+        standard, express = (
+            total(price_work(Work(1.0, resize_seconds=seconds), workflow, deployment, measured), table)
+            for workflow in WORKFLOWS
+        )
+        return standard - express
+
+    low, high = 0.0, 60.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if difference(middle) > 0 else (low, middle)
+    return low
+
+
+def _price_execution(workflow: str, count: float, seconds: float, deployment: Deployment) -> list[Line]:
+    if workflow == "STANDARD":
+        return [Line("Step Functions", "state transitions", count * deployment.transitions, "state_transition")]
+    gb_seconds = express_seconds(seconds) * express_mb(deployment) / 1024
+    return [
+        Line("Step Functions", "Express runs", count, "express_request"),
+        Line("Step Functions", "Express GB-seconds", count * gb_seconds, "express_gb_second"),
+    ]
+
+
+def _price_resize_requests(work: Work) -> list[Line]:
+    counts = {operation: each.count(work.thumbnails) for operation, each in RESIZE[work.deed].items()}
+    gets = counts.get("GetObject", 0) + counts.get("HeadObject", 0)
+    return [
+        Line("S3", "PUTs of thumbnails and manifest", work.count * counts.get("PutObject", 0), "s3_put"),
+        Line("S3", "GETs and HEADs", work.count * gets, "s3_get"),
+    ]
+
+
+def _price_logs(count: float, deployment: Deployment, measured: Measured) -> list[Line]:
+    functions = count * (measured.resize_log_bytes + measured.start_log_bytes) / 1e9
+    # Other levels log no success.
+    machine = count * measured.machine_log_bytes / 1e9 if deployment.log_level == "ALL" else 0.0
+    days = deployment.log_days / (_MONTH / 86400)
+    return [
+        Line("CloudWatch", "GB of log of the functions", functions, "log_gb"),
+        Line("CloudWatch", "GB of log of the state machine", machine, "log_gb"),
+        Line("CloudWatch", "GB-months of log kept", (functions + machine) * days, "log_gb_month"),
+    ]
+
+
+def _price_calls(count: float, deployment: Deployment, traces: int) -> list[Line]:
+    lines = [
+        Line("API Gateway", "requests", count, "api_request"),
+        Line("CloudWatch", "GB of access log", count * deployment.access_log_bytes / 1e9, "log_gb"),
+    ]
+    if deployment.is_traced:
+        lines.append(Line("X-Ray", "traces", count * traced_share(count) * traces, "trace"))
+    return lines

@@ -1,0 +1,412 @@
+"""docs/cost.md: the cost model's answers as a page, and as a table for a question of one's own."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from textwrap import fill
+from typing import Final
+
+from cost.deployment import Deployment
+from cost.measured import Measured
+from cost.model import (
+    WORKFLOWS,
+    Line,
+    Work,
+    break_even_seconds,
+    express_mb,
+    express_seconds,
+    price_kms,
+    price_month,
+    price_polls,
+    price_posts,
+    price_work,
+    start_seconds,
+    total,
+    traced_share,
+)
+from cost.prices import PriceTable
+from cost.requests import RESIZE, Deed, Requests
+
+_MILLION = 1_000_000
+_SIZES = (1, 5)
+CURVE: Final = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+_SECONDS = (0.1, 0.4, 1.0)
+# A photograph of a phone, and a thumbnail of 128 pixels with its manifest.
+_ORIGINAL_GB, _THUMBNAIL_GB = 3.5e-3, 5e-6
+# A month, for good: https://aws.amazon.com/step-functions/pricing/
+_FREE_TRANSITIONS = 4000
+_PAGE_WIDTH = 120
+# From here on, units are shown without decimals.
+_WHOLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the page is made of."""
+
+    table: PriceTable
+    deployment: Deployment
+    measured: Measured
+
+    def lines(self, work: Work, workflow: str) -> list[Line]:
+        """Price some work."""
+        return price_work(work, workflow, self.deployment, self.measured)
+
+    def dollars(self, work: Work, workflow: str) -> float:
+        """Return what some work costs."""
+        return total(self.lines(work, workflow), self.table)
+
+    def curve(self, workflow: str, thumbnails: int = 1) -> list[float]:
+        """Return what each number of uploads in CURVE costs a month, with what every month costs."""
+        month = total(price_month(self.deployment), self.table)
+        return [month + self.dollars(Work(count, thumbnails), workflow) for count in CURVE]
+
+
+def answer(work: Work, facts: Facts) -> str:
+    """Return the answer to one question as text for a terminal: both workflows by line, and the month."""
+    heads = ["", "units (STANDARD)", *WORKFLOWS]
+    rows = _side_by_side([facts.lines(work, workflow) for workflow in WORKFLOWS], facts.table)
+    month = price_month(facts.deployment)
+    rows += [
+        [f"{line.group}: {line.what} (a month)", _units(line.count), *[_dollars(line.dollars(facts.table))] * 2]
+        for line in month
+    ]
+    sums = [facts.dollars(work, workflow) + total(month, facts.table) for workflow in WORKFLOWS]
+    rows.append(["together", "", *map(_dollars, sums)])
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in [heads, *rows]
+    )
+
+
+def write_page(facts: Facts) -> str:
+    """Return docs/cost.md."""
+    parts: list[Callable[[Facts], str]] = [
+        _introduction,
+        _a_million_uploads,
+        _what_moves_it,
+        _other_deeds,
+        _the_api,
+        _a_month,
+        _the_curve,
+        _peers,
+        _not_in_here,
+        _prices,
+    ]
+    return "\n\n".join(_wrap(part(facts)) for part in parts) + "\n"
+
+
+def _introduction(facts: Facts) -> str:
+    totals = {
+        (workflow, sizes): _dollars(facts.dollars(Work(_MILLION, sizes), workflow))
+        for workflow in WORKFLOWS
+        for sizes in _SIZES
+    }
+    quiet = _dollars(total(price_month(facts.deployment), facts.table))
+    requests = sum(each.count(1) for each in RESIZE[Deed.UPLOADED].values())
+    return f"""
+# What it costs
+
+A million uploads with one thumbnail each cost **{totals["STANDARD", 1]}** with `UploadWorkflow=STANDARD`, the default,
+and **{totals["EXPRESS", 1]}** with `EXPRESS`. With five thumbnails each they cost {totals["STANDARD", 5]} and
+{totals["EXPRESS", 5]}. A month in which nothing happens costs {quiet} at most.
+
+`make cost` writes this page, and `make cost UPLOADS=3e6 SIZES=5` answers a question of your own. **All figures come
+from a model**: units times list prices of {facts.table.region} in US dollars. Free tiers are not subtracted, and every
+price is that of its first tier. The units come from
+
+- [`template.yaml`](../template.yaml) and the [state machine](../statemachine/image_resize.asl.json), with the default
+  of every parameter;
+
+- the requests of each run, which a [test](../tests/functional/test_requests.py) counts with the real functions;
+
+- durations and bytes of log in [`measured.json`](measured.json): {facts.measured.source};
+
+- the prices in [`prices.json`](prices.json), looked up on {facts.table.looked_up}.
+
+The durations are those of warm functions, **S3 on the same machine, and another processor than AWS's**. On AWS each of
+the {requests} S3 requests of an upload adds its own latency, so read the totals at 400 ms below as well.
+"""
+
+
+def _a_million_uploads(facts: Facts) -> str:
+    works = [(workflow, Work(_MILLION, sizes)) for workflow in WORKFLOWS for sizes in _SIZES]
+    rows = _side_by_side([facts.lines(work, workflow) for workflow, work in works], facts.table)
+    heads = ["", "units (STANDARD, 1)", *(f"{workflow}, {work.thumbnails}" for workflow, work in works)]
+    rows[-1] = [f"**{cell}**" if cell else "" for cell in rows[-1]]
+    measured, deployment = facts.measured, facts.deployment
+    seconds = measured.resize_seconds(1)
+    starts = {each: start_seconds(each, seconds, deployment, measured) * 1000 for each in WORKFLOWS}
+    logged = measured.resize_log_bytes + measured.start_log_bytes
+    return f"""
+## A million uploads
+
+With one and with five thumbnails each, spread evenly over a month, by line:
+
+{_markdown(heads, rows)}
+
+- **State transitions**: {deployment.transitions} states on the way of a success. AWS counts one "each time a step of
+  your workflow is executed". A retry is one more, so uploads are started no faster than they are worked on.
+
+- **EXPRESS**: one run of {express_seconds(seconds):.1f} s at {express_mb(deployment)} MB. It lasts as long as the
+  resize and 0.1 s, which is assumed, and is billed in steps of 100 ms.
+
+- **Lambda**: {measured.resize_ms:.0f} ms at {deployment.resize_mb:,} MB for the resize, and
+  {measured.resize_ms_5:.0f} ms with five thumbnails. `start_from_s3` has {deployment.start_mb} MB and takes
+  {starts["STANDARD"]:.0f} ms with STANDARD (measured, or the wait for room in a burst where that is longer) and
+  {starts["EXPRESS"]:.0f} ms with EXPRESS, because it waits for the run. `ListExecutions` is free.
+
+- **S3**: the function reads manifest and original, writes thumbnails and manifest, and looks once at all of them,
+  because the manifest is the key's first. The PUT of the original is paid by the owner of the bucket.
+
+- **SQS**: three requests for each message. In a burst a batch of {deployment.batch_size} shares two of them.
+
+- **Logs**: {logged:,.0f} bytes of the functions for each upload, kept for {deployment.log_days} days and counted
+  uncompressed. At `WorkflowLogLevel={deployment.log_level}` the state machine logs
+  {"every step" if deployment.log_level == "ALL" else "no success"}.
+
+- **Traces**: X-Ray records the first request in each second and 5 % of the others, once for the function that starts
+  and once for the execution. Of a million uploads in a month it records {traced_share(_MILLION):.0%}, of ten million
+  {traced_share(10 * _MILLION):.0%}, and of a million within 12 hours {traced_share(_MILLION * 730 / 12):.0%}.
+"""
+
+
+def _what_moves_it(facts: Facts) -> str:
+    def totals(changed: Facts, seconds: float | None = None) -> list[str]:
+        return [
+            _dollars(changed.dollars(Work(_MILLION, sizes, resize_seconds=seconds), workflow))
+            for workflow in WORKFLOWS
+            for sizes in _SIZES
+        ]
+
+    deployment = facts.deployment
+    changed = {
+        "`WorkflowLogLevel=ALL` with `WorkflowLogData=true`": replace(deployment, log_level="ALL"),
+        "`Architecture=x86_64`, were it as fast": replace(deployment, architecture="x86_64"),
+        "without X-Ray (not a parameter)": replace(deployment, is_traced=False),
+    }
+    rows = [["as measured", *totals(facts)]]
+    rows += [[f"{seconds * 1000:,.0f} ms for each resize", *totals(facts, seconds)] for seconds in _SECONDS]
+    rows += [[name, *totals(replace(facts, deployment=other))] for name, other in changed.items()]
+    return f"""
+## What moves the total
+
+{_markdown(["a million uploads", *_columns()], rows)}
+
+At ALL with data the state machine logs {facts.measured.machine_log_bytes:,.0f} bytes for each success.
+"""
+
+
+def _other_deeds(facts: Facts) -> str:
+    rows = [
+        [
+            f"a million originals {deed.value}",
+            *(
+                _dollars(facts.dollars(Work(_MILLION, sizes, deed), workflow))
+                for workflow in WORKFLOWS
+                for sizes in _SIZES
+            ),
+        ]
+        for deed in Deed
+    ]
+    requests = [
+        [f"`{operation}`", *(_show(RESIZE[deed].get(operation, Requests(0))) for deed in Deed)]
+        for operation in ("GetObject", "HeadObject", "PutObject", "DeleteObject")
+    ]
+    return f"""
+## Replaced, repeated, deleted
+
+{_markdown(["", *_columns()], rows)}
+
+A repeated upload and a delete are priced with the duration of a resize, which is more than they take. An event that S3
+delivers twice starts nothing with STANDARD, and with EXPRESS a run that finds everything in line.
+
+What the resize function asks of S3, with *n* thumbnails; DELETE is free:
+
+{_markdown(["", *(deed.value for deed in Deed)], requests)}
+"""
+
+
+def _the_api(facts: Facts) -> str:
+    rows = [
+        [
+            f"a million `POST /resize`, {sizes} thumbnail{'s' * (sizes > 1)}",
+            _dollars(total(price_posts(_MILLION, sizes, facts.deployment, facts.measured), facts.table)),
+        ]
+        for sizes in _SIZES
+    ]
+    polls = total(price_polls(_MILLION, facts.deployment), facts.table)
+    rows.append(["a million polls of `GET /executions/{executionId}`", _dollars(polls)])
+    return f"""
+## The API
+
+{_markdown(["", "dollars"], rows)}
+
+The API always uses STANDARD, and a POST is priced with the execution that it starts. A line of the access log is taken
+to be as long as its format, {facts.deployment.access_log_bytes} bytes. `DescribeExecution` is free.
+"""
+
+
+def _a_month(facts: Facts) -> str:
+    lines = price_month(facts.deployment)
+    rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
+    rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
+    with_bucket_key, without = (_dollars(total(key, facts.table)) for key in price_kms(Work(_MILLION)))
+    return f"""
+## A month, whatever happens
+
+{_markdown(["", "units", "dollars a month"], rows)}
+
+Metrics are billed for the hours in which they have data, so a quiet month costs less. Without messages, Lambda goes on
+asking the queue; that it does so from five places, for 20 s each, is how AWS describes it and not measured.
+
+`KmsKeyArn` adds {with_bucket_key} to a month with a million uploads: the key, and the requests that the S3 Bucket Key
+leaves, which by AWS's words are at least 1 %. Without the Bucket Key it would be {without}.
+"""
+
+
+def _the_curve(facts: Facts) -> str:
+    standard, express = (facts.curve(workflow) for workflow in WORKFLOWS)
+    rows = [
+        [f"{count:,}", _dollars(one), _dollars(other), _dollars(one - other)]
+        for count, one, other in zip(CURVE, standard, express, strict=True)
+    ]
+    seconds = break_even_seconds(facts.deployment, facts.measured, facts.table)
+    free = _FREE_TRANSITIONS // facts.deployment.transitions
+    return f"""
+## Uploads a month, and when EXPRESS pays
+
+![Dollars a month over uploads a month](cost.png)
+
+Dollars a month with one thumbnail each, with what every month costs:
+
+{_markdown(["uploads a month", "STANDARD", "EXPRESS", "saved by EXPRESS"], rows)}
+
+EXPRESS has no fixed cost of its own, so **it is cheaper from the first upload on**, as long as a resize takes less than
+{seconds:.0f} s on average: the run and the function that waits for it are billed for the whole duration. STANDARD pays
+for an entry in the console for each upload, its status by id for 90 days, and redrive. The permanent free tier of
+{_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,} uploads.
+"""
+
+
+def _peers(facts: Facts) -> str:
+    rows = [
+        [
+            f"this pipeline, {workflow}",
+            *(_dollars(facts.dollars(Work(_MILLION, sizes), workflow)) for sizes in _SIZES),
+            "all of the above but what every month costs",
+        ]
+        for workflow in WORKFLOWS
+    ]
+    rows += [
+        [
+            f"[{peer.name}]({peer.page})",
+            *(_dollars(peer.dollars(_MILLION, sizes)) for sizes in _SIZES),
+            f"{_dollars(peer.usd * 1000)} for 1,000: {peer.unit}. {peer.note} Confirmed: {peer.confirmed}.",
+        ]
+        for peer in facts.table.peers
+    ]
+    return f"""
+## The same work elsewhere
+
+A million originals, each with one or with five thumbnails, each made once. It is not quite the same: these services
+also deliver pictures, at a price that is in some figures and not in others, and make a thumbnail when it is first asked
+for, which may be never.
+
+{_markdown(["", "1", "5", "how it is counted"], rows)}
+"""
+
+
+def _not_in_here(facts: Facts) -> str:
+    stored, out = (facts.table.prices[name].usd for name in ("s3_gb_month", "transfer_out_gb"))
+    originals, thumbnails = (_dollars(_MILLION * size * stored) for size in (_ORIGINAL_GB, _THUMBNAIL_GB))
+    return f"""
+## Not in here
+
+- **Storage**: {_dollars(stored, 3)} for each GB and month. A million photographs of 3.5 MB are {originals} a month,
+  their thumbnails of 128 pixels with the manifests (5 KB for each original) {thumbnails}. Replaced and deleted
+  originals are kept for `NoncurrentVersionDays`.
+
+- **Transfer out** to the internet: {_dollars(out)} for each GB. Between S3 and Lambda in one region it is free.
+
+- **Failures and retries**: a picture that is refused costs what an upload costs, less its thumbnails. Each retry is one
+  more transition and one more invocation.
+
+- **Cold starts**, which Lambda bills too: one for each function that works at the same time.
+
+- **Multipart uploads**: clients send large files in parts, and each part is a PUT.
+
+- Taxes, support plans, discounts, and other regions, most of which are within a fifth of this one.
+"""
+
+
+def _prices(facts: Facts) -> str:
+    rows = [
+        [f"[{price.unit}]({price.page})", f"{price.usd:.10f}".rstrip("0").rstrip("."), price.confirmed, price.how]
+        for price in facts.table.prices.values()
+    ]
+    return f"""
+## Prices
+
+List prices of {facts.table.region} in US dollars for one unit, looked up on {facts.table.looked_up}. The pages of AWS
+could not be read live; `confirmed` is the date of the newest copy that has the figure.
+
+{_markdown(["unit", "dollars", "confirmed", "how"], rows)}
+"""
+
+
+def _columns() -> list[str]:
+    return [f"{workflow}, {sizes}" for workflow in WORKFLOWS for sizes in _SIZES]
+
+
+def _wrap(text: str) -> str:
+    """Break paragraphs and list items at the width of the other documents; items of one list follow one another."""
+    blocks = []
+    for block in text.strip().split("\n\n"):
+        if block.startswith(("|", "#", "!")):
+            blocks.append(block)
+        else:
+            indent = "  " if block.startswith("- ") else ""
+            line = " ".join(block.split())
+            blocks.append(
+                fill(line, _PAGE_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+            )
+    return re.sub(r"(?m)(^(?:- |  ).*)\n\n(?=- )", r"\1\n", "\n\n".join(blocks))
+
+
+def _side_by_side(columns: Sequence[Sequence[Line]], table: PriceTable) -> list[list[str]]:
+    """Return one row for each line that any column has, with units of the first column, and a row of sums."""
+    keys = list(dict.fromkeys((line.group, line.what) for lines in columns for line in lines))
+    # In the order of the groups' first appearance.
+    groups = list(dict.fromkeys(group for group, _ in keys))
+    keys.sort(key=lambda key: groups.index(key[0]))
+    rows = []
+    for key in keys:
+        found = [next((line for line in lines if (line.group, line.what) == key), None) for lines in columns]
+        units = _units(found[0].count) if found[0] else ""
+        rows.append([": ".join(key), units, *(_dollars(line.dollars(table)) if line else "" for line in found)])
+    rows.append(["together", "", *(_dollars(total(lines, table)) for lines in columns)])
+    return rows
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    # Numbers stand to the right, text of several words to the left.
+    sides = ["---" if any(" " in row[column] for row in rows) else "---:" for column in range(len(heads))]
+    sides[0] = "---"
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, sides, *rows])
+
+
+def _dollars(value: float, digits: int = 2) -> str:
+    return f"${value:,.{digits}f}"
+
+
+def _units(count: float) -> str:
+    return f"{count:,.0f}" if count >= _WHOLE else f"{count:,.2f}".rstrip("0").rstrip(".")
+
+
+def _show(requests: Requests) -> str:
+    parts = ["*n*" if requests.per_thumbnail else "", str(requests.per_original or "")]
+    return " + ".join(filter(None, parts)) or "0"
