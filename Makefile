@@ -99,6 +99,10 @@ smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=ali
 bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one, BENCH=--startup for the start)
 	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
 
+.PHONY: cost
+cost: setup ## Write what it all costs, docs/cost.md, or answer UPLOADS=3e6 SIZES=5 (MS=400: of a resize)
+	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(MS),--ms $(MS))
+
 .PHONY: build
 build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 	@# sam empties the folder before it builds: a build that fails must not cost the last good one.

@@ -41,7 +41,8 @@ def _answer(facts: Facts, uploads: float, sizes: int, milliseconds: float | None
     seconds = None if milliseconds is None else milliseconds / 1000
     shown = seconds if seconds is not None else facts.measured.resize_seconds(sizes)
     print(
-        f"{uploads:,.0f} uploads in a month, {sizes} thumbnail{'s' * (sizes > 1)} each, {shown * 1000:,.0f} ms a resize. "
+        f"{uploads:,.0f} uploads in a month, {sizes} thumbnail{'s' * (sizes > 1)} each, "
+        f"{shown * 1000:,.0f} ms a resize.\n"
         f"A model: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
     )
     print(answer(Work(uploads, sizes, resize_seconds=seconds), facts))

@@ -43,7 +43,8 @@ class Deployment:
     access_log_bytes : int
         Length of the format of the API's access log, which is about that of a line.
     metrics, api_metrics, alarms : int
-        Custom metrics of functions and log filters, detailed metrics of the API's methods, and alarms.
+        Custom metrics of functions and log filters, detailed metrics of the API's methods, and metrics that alarms
+        watch.
     is_traced : bool
         Whether X-Ray records traces.
     """
@@ -98,7 +99,11 @@ def read_deployment() -> Deployment:
         access_log_bytes=len(_find(api["AccessLogSetting"], "Format")),
         metrics=_count_metrics() + kinds.count("AWS::Logs::MetricFilter"),
         api_metrics=_METRICS_OF_A_METHOD * _count_methods(api["DefinitionBody"]["paths"]),
-        alarms=kinds.count("AWS::CloudWatch::Alarm"),
+        alarms=sum(
+            _count_alarm_metrics(resource["Properties"])
+            for resource in resources.values()
+            if resource["Type"] == "AWS::CloudWatch::Alarm"
+        ),
         is_traced=template["Globals"]["Function"]["Tracing"] == "Active",
     )
 
@@ -135,6 +140,11 @@ def _count_metrics() -> int:
         text = (_ROOT / path).read_text(encoding="utf-8")
         count += len(set(re.findall(r'add_metric\(\s*"(\w+)"', text))) + text.count("capture_cold_start_metric=True")
     return count
+
+
+def _count_alarm_metrics(alarm: dict[str, Any]) -> int:
+    """Return how many metrics an alarm watches; AWS bills each. One behind a condition is left out."""
+    return sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1
 
 
 def _count_methods(paths: dict[str, Any]) -> int:

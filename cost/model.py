@@ -150,7 +150,7 @@ def price_month(deployment: Deployment) -> list[Line]:
     """Return what a month costs at most, whether anything happens or not. Metrics count only the hours with data."""
     polls = _POLLERS * _MONTH / _POLL_SECONDS
     return [
-        Line("CloudWatch", "alarms", deployment.alarms, "alarm_month"),
+        Line("CloudWatch", "metrics that alarms watch", deployment.alarms, "alarm_month"),
         Line("CloudWatch", "custom metrics of functions and log", deployment.metrics, "metric_month"),
         Line("CloudWatch", "detailed metrics of the API", deployment.api_metrics, "metric_month"),
         Line("SQS", "Lambda asks the empty queue", polls, "sqs_request"),
@@ -161,7 +161,7 @@ def price_posts(count: float, thumbnails: int, deployment: Deployment, measured:
     """Return what POST /resize costs, its execution included. Its original has a manifest."""
     seconds = measured.resize_seconds(thumbnails)
     gb_seconds = count * seconds * deployment.resize_mb / 1024
-    return [
+    lines = [
         *_price_calls(count, deployment, _TRACES_EACH),
         *_price_execution("STANDARD", count, seconds, deployment),
         Line("Lambda", "resize: invocations", count, "lambda_request"),
@@ -169,6 +169,7 @@ def price_posts(count: float, thumbnails: int, deployment: Deployment, measured:
         *_price_resize_requests(Work(count, thumbnails, Deed.REPLACED)),
         *_price_logs(count, deployment, replace(measured, start_log_bytes=0)),
     ]
+    return [line for line in lines if line.count]
 
 
 def price_polls(count: float, deployment: Deployment) -> list[Line]:

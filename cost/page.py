@@ -66,13 +66,14 @@ def answer(work: Work, facts: Facts) -> str:
     """Return the answer to one question as text for a terminal: both workflows by line, and the month."""
     heads = ["", "units (STANDARD)", *WORKFLOWS]
     rows = _side_by_side([facts.lines(work, workflow) for workflow in WORKFLOWS], facts.table)
+    rows[-1][0] = "uploads together"
     month = price_month(facts.deployment)
     rows += [
         [f"{line.group}: {line.what} (a month)", _units(line.count), *[_dollars(line.dollars(facts.table))] * 2]
         for line in month
     ]
     sums = [facts.dollars(work, workflow) + total(month, facts.table) for workflow in WORKFLOWS]
-    rows.append(["together", "", *map(_dollars, sums)])
+    rows.append(["month together", "", *map(_dollars, sums)])
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     return "\n".join(
         "  ".join(
@@ -169,8 +170,9 @@ With one and with five thumbnails each, spread evenly over a month, by line:
   {"every step" if deployment.log_level == "ALL" else "no success"}.
 
 - **Traces**: X-Ray records the first request in each second and 5 % of the others, once for the function that starts
-  and once for the execution. Of a million uploads in a month it records {traced_share(_MILLION):.0%}, of ten million
-  {traced_share(10 * _MILLION):.0%}, and of a million within 12 hours {traced_share(_MILLION * 730 / 12):.0%}.
+  and once for the execution. Of a million uploads in a month it records {_percent(traced_share(_MILLION))}, of ten
+  million {_percent(traced_share(10 * _MILLION))}, and of a million within 12 hours
+  {_percent(traced_share(_MILLION * 730 / 12))}.
 """
 
 
@@ -351,8 +353,7 @@ def _prices(facts: Facts) -> str:
     return f"""
 ## Prices
 
-List prices of {facts.table.region} in US dollars for one unit, looked up on {facts.table.looked_up}. The pages of AWS
-could not be read live; `confirmed` is the date of the newest copy that has the figure.
+List prices of {facts.table.region} in US dollars for one unit. {facts.table.note}
 
 {_markdown(["unit", "dollars", "confirmed", "how"], rows)}
 """
@@ -401,6 +402,10 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _dollars(value: float, digits: int = 2) -> str:
     return f"${value:,.{digits}f}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
 
 
 def _units(count: float) -> str:

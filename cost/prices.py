@@ -68,12 +68,15 @@ class PriceTable:
     region : str
     looked_up : str
         Date.
+    note : str
+        How they were looked up, for the page.
     prices : dict of str to Price
     peers : tuple of Peer
     """
 
     region: str
     looked_up: str
+    note: str
     prices: dict[str, Price]
     peers: tuple[Peer, ...]
 
@@ -84,6 +87,7 @@ def read_prices(path: Path = PATH) -> PriceTable:
     return PriceTable(
         table["region"],
         table["looked_up"],
+        table["note"],
         {name: Price(**price) for name, price in table["prices"].items()},
         tuple(Peer(**peer) for peer in table["peers"]),
     )

@@ -2,25 +2,26 @@
 
 from collections.abc import Mapping
 
+from cost.prices import read_prices
 from smoke.checks.alarms import COUNTED, DATA_ASKED
 from smoke.deployment import Deployment
 
-# Dollars for one. Sources: https://aws.amazon.com/<service>/pricing/ of s3, lambda, step-functions, api-gateway, sqs,
-# cloudwatch, kms and xray. Prices of most other regions are within a fifth of these.
+_TABLE = read_prices().prices
+# Dollars for one, from docs/prices.json. Prices of most other regions are within a fifth of these.
 PRICES = {
-    "S3 PUT or LIST": 5e-6,
-    "S3 GET or HEAD": 0.4e-6,
-    "Lambda request": 0.2e-6,
-    "Lambda GB-second": 16.67e-6,  # x86; arm64 is a fifth cheaper
-    "state transition": 25e-6,
-    "API request": 3.5e-6,
-    "SQS request": 0.4e-6,
-    "metric asked for": 10e-6,
-    "GB of logs": 0.50,
-    "trace": 5e-6,
-    "KMS request": 3e-6,
-    # A custom metric costs $0.30 a month and counts by the hour in which it has data.
-    "metric for an hour": 0.30 / 730,
+    "S3 PUT or LIST": _TABLE["s3_put"].usd,
+    "S3 GET or HEAD": _TABLE["s3_get"].usd,
+    "Lambda request": _TABLE["lambda_request"].usd,
+    "Lambda GB-second": _TABLE["lambda_gb_second_x86_64"].usd,  # arm64 is a fifth cheaper
+    "state transition": _TABLE["state_transition"].usd,
+    "API request": _TABLE["api_request"].usd,
+    "SQS request": _TABLE["sqs_request"].usd,
+    "metric asked for": _TABLE["metric_request"].usd,
+    "GB of logs": _TABLE["log_gb"].usd,
+    "trace": _TABLE["trace"].usd,
+    "KMS request": _TABLE["kms_request"].usd,
+    # A custom metric counts by the hour in which it has data.
+    "metric for an hour": _TABLE["metric_month"].usd / 730,
 }
 
 _UPLOADS, _PICTURES, _POSTS = 10, 9, 13
