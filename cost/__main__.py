@@ -8,10 +8,12 @@ from cost.chart import draw
 from cost.deployment import read_deployment
 from cost.measured import read_measured
 from cost.model import WORKFLOWS, Work
-from cost.page import CURVE, Facts, answer, write_page
+from cost.page import Facts, answer, write_page
 from cost.prices import read_prices
 
 _DOCS = Path(__file__).parents[1] / "docs"
+# Uploads a month: four steps to a power of ten.
+_CURVE = [10 ** (4 + step / 4) for step in range(17)]
 # What the schema of a request takes.
 _MOST_SIZES = 80
 
@@ -30,9 +32,9 @@ def main() -> int:
     if any(value is not None for value in asked):
         return _answer(facts, options.uploads or 1e6, options.sizes or 1, options.ms)
     (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
-    curves = {workflow: facts.curve(workflow) for workflow in WORKFLOWS}
-    curves |= {peer.name: [peer.dollars(count, 1) for count in CURVE] for peer in facts.table.peers}
-    draw("Dollars a month, list prices (model): docs/cost.md", CURVE, curves, _DOCS / "cost.png")
+    curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}
+    curves |= {peer.name: [peer.dollars(count, 1) for count in _CURVE] for peer in facts.table.peers}
+    draw("Dollars a month at list prices: a model, see docs/cost.md", _CURVE, curves, _DOCS / "cost.png")
     print("Written: docs/cost.md and docs/cost.png. Next: make cost UPLOADS=3e6 SIZES=5, for a question of your own")
     return 0
 

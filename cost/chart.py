@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-_WIDTH, _HEIGHT = 1000, 600
-_LEFT, _RIGHT, _TOP, _BOTTOM = 90, 250, 60, 60
+_WIDTH, _HEIGHT = 1040, 600
+_LEFT, _RIGHT, _TOP, _BOTTOM = 90, 300, 60, 60
 _COLOURS = ("firebrick", "seagreen", "grey", "darkorange", "royalblue", "purple")
 _LABEL_DISTANCE = 18
 
@@ -19,7 +19,7 @@ def draw(title: str, uploads: Sequence[float], curves: Mapping[str, Sequence[flo
     ----------
     title : str
     uploads : sequence of float
-        A month, ascending powers of ten.
+        A month, ascending.
     curves : mapping of str to sequence of float
         Name to dollars a month, one for each of ``uploads``.
     path : Path
@@ -41,8 +41,8 @@ def draw(title: str, uploads: Sequence[float], curves: Mapping[str, Sequence[flo
     for power in range(lowest, highest + 1):
         (x, y), (end, _) = place(uploads[0], 10.0**power), place(uploads[-1], 10.0**power)
         canvas.line((x, y, end, y), "gainsboro")
-        canvas.text((x - 8, y), f"${10.0**power:,.{max(0, -power)}f}", "black", font, anchor="rm")
-    for count in uploads:
+        canvas.text((x - 8, y), f"${10.0**power:,.{2 if power < 0 else 0}f}", "black", font, anchor="rm")
+    for count in (10.0**power for power in range(math.ceil(left), math.floor(right) + 1)):
         (x, top), (_, floor) = place(count, 10.0**highest), place(count, 10.0**lowest)
         canvas.line((x, top, x, floor), "gainsboro")
         canvas.text((x, floor + 8), f"{count:,.0f}", "black", font, anchor="ma")

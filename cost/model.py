@@ -101,10 +101,10 @@ def price_work(work: Work, workflow: str, deployment: Deployment, measured: Meas
     start_gb_seconds = start_seconds(workflow, seconds, deployment, measured) * deployment.start_mb / 1024
     lines = [
         *_price_execution(workflow, work.count, seconds, deployment),
-        Line("Lambda", "resize: invocations", work.count, "lambda_request"),
-        Line("Lambda", "resize: GB-seconds", work.count * seconds * deployment.resize_mb / 1024, gb_second),
-        Line("Lambda", "start_from_s3: invocations", work.count, "lambda_request"),
-        Line("Lambda", "start_from_s3: GB-seconds", work.count * start_gb_seconds, gb_second),
+        Line("Lambda", "invocations of resize", work.count, "lambda_request"),
+        Line("Lambda", "GB-seconds of resize", work.count * seconds * deployment.resize_mb / 1024, gb_second),
+        Line("Lambda", "invocations of start_from_s3", work.count, "lambda_request"),
+        Line("Lambda", "GB-seconds of start_from_s3", work.count * start_gb_seconds, gb_second),
         Line("S3", "PUT of the original", work.count * OWNER_PUTS[work.deed], "s3_put"),
         *_price_resize_requests(work),
         Line("SQS", "send, receive, delete", work.count * _SQS_REQUESTS, "sqs_request"),
@@ -164,8 +164,8 @@ def price_posts(count: float, thumbnails: int, deployment: Deployment, measured:
     lines = [
         *_price_calls(count, deployment, _TRACES_EACH),
         *_price_execution("STANDARD", count, seconds, deployment),
-        Line("Lambda", "resize: invocations", count, "lambda_request"),
-        Line("Lambda", "resize: GB-seconds", gb_seconds, f"lambda_gb_second_{deployment.architecture}"),
+        Line("Lambda", "invocations of resize", count, "lambda_request"),
+        Line("Lambda", "GB-seconds of resize", gb_seconds, f"lambda_gb_second_{deployment.architecture}"),
         *_price_resize_requests(Work(count, thumbnails, Deed.REPLACED)),
         *_price_logs(count, deployment, replace(measured, start_log_bytes=0)),
     ]

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from textwrap import fill
-from typing import Final
 
 from cost.deployment import Deployment
 from cost.measured import Measured
@@ -29,7 +28,7 @@ from cost.requests import RESIZE, Deed, Requests
 
 _MILLION = 1_000_000
 _SIZES = (1, 5)
-CURVE: Final = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+_CURVE = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 _SECONDS = (0.1, 0.4, 1.0)
 # A photograph of a phone, and a thumbnail of 128 pixels with its manifest.
 _ORIGINAL_GB, _THUMBNAIL_GB = 3.5e-3, 5e-6
@@ -56,10 +55,10 @@ class Facts:
         """Return what some work costs."""
         return total(self.lines(work, workflow), self.table)
 
-    def curve(self, workflow: str, thumbnails: int = 1) -> list[float]:
-        """Return what each number of uploads in CURVE costs a month, with what every month costs."""
+    def curve(self, uploads: Sequence[float], workflow: str) -> list[float]:
+        """Return what each number of uploads with one thumbnail costs a month, with what every month costs."""
         month = total(price_month(self.deployment), self.table)
-        return [month + self.dollars(Work(count, thumbnails), workflow) for count in CURVE]
+        return [month + self.dollars(Work(count), workflow) for count in uploads]
 
 
 def answer(work: Work, facts: Facts) -> str:
@@ -271,10 +270,10 @@ leaves, which by AWS's words are at least 1 %. Without the Bucket Key it would b
 
 
 def _the_curve(facts: Facts) -> str:
-    standard, express = (facts.curve(workflow) for workflow in WORKFLOWS)
+    standard, express = (facts.curve(_CURVE, workflow) for workflow in WORKFLOWS)
     rows = [
         [f"{count:,}", _dollars(one), _dollars(other), _dollars(one - other)]
-        for count, one, other in zip(CURVE, standard, express, strict=True)
+        for count, one, other in zip(_CURVE, standard, express, strict=True)
     ]
     seconds = break_even_seconds(facts.deployment, facts.measured, facts.table)
     free = _FREE_TRANSITIONS // facts.deployment.transitions

@@ -64,11 +64,11 @@ def units(lines: list[Line]) -> dict[str, float]:
 def test_one_upload_with_standard() -> None:
     assert units(price_work(Work(1), "STANDARD", DEPLOYMENT, MEASURED)) == {
         "state transitions": 3,
-        "resize: invocations": 1,
-        "resize: GB-seconds": pytest.approx(0.4),
-        "start_from_s3: invocations": 1,
+        "invocations of resize": 1,
+        "GB-seconds of resize": pytest.approx(0.4),
+        "invocations of start_from_s3": 1,
         # In a burst two starters wait while eight pictures are resized: a quarter of 0.4 s, with half a GB.
-        "start_from_s3: GB-seconds": pytest.approx(0.05),
+        "GB-seconds of start_from_s3": pytest.approx(0.05),
         "PUT of the original": 1,
         "PUTs of thumbnails and manifest": 2,
         "GETs and HEADs": 4,
@@ -86,13 +86,13 @@ def test_one_upload_with_express() -> None:
     assert lines["Express runs"] == 1
     # 0.4 s and 0.1 s beside it, in one chunk of 64 MB.
     assert lines["Express GB-seconds"] == pytest.approx(0.5 / 16)
-    assert lines["start_from_s3: GB-seconds"] == pytest.approx((0.05 + 0.5) / 2)
+    assert lines["GB-seconds of start_from_s3"] == pytest.approx((0.05 + 0.5) / 2)
 
 
 def test_five_thumbnails_take_more_time_and_requests() -> None:
     lines = units(price_work(Work(10, 5), "STANDARD", DEPLOYMENT, MEASURED))
 
-    assert lines["resize: GB-seconds"] == pytest.approx(8)
+    assert lines["GB-seconds of resize"] == pytest.approx(8)
     assert lines["PUTs of thumbnails and manifest"] == 60
     assert lines["GETs and HEADs"] == 80
 
@@ -100,7 +100,7 @@ def test_five_thumbnails_take_more_time_and_requests() -> None:
 def test_a_given_duration_takes_the_place_of_the_measured_one() -> None:
     lines = units(price_work(Work(1, 5, resize_seconds=2.0), "STANDARD", DEPLOYMENT, MEASURED))
 
-    assert lines["resize: GB-seconds"] == 2
+    assert lines["GB-seconds of resize"] == 2
 
 
 @pytest.mark.parametrize(
