@@ -104,7 +104,7 @@ def read_deployment() -> Deployment:
             for resource in resources.values()
             if resource["Type"] == "AWS::CloudWatch::Alarm"
         ),
-        is_traced=template["Globals"]["Function"]["Tracing"] == "Active",
+        is_traced=parameters["XRayTracing"] == "true",
     )
 
 

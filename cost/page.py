@@ -168,7 +168,7 @@ With one and with five thumbnails each, spread evenly over a month, by line:
   uncompressed. At `WorkflowLogLevel={deployment.log_level}` the state machine logs
   {"every step" if deployment.log_level == "ALL" else "no success"}.
 
-- **Traces**: X-Ray records the first request in each second and 5 % of the others, once for the function that starts
+- **Traces**: with `XRayTracing=true`, X-Ray records the first request in each second and 5 % of the others, once for the function that starts
   and once for the execution. Of a million uploads in a month it records {_percent(traced_share(_MILLION))}, of ten
   million {_percent(traced_share(10 * _MILLION))}, and of a million within 12 hours
   {_percent(traced_share(_MILLION * 730 / 12))}.
@@ -187,7 +187,7 @@ def _what_moves_it(facts: Facts) -> str:
     changed = {
         "`WorkflowLogLevel=ALL` with `WorkflowLogData=true`": replace(deployment, log_level="ALL"),
         "`Architecture=x86_64`, were it as fast": replace(deployment, architecture="x86_64"),
-        "without X-Ray (not a parameter)": replace(deployment, is_traced=False),
+        "`XRayTracing=true`": replace(deployment, is_traced=True),
     }
     rows = [["as measured", *totals(facts)]]
     rows += [[f"{seconds * 1000:,.0f} ms for each resize", *totals(facts, seconds)] for seconds in _SECONDS]

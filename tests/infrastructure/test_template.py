@@ -260,7 +260,7 @@ class TestFunctions:
         assert template["Globals"]["Function"] == {
             "Runtime": "python3.13",
             "Architectures": [{"Ref": "Architecture"}],
-            "Tracing": "Active",
+            "Tracing": {"Fn::If": ["IsTraced", "Active", "PassThrough"]},
         }
         assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
@@ -363,7 +363,7 @@ class TestStateMachine:
         assert machine["Logging"]["Level"] == {"Ref": "WorkflowLogLevel"}
         assert machine["Logging"]["IncludeExecutionData"] == {"Ref": "WorkflowLogData"}
         assert destination == {"CloudWatchLogsLogGroup": {"LogGroupArn": arn("ImageResizeStateMachineLogs")}}
-        assert machine["Tracing"] == {"Enabled": True}
+        assert machine["Tracing"] == {"Enabled": {"Fn::If": ["IsTraced", True, False]}}
 
     def test_the_task_outlives_the_function_by_its_start(
         self, resources: dict[str, Any], state_machine: dict[str, Any]
@@ -501,6 +501,7 @@ class TestParameters:
             "MonthlyBudgetUSD": "",
             "WorkflowLogLevel": "ERROR",
             "WorkflowLogData": "false",
+            "XRayTracing": "false",
             "AlarmTopicArn": "",
             "ApiRateLimit": 50,
             "ApiBurstLimit": 100,
