@@ -169,9 +169,9 @@ With one and with five thumbnails each, spread evenly over a month, by line:
   {"every step" if deployment.log_level == "ALL" else "no success"}.
 
 - **Traces**: with `XRayTracing=true`, X-Ray records the first request in each second and 5 % of the others, once for
-  the function that starts and once for the execution. Of a million uploads in a month it records {_percent(traced_share(_MILLION))}, of ten
-  million {_percent(traced_share(10 * _MILLION))}, and of a million within 12 hours
-  {_percent(traced_share(_MILLION * 730 / 12))}.
+  the function that starts and once for the execution. Of a million uploads in a month it records
+  {_percent(traced_share(_MILLION))}, of ten million {_percent(traced_share(10 * _MILLION))}, and of a million within
+  12 hours {_percent(traced_share(_MILLION * 730 / 12))}.
 """
 
 
