@@ -122,7 +122,7 @@ class Limits:
 
     @property
     def max_scanned_pixels(self) -> int:
-        """Pixels that the scans of a JPEG go through, component by component: encoders write up to 20 passes."""
+        """Pixels that the scans of a JPEG go through, component by component; libjpeg writes up to 14 times a picture's."""
         return 40 * self.max_pixels
 
     @property
