@@ -122,7 +122,7 @@ class Limits:
 
     @property
     def max_scanned_pixels(self) -> int:
-        """Pixels that the scans of a JPEG go through, component by component; libjpeg writes up to 14 times a picture's."""
+        """Pixels that the scans of a JPEG go through, component by component; libjpeg's add up to 14 pictures."""
         return 40 * self.max_pixels
 
     @property
