@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
 
 from functions.resize import job
 from functions.resize.errors import (
@@ -463,16 +465,31 @@ def test_every_order_ends_in_line(events: list[str], faults: list[str], switches
 _EVENTS = ["upload A", "upload B", "upload broken", "upload tiff", "delete", "pop", "post"]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_walks_end_in_line(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a fixed sample, not a secret
-    for _ in range(150):
-        events = ["upload A", *chance.choices(_EVENTS, k=chance.randint(2, 5))]
-        faults = [fault for fault in ("killed", "killed", "repeated") if chance.random() < 0.5]
+_HISTORIES = st.lists(st.sampled_from(_EVENTS), min_size=1, max_size=6).map(lambda events: ["upload A", *events])
+_KINDS_OF_FAULTS = st.lists(st.sampled_from(["killed", "repeated"]), max_size=3)
+_WALKS = settings(max_examples=600, deadline=None, derandomize=True, database=None)
+# Every draw of a walk is Hypothesis's, so that it shortens a history that ends wrongly.
+_CHANCES = st.randoms(use_true_random=False)
 
-        wrong = walk(events, faults, chance)
 
-        assert wrong is None, f"{events}, {faults}\n{wrong}"
+@_WALKS
+@given(events=_HISTORIES, faults=_KINDS_OF_FAULTS, chance=_CHANCES)
+def test_random_walks_end_in_line(events: list[str], faults: list[str], chance: random.Random) -> None:
+    wrong = walk(events, faults, chance)
+
+    assert wrong is None, f"{events}, {faults}\n{wrong}"
+
+
+def test_random_walks_find_a_wrong_end_where_there_is_one() -> None:
+    def ends_wrongly(history: tuple[list[str], list[str], random.Random]) -> bool:
+        return walk(*history, writes=False) is not None
+
+    # NoSuchExample, if they do not.
+    find(
+        st.tuples(_HISTORIES, _KINDS_OF_FAULTS, _CHANCES),
+        ends_wrongly,
+        settings=settings(_WALKS, phases=[Phase.generate]),
+    )
 
 
 # What the pipeline rests on: without it, some order ends wrongly. Each is a history that shows it.
