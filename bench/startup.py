@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "resize",
     "POWERTOOLS_METRICS_NAMESPACE": "bench",
     "ORIGINALS_BUCKET": "originals",
+    "ORIGINALS_PREFIX": "",
     "THUMBNAILS_BUCKET": "thumbnails",
     "BUCKET_OWNER": "123456789012",
     "KMS_KEY_ARN": "",

@@ -6,6 +6,7 @@
     ├── PermanentError               the same request can never succeed: returned as FAILED, never retried
     │   ├── InvalidRequestError          the request does not match schemas/resize_request.json
     │   ├── BucketNotAllowedError        a bucket outside the configured pair
+    │   ├── KeyNotAllowedError           a key outside the prefix that originals have
     │   ├── InvalidKeyError              a key that is too long or escapes thumbnails/
     │   ├── OriginalNotFoundError        no such object
     │   ├── OriginalArchivedError        an object in an archive, which must be restored first
@@ -81,6 +82,20 @@ class BucketNotAllowedError(PermanentError):
         super().__init__(f"The {field} '{bucket}' is not served here.")
         self.field = field
         self.bucket = bucket
+
+
+class KeyNotAllowedError(PermanentError):
+    """A key that does not begin with the prefix of the originals.
+
+    Attributes
+    ----------
+    key, prefix : str
+    """
+
+    def __init__(self, key: str, prefix: str) -> None:
+        super().__init__(f"The key '{key}' is not served here: keys of originals begin with '{prefix}'.")
+        self.key = key
+        self.prefix = prefix
 
 
 class InvalidKeyError(PermanentError):

@@ -28,7 +28,7 @@ logger = Logger()
 metrics = Metrics()
 
 _LIMITS = Limits.from_environment()
-_BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"])
+_BUCKETS = Buckets(os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"], os.environ["ORIGINALS_PREFIX"])
 _HEADERS = Headers(
     os.environ["CACHE_CONTROL"],
     frozenset(name.strip().lower() for name in os.environ["CARRIED_HEADERS"].split(",") if name.strip()),

@@ -17,6 +17,7 @@ from functions.resize.encoders import EXTENSIONS
 from functions.resize.errors import (
     BucketNotAllowedError,
     ConflictError,
+    KeyNotAllowedError,
     OriginalNotFoundError,
     OutputTooLargeError,
     PermanentError,
@@ -73,10 +74,28 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The pair of buckets that this deployment serves."""
+    """The pair of buckets that this deployment serves.
+
+    Attributes
+    ----------
+    originals, thumbnails : str
+        Names.
+    originals_prefix : str
+        What the keys of originals begin with; empty for all keys.
+
+    Raises
+    ------
+    ValueError
+        The two are one: each thumbnail would be an original again, without end.
+    """
 
     originals: str
     thumbnails: str
+    originals_prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if self.originals == self.thumbnails:
+            raise ValueError(f"Originals and thumbnails are in one bucket, '{self.originals}'; they need two.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +126,20 @@ class Measurements:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_buckets(request: ResizeRequest, buckets: Buckets) -> None:
-    """Refuse every bucket outside the configured pair.
+def check_served(request: ResizeRequest, buckets: Buckets) -> None:
+    """Refuse every bucket outside the configured pair, and every key outside the prefix of the originals.
 
     Raises
     ------
     BucketNotAllowedError
+    KeyNotAllowedError
     """
     if request.source_bucket != buckets.originals:
         raise BucketNotAllowedError("source_bucket", request.source_bucket)
     if request.destination_bucket != buckets.thumbnails:
         raise BucketNotAllowedError("destination_bucket", request.destination_bucket)
+    if not request.object_key.startswith(buckets.originals_prefix):
+        raise KeyNotAllowedError(request.object_key, buckets.originals_prefix)
 
 
 def run(  # noqa: PLR0913 - the request, what it is served with, and what it costs
@@ -156,7 +178,7 @@ def run(  # noqa: PLR0913 - the request, what it is served with, and what it cos
     TransientError
         It may succeed when it is tried again.
     """
-    check_buckets(request, buckets)
+    check_served(request, buckets)
     check_key(request.object_key, request.recipe.renditions)
     if request.if_missing is IfMissing.FAIL:
         check_recipe(request.recipe, limits)

@@ -87,6 +87,7 @@ def _create_client(read_timeout: float) -> "SFNClient":
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 _WORKFLOW = _create_workflow()
 _ORIGINALS_BUCKET = os.environ["ORIGINALS_BUCKET"]
+_ORIGINALS_PREFIX = os.environ["ORIGINALS_PREFIX"]
 _THUMBNAILS_BUCKET = os.environ["THUMBNAILS_BUCKET"]
 _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
 
@@ -112,6 +113,10 @@ def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
     is_retry = record.attributes.approximate_receive_count != "1"
     errors: list[Exception] = [*refused]
     for hint in hints:
+        # S3 and EventBridge send no such event, except those that waited here while the prefix changed.
+        if not hint.key.startswith(_ORIGINALS_PREFIX):
+            logger.info("left alone: outside OriginalsPrefix", object_key=hint.key)
+            continue
         recipe = choose_recipe(hint.key, _RECIPES)
         if recipe is None or recipe.request is None:
             logger.info("left alone: no recipe asks for thumbnails", object_key=hint.key)

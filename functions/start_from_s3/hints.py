@@ -1,11 +1,14 @@
-"""S3 event notifications, read into hints that a key may be out of line. Pure: text in, values out.
+"""Events of S3, read into hints that a key may be out of line. Pure: text in, values out.
 
-Source of the format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+They come in two forms. The stack's own bucket sends notifications to the queue, with form-encoded keys:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+An existing bucket sends events through EventBridge, with raw keys:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
 Errors::
 
     EventError
-    ├── UnreadableEventError     not an S3 event notification, or a record without what a hint needs
+    ├── UnreadableEventError     not an event of S3, or one without what a hint needs
     ├── ForeignBucketError       a record of a bucket other than the originals bucket
     └── UnexpectedEventError     a record of something that neither creates nor removes an object
 
@@ -13,6 +16,7 @@ The other records of such a message are started. The message returns to the queu
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -33,14 +37,17 @@ _CHANGES = {
     "ObjectRemoved": Change.REMOVED,
     "LifecycleExpiration": Change.REMOVED,
 }
+# The same in EventBridge, where what a lifecycle rule expires is "Object Deleted" as well:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+_EVENTBRIDGE_CHANGES = {"Object Created": Change.UPLOAD, "Object Deleted": Change.REMOVED}
 
 
 class EventError(Exception):
-    """Base of all errors of notifications, which are permanent."""
+    """Base of all errors of events, which are permanent."""
 
 
 class UnreadableEventError(EventError):
-    """A message or a record that is not an S3 event notification."""
+    """A message or a record that is not an event of S3."""
 
 
 class ForeignBucketError(EventError):
@@ -119,14 +126,18 @@ def read_hints(body: str, originals_bucket: str) -> tuple[list[Hint], list[Event
         event = json.loads(body)
         if event.get("Event") == "s3:TestEvent":
             return [], []
-        records = list(event["Records"])
+        read: Callable[[Any], _Event]
+        if "detail-type" in event:
+            read, records = _read_eventbridge, [event]
+        else:
+            read, records = _read_notification, list(event["Records"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableEventError(f"The message is not an S3 event notification: {error!r}") from error
+        raise UnreadableEventError(f"The message is not an event of S3: {error!r}") from error
     hints: list[Hint] = []
     errors: list[EventError] = []
     for record in records:
         try:
-            hint = _read_record(record, originals_bucket)
+            hint = _read_hint(read, record, originals_bucket)
         except EventError as error:
             errors.append(error)
         else:
@@ -135,25 +146,89 @@ def read_hints(body: str, originals_bucket: str) -> tuple[list[Hint], list[Event
     return hints, errors
 
 
-def _read_record(record: Any, originals_bucket: str) -> Hint | None:
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What both forms say of one change.
+
+    Attributes
+    ----------
+    name : str
+        Its type.
+    change : Change or None
+        None if it neither creates nor removes an object.
+    bucket, key : str
+        The key is raw.
+    changed : Mapping of str to Any
+        The object: ``size``, ``sequencer``, and version id and ETag under the names below.
+    version_id, etag : str
+        Names in ``changed``.
+    kind : tuple
+        Tells a removal from others with the same version id, ETag and sequencer.
+    """
+
+    name: str
+    change: Change | None
+    bucket: str
+    key: str
+    changed: Mapping[str, Any]
+    version_id: str
+    etag: str
+    kind: tuple[Any, ...]
+
+
+def _read_notification(record: Any) -> _Event:
+    name, changed = record["eventName"], record["s3"]["object"]
+    return _Event(
+        name,
+        _CHANGES.get(name.partition(":")[0]),
+        record["s3"]["bucket"]["name"],
+        # Keys in notifications are form-encoded. They are decoded here only.
+        unquote_plus(changed["key"], errors="strict"),
+        changed,
+        "versionId",
+        "eTag",
+        (name,),
+    )
+
+
+def _read_eventbridge(event: Any) -> _Event:
+    name, detail = event["detail-type"], event["detail"]
+    changed = detail["object"]
+    key = changed["key"]
+    if not isinstance(key, str):
+        raise TypeError(f"the key is {key!r}")
+    return _Event(
+        name,
+        _EVENTBRIDGE_CHANGES.get(name),
+        detail["bucket"]["name"],
+        # Not encoded: a "+" or "%20" in it is part of the key.
+        key,
+        changed,
+        "version-id",
+        "etag",
+        (name, detail.get("reason"), detail.get("deletion-type")),
+    )
+
+
+def _read_hint(read: Callable[[Any], _Event], record: Any, originals_bucket: str) -> Hint | None:
     """Return the hint of one record, or None for a folder marker."""
     try:
-        name, bucket, changed = record["eventName"], record["s3"]["bucket"]["name"], record["s3"]["object"]
-        # Keys in notifications are form-encoded. They are decoded here only.
-        key = unquote_plus(changed["key"], errors="strict")
-        if bucket != originals_bucket:
-            raise ForeignBucketError(bucket, key)
-        change = _CHANGES.get(name.partition(":")[0])
-        if change is None:
-            raise UnexpectedEventError(name, key)
+        event = read(record)
+        if event.bucket != originals_bucket:
+            raise ForeignBucketError(event.bucket, event.key)
+        if event.change is None:
+            raise UnexpectedEventError(event.name, event.key)
+        changed = event.changed
         # Removals have no size.
-        if key.endswith("/") and changed.get("size", 0) == 0:
+        if event.key.endswith("/") and changed.get("size", 0) == 0:
             return None
-        # A versioned bucket gives each upload a version id of its own, but a suspended one calls all of them "null".
-        # The sequencer tells changes of a key apart in every bucket. Removals have no ETag.
-        identity = [name, changed.get("versionId"), changed.get("eTag"), changed["sequencer"]]
-        if change is Change.UPLOAD:
-            identity = [changed.get("versionId"), changed["eTag"], changed["sequencer"]]
+        # A versioned bucket gives each upload a version id of its own, a suspended one calls all of them "null", and
+        # one without versions has none. The sequencer tells changes of a key apart in every bucket. A removal may
+        # have no ETag.
+        if event.change is Change.UPLOAD:
+            identity = [changed.get(event.version_id), changed[event.etag], changed["sequencer"]]
+        else:
+            identity = [*event.kind, changed.get(event.version_id), changed.get(event.etag), changed["sequencer"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnreadableEventError(f"A record of the message is not an S3 event: {error!r}") from error
-    return Hint(bucket, key, change, json.dumps(identity))
+        raise UnreadableEventError(f"A record of the message is not an event of S3: {error!r}") from error
+    return Hint(event.bucket, event.key, event.change, json.dumps(identity))

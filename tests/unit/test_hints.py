@@ -1,5 +1,6 @@
 import json
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -35,6 +36,16 @@ def changed(**fields: Any) -> str:
     return event(record(**fields))
 
 
+def eventbridge(name: str = "eventbridge_created", *, kind: str | None = None, **fields: Any) -> str:
+    """Return an event of EventBridge with other fields in its object, in which "_" is "-"; None leaves one out."""
+    found = json.loads(event_text(name))
+    changed = found["detail"]["object"]
+    changed.update({field.replace("_", "-"): value for field, value in fields.items()})
+    for field in [field for field, value in changed.items() if value is None]:
+        del changed[field]
+    return json.dumps(found if kind is None else {**found, "detail-type": kind})
+
+
 def hints(body: str) -> list[Hint]:
     """Read a message that has nothing wrong in it."""
     found, errors = read_hints(body, BUCKET)
@@ -57,6 +68,9 @@ def refusals(body: str) -> list[EventError]:
         ("copy", "archive/example.jpg"),
         ("special_characters", 'bob\'s + été/100% %20 😀 "a&b".jpg'),
         ("unversioned", "example.jpg"),
+        ("eventbridge_created", "2026/trip/example.jpg"),
+        ("eventbridge_special_characters", 'bob\'s + été/100% %20 😀 "a&b".jpg'),
+        ("eventbridge_unversioned", "example.jpg"),
     ],
 )
 def test_every_way_an_object_is_created(name: str, key: str) -> None:
@@ -72,6 +86,9 @@ def test_every_way_an_object_is_created(name: str, key: str) -> None:
         ("removed_delete_marker_created", "bob's photo.jpg"),
         ("lifecycle_expiration_delete", "archive/example.jpg"),
         ("lifecycle_expiration_delete_marker_created", "archive/été.jpg"),
+        ("eventbridge_deleted_unversioned", "2026/trip/example.jpg"),
+        ("eventbridge_delete_marker_created", "bob's photo.jpg"),
+        ("eventbridge_lifecycle_expired", "archive/été.jpg"),
     ],
 )
 def test_every_way_an_object_is_removed(name: str, key: str) -> None:
@@ -132,7 +149,7 @@ def test_every_record_counts_but_folder_markers() -> None:
     assert [hint.key for hint in hints(event_text("several_records"))] == ["a.jpg", "b.jpg"]
 
 
-@pytest.mark.parametrize("name", ["test", "folder_marker"])
+@pytest.mark.parametrize("name", ["test", "folder_marker", "eventbridge_folder_marker"])
 def test_what_is_passed_over(name: str) -> None:
     assert hints(event_text(name)) == []
 
@@ -228,6 +245,91 @@ def test_a_message_without_records_is_unreadable_and_says_why(body: str) -> None
 )
 def test_an_unreadable_record_says_why(unreadable: Any) -> None:
     [error] = refusals(event(unreadable))
+
+    assert isinstance(error, UnreadableEventError)
+    assert isinstance(error.__cause__, ValueError | KeyError | TypeError | AttributeError)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a+b.jpg",
+        "a b.jpg",
+        "a%20b.jpg",
+        "a%2Bb.jpg",
+        "100% sure.jpg",
+        "😀.jpg",
+        "bob's.jpg",
+        'a "quoted".jpg',
+        "a\\b",
+        "%FF",
+    ],
+)
+def test_both_forms_name_the_same_key(key: str) -> None:
+    notified, sent = hints(changed(key=quote_plus(key, safe="/"))), hints(eventbridge(key=key))
+
+    assert [hint.key for hint in notified] == [hint.key for hint in sent] == [key]
+
+
+@pytest.mark.parametrize("version", [None, "null", "096fKKXTRTtl3on89fVO.nfljtsv6qko"])
+@pytest.mark.parametrize("name", ["eventbridge_created", "eventbridge_deleted_unversioned"])
+def test_two_changes_in_eventbridge_are_told_apart(name: str, version: str | None) -> None:
+    (first,) = hints(eventbridge(name, version_id=version, sequencer="617f08299329d189"))
+    (second,) = hints(eventbridge(name, version_id=version, sequencer="617f08299329d18a"))
+    (delivered_again,) = hints(eventbridge(name, version_id=version, sequencer="617f08299329d189"))
+
+    assert first == delivered_again
+    assert first.event != second.event
+
+
+def test_removals_in_eventbridge_are_told_from_uploads_and_from_one_another() -> None:
+    names = ["created", "deleted_unversioned", "delete_marker_created", "lifecycle_expired"]
+
+    events = [
+        hint.event
+        for name in names
+        for hint in hints(eventbridge(f"eventbridge_{name}", sequencer="1", version_id="v"))
+    ]
+
+    assert len(set(events)) == len(names)
+
+
+def test_a_folder_marker_that_goes_is_no_hint_in_eventbridge_either() -> None:
+    assert hints(eventbridge("eventbridge_deleted_unversioned", key="photos/")) == []
+
+
+def test_an_event_of_another_bucket_in_eventbridge_is_refused_by_name() -> None:
+    found, [error] = read_hints(event_text("eventbridge_special_characters"), "somebody-elses")
+
+    assert found == []
+    assert isinstance(error, ForeignBucketError)
+    assert error.bucket == BUCKET
+    assert "%20" in error.key
+
+
+def test_an_event_of_another_type_in_eventbridge_is_refused_by_name() -> None:
+    [error] = refusals(event_text("eventbridge_restored"))
+
+    assert isinstance(error, UnexpectedEventError)
+    assert (error.name, error.key) == ("Object Restore Completed", "archive/example.jpg")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"detail-type": "Object Created"}',
+        '{"detail-type": null, "detail": null}',
+        '{"detail-type": "AWS API Call via CloudTrail", "source": "aws.s3", "detail": {"eventName": "PutObject"}}',
+        eventbridge(key=None),
+        eventbridge(key=5),
+        eventbridge(etag=None),
+        eventbridge(sequencer=None),
+        eventbridge("eventbridge_deleted_unversioned", sequencer=None),
+    ],
+    ids=lambda body: body[:60],
+)
+def test_an_unreadable_event_of_eventbridge_says_why(body: str) -> None:
+    [error] = refusals(body)
 
     assert isinstance(error, UnreadableEventError)
     assert isinstance(error.__cause__, ValueError | KeyError | TypeError | AttributeError)
