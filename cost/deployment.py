@@ -102,7 +102,7 @@ def read_deployment() -> Deployment:
         alarms=sum(
             _count_alarm_metrics(resource["Properties"])
             for resource in resources.values()
-            if resource["Type"] == "AWS::CloudWatch::Alarm"
+            if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
         ),
         is_traced=parameters["XRayTracing"] == "true",
     )

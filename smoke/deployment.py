@@ -15,8 +15,8 @@ from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, choose_r
 # Clocks of this machine and of AWS may differ by so much.
 _CLOCK_SECONDS = 60.0
 
-# What every key of this test begins with.
-PREFIX = "smoke/"
+# What every key of this test begins with, behind the parameter OriginalsPrefix.
+_FOLDER = "smoke/"
 
 # Names under which services refuse a caller; a check that meets one has found nothing out.
 _NO_PERMISSION = {
@@ -87,6 +87,21 @@ class Deployment:
     def originals(self) -> str:
         """Return the name of the originals bucket."""
         return self.outputs["OriginalsBucketName"]
+
+    @property
+    def has_existing_originals(self) -> bool:
+        """Return whether the originals bucket was there before the stack, which promises nothing of its settings."""
+        return bool(self.parameters.get("ExistingOriginalsBucket"))
+
+    @property
+    def originals_prefix(self) -> str:
+        """Return what keys of originals begin with."""
+        return self.parameters.get("OriginalsPrefix", "")
+
+    @property
+    def prefix(self) -> str:
+        """Return what every key of this test begins with."""
+        return self.originals_prefix + _FOLDER
 
     @property
     def thumbnails(self) -> str:
@@ -225,14 +240,14 @@ def read_deployment(stack: str, api_url: str | None) -> Deployment:
         },
         api_url or outputs["ApiUrl"],
     )
-    check_recipes(RECIPES_PATH.read_text(encoding="utf-8"), found.parameters["ThumbnailSizes"])
+    check_recipes(RECIPES_PATH.read_text(encoding="utf-8"), found.parameters["ThumbnailSizes"], found.prefix)
     # Clients may be shared by threads; making them may not.
     for service in SERVICES:
         found.client(service)
     return found
 
 
-def check_recipes(text: str, sizes: str) -> None:
+def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
     """Refuse recipes that ask for other thumbnails of this test's uploads than the parameter ``ThumbnailSizes`` does.
 
     Parameters
@@ -240,6 +255,8 @@ def check_recipes(text: str, sizes: str) -> None:
     text : str
         recipes.json.
     sizes : str
+    prefix : str
+        What the keys of the uploads begin with.
 
     Raises
     ------
@@ -247,13 +264,13 @@ def check_recipes(text: str, sizes: str) -> None:
     """
     plain = {"sizes": parse_sizes(sizes)}
     try:
-        recipe = choose_recipe(PREFIX, parse_recipes(text, parse_sizes(sizes)))
+        recipe = choose_recipe(prefix, parse_recipes(text, parse_sizes(sizes)))
     except RecipesError as error:
         raise CannotRunError(f"{error}. Next: correct it and deploy.") from error
     if recipe is None or recipe.request != plain:
         raise CannotRunError(
-            f"recipes.json asks for other thumbnails in {PREFIX} than ThumbnailSizes, which this test expects. "
-            f'Next: put {{"prefix": "{PREFIX}"}} first in recipes.json and deploy.'
+            f"recipes.json asks for other thumbnails in {prefix} than ThumbnailSizes, which this test expects. "
+            f'Next: put {{"prefix": "{prefix}"}} first in recipes.json and deploy.'
         )
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.start_from_s3.workflows import FAILED_FOR_GOOD
 from smoke.api import Answer, Api
-from smoke.deployment import PREFIX, Deployment, why_not
+from smoke.deployment import Deployment, why_not
 from smoke.originals import Original, originals, to_be_removed
 
 _WORKERS = 8
@@ -134,7 +134,7 @@ class Visitor:
     @property
     def prefix(self) -> str:
         """Return what every key of this visit begins with."""
-        return f"{PREFIX}{self.id}/"
+        return f"{self.deployment.prefix}{self.id}/"
 
     def visit(self) -> Visit:
         """Upload, post and wait."""

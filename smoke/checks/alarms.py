@@ -28,6 +28,7 @@ DATA_ASKED = 3
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
 _DOCUMENTED = {
     "AWS/SQS": {
         *("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "NumberOfEmptyReceives"),
@@ -39,6 +40,7 @@ _DOCUMENTED = {
         *("ExecutionThrottled", "ExecutionTime", "ExecutionsAborted", "ExecutionsFailed", "ExecutionsStarted"),
         *("ExecutionsSucceeded", "ExecutionsTimedOut"),
     },
+    "AWS/Events": {"DeadLetterInvocations", "FailedInvocations", "Invocations", "TriggeredRules"},
     "AWS/ApiGateway": {"4XXError", "5XXError", "Count", "IntegrationLatency", "Latency"},
 }
 
@@ -183,6 +185,7 @@ def resources(deployment: Deployment) -> dict[str, set[str]]:
         "QueueName": {url.rpartition("/")[2] for url in queues},
         "FunctionName": set(deployment.of_type("AWS::Lambda::Function").values()),
         "StateMachineArn": set(deployment.of_type("AWS::StepFunctions::StateMachine").values()),
+        "RuleName": set(deployment.of_type("AWS::Events::Rule").values()),
         "ApiName": {gateway.get_rest_api(restApiId=api)["name"] for api in apis},
         "Stage": set(deployment.of_type("AWS::ApiGateway::Stage").values()),
     }

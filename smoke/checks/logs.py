@@ -26,7 +26,7 @@ def functions_log(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     keys = {upload.key for upload in visit.uploads if upload.execution}
     for group, name in (("StartFromS3FunctionLogs", "start_from_s3"), ("ResizeFunctionLogs", "resize")):
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
-        pattern = f'{{ $.object_key = "smoke/{visit.id}/*" }}'
+        pattern = f'{{ $.object_key = "{deployment.prefix}{visit.id}/*" }}'
         ask = partial(_lines, deployment, group, visit, pattern)
         lines = until(ask, lambda lines: keys <= {line.get("object_key") for line in lines}, visit.patience)
         yield function_lines(name, keys, lines)

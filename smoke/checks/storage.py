@@ -25,18 +25,28 @@ _REFUSALS = {
 
 
 def changes_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
-    """Check that S3 sends every upload and every removal to the uploads queue."""
+    """Check that S3 sends every upload and every removal to the uploads queue, or to EventBridge."""
     configured = deployment.client("s3").get_bucket_notification_configuration(Bucket=deployment.originals)
-    queue = _attributes(deployment, "UploadsQueue")["QueueArn"]
-    yield notification(configured, queue)
+    if deployment.has_existing_originals:
+        yield eventbridge(configured)
+    else:
+        queue = _attributes(deployment, "UploadsQueue")["QueueArn"]
+        yield notification(configured, queue, deployment.originals_prefix)
 
 
-def notification(configured: dict[str, Any], queue: str) -> Row:
-    """Judge a bucket's notification configuration."""
+def eventbridge(configured: dict[str, Any]) -> Row:
+    """Judge the notification configuration of a bucket whose events arrive through EventBridge."""
+    is_on = "EventBridgeConfiguration" in configured
+    found = "it is switched on" if is_on else "it is switched off: the README has the command"
+    return judged("every upload and removal is sent to EventBridge", found, kept=is_on)
+
+
+def notification(configured: dict[str, Any], queue: str, prefix: str = "") -> Row:
+    """Judge a bucket's notification configuration, whose filter may be the prefix of the originals."""
     sent = {
         event
         for each in configured.get("QueueConfigurations", ())
-        if each["QueueArn"] == queue and not each.get("Filter")
+        if each["QueueArn"] == queue and _filters(each) == ([("prefix", prefix)] if prefix else [])
         for event in each["Events"]
     }
     return judged_all(
@@ -44,6 +54,13 @@ def notification(configured: dict[str, Any], queue: str) -> Row:
         f"{', '.join(_EVENTS)} to {queue.rpartition(':')[2]}",
         [f"{event} is not sent to {queue.rpartition(':')[2]}" for event in _EVENTS if event not in sent],
     )
+
+
+def _filters(configuration: dict[str, Any]) -> list[tuple[str, str]]:
+    if "Filter" not in configuration:
+        return []
+    rules = configuration["Filter"].get("Key", {}).get("FilterRules", [{"Name": "unknown", "Value": ""}])
+    return [(rule["Name"].lower(), rule["Value"]) for rule in rules]
 
 
 def conditions_hold(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
@@ -63,12 +80,16 @@ def conditions(statuses: Mapping[str, int]) -> Row:
 
 
 def buckets_are_closed(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
-    """Check versions, encryption, public access and TLS of both buckets."""
+    """Check versions, encryption, public access and TLS of the stack's buckets."""
     s3 = deployment.client("s3")
-    versioning = s3.get_bucket_versioning(Bucket=deployment.originals).get("Status", "never enabled")
-    yield judged("originals are versioned", str(versioning), kept=versioning == "Enabled")
     key = deployment.parameters.get("KmsKeyArn", "")
-    for bucket in (deployment.originals, deployment.thumbnails):
+    buckets = [deployment.thumbnails]
+    # How an existing bucket is set up is its owner's choice.
+    if not deployment.has_existing_originals:
+        buckets.insert(0, deployment.originals)
+        versioning = s3.get_bucket_versioning(Bucket=deployment.originals).get("Status", "never enabled")
+        yield judged("originals are versioned", str(versioning), kept=versioning == "Enabled")
+    for bucket in buckets:
         yield encryption(bucket, s3.get_bucket_encryption(Bucket=bucket), key)
         yield public_access(bucket, _or_none(s3.get_public_access_block, bucket))
         yield tls_only(bucket, _or_none(s3.get_bucket_policy, bucket))

@@ -485,3 +485,49 @@ def test_names_of_executions_are_checked_and_make_starting_idempotent(aws: Setti
         machines.start_execution(stateMachineArn=arn, name="twice", input='{"other": 1}')
     with pytest.raises(machines.exceptions.InvalidName):
         machines.start_execution(stateMachineArn=arn, name="a/b", input="{}")
+
+
+def test_events_of_s3_in_eventbridge_name_versions_and_reach_only_queues_that_let_the_rule_in(aws: Settings) -> None:
+    s3, sqs, events = (aws.client(service) for service in ("s3", "sqs", "events"))
+    s3.create_bucket(Bucket="watched")
+    s3.put_bucket_versioning(Bucket="watched", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket="watched", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    pattern = json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": ["watched"]}}})
+    rule = events.put_rule(Name="watched", EventPattern=pattern)["RuleArn"]
+    urls = {name: sqs.create_queue(QueueName=f"watched-{name}")["QueueUrl"] for name in ("open", "other", "closed")}
+    arns = {
+        name: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        for name, url in urls.items()
+    }
+    for name, source in (("open", rule), ("other", rule + "-of-another")):
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arns[name],
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes={"Policy": policy})
+    events.put_targets(Rule="watched", Targets=[{"Id": name, "Arn": arn} for name, arn in arns.items()])
+
+    put = s3.put_object(Bucket="watched", Key="a+b %20 😀.jpg", Body=b"abc")
+    marker = s3.delete_object(Bucket="watched", Key="a+b %20 😀.jpg")
+
+    bodies: list[Template] = []
+    deadline = time.monotonic() + 10
+    while len(bodies) < 2 and time.monotonic() < deadline:
+        answer = sqs.receive_message(QueueUrl=urls["open"], MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        bodies += [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+    changed = {body["detail-type"]: body["detail"]["object"] for body in bodies}
+    assert {each["key"] for each in changed.values()} == {"a+b %20 😀.jpg"}
+    created, deleted = changed["Object Created"], changed["Object Deleted"]
+    assert created.keys() == {"key", "size", "etag", "version-id", "sequencer"}
+    assert (created["version-id"], created["etag"]) == (put["VersionId"], put["ETag"].strip('"'))
+    assert deleted.keys() == {"key", "version-id", "sequencer"}
+    assert deleted["version-id"] == marker["VersionId"]
+    assert deleted["sequencer"] > created["sequencer"]
+    for name in ("other", "closed"):
+        assert "Messages" not in sqs.receive_message(QueueUrl=urls[name])

@@ -159,6 +159,27 @@ def test_the_recipe_of_the_key_is_what_is_asked_for(
     assert left_alone == ["archive/example.jpg", "example.jpg"]
 
 
+def test_what_lies_outside_the_prefix_is_left_alone(
+    start_from_s3: Function, executions: "SFNClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_from_s3.module, "_ORIGINALS_PREFIX", "2026/")
+
+    result = start_from_s3(batch(*map(event_text, ("put", "copy", "eventbridge_unversioned"))))
+
+    assert returned(result) == []
+    assert started(executions) == [name_for("put")]
+    left_alone = [line["object_key"] for line in start_from_s3.log() if line["message"].startswith("left alone")]
+    assert left_alone == ["archive/example.jpg", "example.jpg"]
+
+
+def test_an_event_of_an_existing_bucket_starts_an_execution(start_from_s3: Function, executions: "SFNClient") -> None:
+    result = start_from_s3(batch(event_text("eventbridge_special_characters")))
+
+    assert returned(result) == []
+    (name,) = started(executions)
+    assert input_of(executions, name)["object_key"] == 'bob\'s + été/100% %20 😀 "a&b".jpg'
+
+
 def test_an_upload_delivered_again_while_it_runs_starts_nothing_new(
     start_from_s3: Function, executions: "SFNClient"
 ) -> None:

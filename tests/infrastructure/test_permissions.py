@@ -26,6 +26,7 @@ WITHOUT_RESOURCE_TYPES = {
 }
 
 EXECUTIONS = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${ImageResizeStateMachine.Name}:*"
+ORIGINALS = "arn:${AWS::Partition}:s3:::${Bucket}"
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 
 
@@ -37,8 +38,8 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
     "ResizeFunctionRole": (
         "lambda.amazonaws.com",
         {
-            ("s3:GetObject", "${OriginalsBucket.Arn}/*"),
-            ("s3:ListBucket", "OriginalsBucket.Arn"),
+            ("s3:GetObject", f"{ORIGINALS}/${{OriginalsPrefix}}*"),
+            ("s3:ListBucket", ORIGINALS),
             ("s3:ListBucket", "ThumbnailsBucket.Arn"),
             *(
                 (f"s3:{action}Object", f"${{ThumbnailsBucket.Arn}}/{prefix}/*")
@@ -99,6 +100,9 @@ def named(resource: Any) -> str:
     if isinstance(resource, str):
         return resource
     [(function, value)] = resource.items()
+    if function == "Fn::Sub" and isinstance(value, list):
+        # What the names in it stand for is in test_originals_are_never_written_or_deleted.
+        return str(value[0])
     return ".".join(value) if function == "Fn::GetAtt" else str(value)
 
 
@@ -182,6 +186,43 @@ def test_a_role_may_do_exactly_this(logical_id: str, resources: dict[str, Any]) 
         ]
 
     assert sorted(allowed) == sorted(ROLES[logical_id][1])
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize(
+    ("parameters", "bucket", "objects"),
+    [
+        ({}, "OriginalsBucket", "*"),
+        ({"OriginalsPrefix": "photos/"}, "OriginalsBucket", "photos/*"),
+        ({"ExistingOriginalsBucket": "two-million-pictures"}, "two-million-pictures", "*"),
+        (
+            {"ExistingOriginalsBucket": "two-million-pictures", "OriginalsPrefix": "photos/"},
+            "two-million-pictures",
+            "photos/*",
+        ),
+    ],
+)
+def test_originals_are_never_written_or_deleted(
+    workflow: str, parameters: dict[str, str], bucket: str, objects: str, resources: dict[str, Any]
+) -> None:
+    """Of all that any role may do to S3, two things touch the originals bucket: reading and listing."""
+    stack = example_stack({"UploadWorkflow": workflow, **parameters})
+    permissions = {
+        (action, stack.resolve(resource))
+        for role in ROLES
+        for statement in statements(resources[role], stack)
+        for action in as_list(statement["Action"])
+        if action.startswith("s3:")
+        for resource in as_list(statement["Resource"])
+    }
+
+    on_thumbnails = {
+        (action, resource) for action, resource in permissions if resource.startswith("ThumbnailsBucket.Arn")
+    }
+    assert permissions - on_thumbnails == {
+        ("s3:GetObject", f"arn:aws:s3:::{bucket}/{objects}"),
+        ("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+    }
 
 
 @pytest.mark.parametrize("logical_id", list(ROLES))

@@ -16,6 +16,8 @@ from tests.deployed import ROOT, TEMPLATE_PATH
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
+ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
+EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
 QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
@@ -31,6 +33,12 @@ def properties(resources: dict[str, Any], logical_id: str) -> dict[str, Any]:
 
 def of_type(resources: dict[str, Any], kind: str) -> set[str]:
     return {logical_id for logical_id, resource in resources.items() if resource["Type"] == kind}
+
+
+def allowed(policy: dict[str, Any], parameters: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what a resource's policy allows in a stack with these parameters."""
+    statements = example_stack(parameters).resolve(policy["PolicyDocument"]["Statement"])
+    return [found for found in statements if found["Effect"] == "Allow"]
 
 
 def test_cfn_lint_has_nothing_to_say() -> None:
@@ -49,28 +57,87 @@ def test_these_tests_know_every_function_and_bucket(resources: dict[str, Any]) -
 class TestUploads:
     def test_whatever_happens_to_an_object_goes_to_the_queue(self, resources: dict[str, Any]) -> None:
         bucket = properties(resources, "OriginalsBucket")
+        kinds = ("ObjectCreated", "ObjectRemoved", "LifecycleExpiration")
+        only = {"Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "photos/"}]}}}
 
-        assert bucket["NotificationConfiguration"] == {
-            "QueueConfigurations": [
-                {"Event": f"s3:{kind}:*", "Queue": arn("UploadsQueue")}
-                for kind in ("ObjectCreated", "ObjectRemoved", "LifecycleExpiration")
+        for prefix, limited in (("", {}), ("photos/", only)):
+            configured = example_stack({"OriginalsPrefix": prefix}).resolve(bucket["NotificationConfiguration"])
+            assert configured["QueueConfigurations"] == [
+                {"Event": f"s3:{kind}:*", "Queue": "UploadsQueue.Arn", **limited} for kind in kinds
             ]
-        }
         assert resources["OriginalsBucket"]["DependsOn"] == "UploadsQueuePolicy"
+
+    def test_whatever_happens_in_an_existing_bucket_goes_to_the_queue(self, resources: dict[str, Any]) -> None:
+        rule = properties(resources, "ExistingBucketRule")
+
+        for prefix, limited in (("", {}), ("photos/", {"object": {"key": [{"prefix": "photos/"}]}})):
+            pattern = example_stack({**EXISTING, "OriginalsPrefix": prefix}).resolve(rule["EventPattern"])
+            assert pattern == {
+                "source": ["aws.s3"],
+                "detail-type": ["Object Created", "Object Deleted"],
+                "detail": {"bucket": {"name": ["two-million-pictures"]}, **limited},
+            }
+        # Raw events, as start_from_s3 reads them: nothing is taken out of them or put into another form.
+        assert rule["Targets"] == [
+            {
+                "Id": "UploadsQueue",
+                "Arn": arn("UploadsQueue"),
+                "DeadLetterConfig": {"Arn": arn("UploadsDeadLetterQueue")},
+            }
+        ]
+        assert resources["ExistingBucketRule"]["DependsOn"] == ["UploadsQueuePolicy", "UploadsDeadLetterQueuePolicy"]
+
+    def test_an_existing_bucket_takes_the_place_of_the_stacks_own(self, template: dict[str, Any]) -> None:
+        conditions = {
+            name: resource["Condition"]
+            for name, resource in template["Resources"].items()
+            if "Bucket" in str(resource.get("Condition"))
+        }
+
+        assert conditions == {
+            "OriginalsBucket": "BucketIsOwn",
+            "OriginalsBucketPolicy": "BucketIsOwn",
+            "ExistingBucketRule": "BucketIsExisting",
+            "EventsNotDeliveredAlarm": "BucketIsExisting",
+        }
+        for parameters, is_own in (({}, True), (EXISTING, False)):
+            resolve = example_stack(parameters).resolve
+            assert resolve({"Fn::If": ["BucketIsOwn", True, False]}) is is_own
+            assert resolve({"Fn::If": ["BucketIsExisting", True, False]}) is not is_own
+
+    def test_an_alarm_watches_the_rule(self, resources: dict[str, Any]) -> None:
+        alarm = properties(resources, "EventsNotDeliveredAlarm")
+
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Events", "FailedInvocations")
+        assert alarm["Dimensions"] == [{"Name": "RuleName", "Value": {"Ref": "ExistingBucketRule"}}]
 
     def test_only_the_originals_bucket_of_this_account_may_send(self, resources: dict[str, Any]) -> None:
         policy = properties(resources, "UploadsQueuePolicy")
-        (statement,) = [found for found in policy["PolicyDocument"]["Statement"] if found["Effect"] == "Allow"]
+        (statement,) = allowed(policy, {})
 
         assert policy["Queues"] == [{"Ref": "UploadsQueue"}]
         assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
         assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
-        assert statement["Resource"] == arn("UploadsQueue")
-        name = properties(resources, "OriginalsBucket")["BucketName"]["Fn::Sub"]
+        assert statement["Resource"] == "UploadsQueue.Arn"
         assert statement["Condition"] == {
-            "ArnEquals": {"aws:SourceArn": {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}"}},
-            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+            "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::alison-image-originals-01"},
+            "StringEquals": {"aws:SourceAccount": "123456789012"},
         }
+
+    @pytest.mark.parametrize("queue", QUEUES)
+    def test_only_the_rule_of_an_existing_bucket_may_send(self, queue: str, resources: dict[str, Any]) -> None:
+        (statement,) = allowed(properties(resources, f"{queue}Policy"), EXISTING)
+        name = example_stack({}).resolve(properties(resources, "ExistingBucketRule")["Name"])
+
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+        assert statement["Resource"] == f"{queue}.Arn"
+        assert statement["Condition"] == {
+            "ArnEquals": {"aws:SourceArn": f"arn:aws:events:us-east-1:123456789012:rule/{name}"}
+        }
+
+    def test_nobody_sends_dead_letters_but_sqs_unless_there_is_a_rule(self, resources: dict[str, Any]) -> None:
+        assert allowed(properties(resources, "UploadsDeadLetterQueuePolicy"), {}) == []
 
     @pytest.mark.parametrize(("workflow", "batch"), [("STANDARD", 2), ("EXPRESS", 1)])
     def test_the_queue_calls_the_function_which_returns_single_messages(
@@ -158,7 +225,7 @@ class TestUploads:
             for found in resources.values()
             if found["Type"] == "AWS::SQS::QueuePolicy" and found["Properties"]["Queues"] == [{"Ref": queue}]
         ]
-        (statement,) = [found for found in policy["PolicyDocument"]["Statement"] if found["Effect"] == "Deny"]
+        (statement,) = [found for found in policy["PolicyDocument"]["Statement"] if found.get("Effect") == "Deny"]
 
         assert (statement["Principal"], statement["Action"], statement["Resource"]) == ("*", "sqs:*", arn(queue))
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -290,7 +357,8 @@ class TestFunctions:
         resize = properties(resources, "ResizeFunction")["Environment"]["Variables"]
         start = properties(resources, "StartFromS3Function")["Environment"]["Variables"]
 
-        assert resize["ORIGINALS_BUCKET"] == start["ORIGINALS_BUCKET"] == {"Ref": "OriginalsBucket"}
+        assert resize["ORIGINALS_BUCKET"] == start["ORIGINALS_BUCKET"] == ORIGINALS
+        assert resize["ORIGINALS_PREFIX"] == start["ORIGINALS_PREFIX"] == {"Ref": "OriginalsPrefix"}
         assert resize["THUMBNAILS_BUCKET"] == start["THUMBNAILS_BUCKET"] == {"Ref": "ThumbnailsBucket"}
         assert resize["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
         for workflow, machine in (("STANDARD", "ImageResizeStateMachine"), ("EXPRESS", "UploadStateMachine")):
@@ -447,6 +515,17 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["", "a", "a" * 31, "-ab", "Ab", "a_b", "a.b", "ab/", "ab\n"],
     ),
     "BucketSuffix": ("01", ["0", "a-1", "x" * 19], ["", "-1", "1-", "x" * 20, "A", "a.b", "a_b", "01\n"]),
+    "ExistingOriginalsBucket": (
+        "",
+        ["abc", "my.old-bucket.2019", "x" * 63],
+        ["ab", "x" * 64, "-abc", "abc-", "Abc", "a_b", "arn:aws:s3:::mine", "s3://mine", "mine/", "*"],
+    ),
+    # Not what IAM and S3's filter would take for something else: "*", "?" and "$", and what wants to be encoded.
+    "OriginalsPrefix": (
+        "",
+        ["photos/", "a", "2026/trip_1/IMG-", "/", "x" * 200],
+        ["a b", "a+b", "a*", "a?", "${aws:username}", "é", "a=b/", "a%20", "x" * 201, "photos/\n"],
+    ),
     "ThumbnailSizes": (
         "128x128",
         ["1x1", "9999x9999", "128x128,800x600", " 128x128 , 800x600 ", ",".join(["8x8"] * 16)],
@@ -488,6 +567,8 @@ class TestParameters:
         assert {name: parameter["Default"] for name, parameter in template["Parameters"].items()} == {
             "BucketPrefix": "alison-image",
             "BucketSuffix": "01",
+            "ExistingOriginalsBucket": "",
+            "OriginalsPrefix": "",
             "ThumbnailSizes": "128x128",
             "CacheControl": "public, max-age=86400",
             "CarriedHeaders": "",
@@ -538,6 +619,8 @@ class TestParameters:
             assert length(properties(resources, function)["FunctionName"]) <= 64
         for queue in of_type(resources, "AWS::SQS::Queue"):
             assert length(properties(resources, queue)["QueueName"]) <= 80
+        for rule in of_type(resources, "AWS::Events::Rule"):
+            assert length(properties(resources, rule)["Name"]) <= 64
 
     def test_every_parameter_is_used(self, template: dict[str, Any]) -> None:
         text = json.dumps({part: value for part, value in template.items() if part != "Parameters"})
@@ -565,7 +648,7 @@ def test_outputs(template: dict[str, Any]) -> None:
 
     assert values.pop("ApiUrl")["Fn::Sub"].endswith("/prod/resize")
     assert values == {
-        "OriginalsBucketName": {"Ref": "OriginalsBucket"},
+        "OriginalsBucketName": ORIGINALS,
         "ThumbnailsBucketName": {"Ref": "ThumbnailsBucket"},
         "StateMachineArn": {"Ref": "ImageResizeStateMachine"},
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},

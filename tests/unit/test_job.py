@@ -13,6 +13,7 @@ from functions.resize.errors import (
     ConflictError,
     CorruptImageError,
     InvalidKeyError,
+    KeyNotAllowedError,
     NotAnImageError,
     OriginalArchivedError,
     OriginalEmptyError,
@@ -958,6 +959,29 @@ def test_other_buckets_are_refused_before_the_store_is_asked(
         run(by_request(**{bucket_field: bucket}), untouchable, BUCKETS, LIMITS, Measurements())
 
     assert (caught.value.field, caught.value.bucket) == (bucket_field, bucket)
+
+
+def test_keys_outside_the_prefix_are_refused_before_the_store_is_asked(untouchable: "Store") -> None:
+    below = Buckets("originals", "thumbnails", "photos/")
+
+    with pytest.raises(KeyNotAllowedError) as caught:
+        run(by_request(key="photo/a.jpg"), untouchable, below, LIMITS, Measurements())
+
+    assert (caught.value.key, caught.value.prefix) == ("photo/a.jpg", "photos/")
+
+
+def test_keys_with_the_prefix_are_served() -> None:
+    store = store_with(picture(), "photos/a.jpg")
+    below = Buckets("originals", "thumbnails", "photos/")
+
+    run(by_request(64, key="photos/a.jpg"), store, below, LIMITS, Measurements())
+
+    assert "thumbnails/photos/64x64_a.jpg" in store.objects
+
+
+def test_one_bucket_for_both_is_refused() -> None:
+    with pytest.raises(ValueError, match="in one bucket, 'mine'"):
+        Buckets("mine", "mine")
 
 
 def test_unusable_keys_are_refused_before_the_store_is_asked(untouchable: "Store") -> None:

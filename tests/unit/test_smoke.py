@@ -246,6 +246,25 @@ class TestBuckets:
         assert storage.notification(configured, QUEUE).mark is Mark.BROKEN
 
     @pytest.mark.parametrize(
+        ("rules", "mark"),
+        [
+            ([("Prefix", "photos/")], Mark.KEPT),
+            ([("prefix", "photo/")], Mark.BROKEN),
+            ([("Prefix", "photos/"), ("Suffix", ".jpg")], Mark.BROKEN),
+            ([], Mark.BROKEN),
+        ],
+    )
+    def test_a_notification_is_of_the_prefix_and_no_less(self, rules: list[tuple[str, str]], mark: Mark) -> None:
+        filtered = {"Key": {"FilterRules": [{"Name": name, "Value": value} for name, value in rules]}}
+        each = {"QueueArn": QUEUE, "Events": ALL_EVENTS} | ({"Filter": filtered} if rules else {})
+
+        assert storage.notification({"QueueConfigurations": [each]}, QUEUE, "photos/").mark is mark
+
+    def test_an_existing_bucket_has_to_send_to_eventbridge(self) -> None:
+        assert storage.eventbridge({"EventBridgeConfiguration": {}}).mark is Mark.KEPT
+        assert storage.eventbridge({"QueueConfigurations": []}).mark is Mark.BROKEN
+
+    @pytest.mark.parametrize(
         ("default", "key", "mark"),
         [
             ({"SSEAlgorithm": "AES256"}, "", Mark.KEPT),
