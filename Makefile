@@ -85,6 +85,10 @@ load: setup .tools/load/.installed ## Measure the running local stack: 50 client
 soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
 	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
 
+.PHONY: burst
+burst: setup ## Simulate bursts of up to a million uploads; N=3000 also runs a real one (WORKFLOW=EXPRESS)
+	@$(PYTHON_RUN) -m burst $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW))
+
 .PHONY: fuzz
 SECONDS ?= 60
 fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)

@@ -1,24 +1,38 @@
-"""How many executions may be started now, so that uploads start no faster than they are worked on. Pure.
+"""How fast executions may be started, so that uploads are started no faster than they are worked on. Pure.
 
 What waits in the queue costs nothing; what waits in an execution is billed for every retry. So a starter looks at how
-many executions run (ListExecutions), and starts as many as are missing. docs/decisions/0060 compares this with other
-ways; ``make burst`` simulates it.
+many executions run (ListExecutions), and starts them faster when too few do, more slowly when too many. Between two
+looks it starts them evenly: a dozen at once would find no function free. docs/decisions/0060 compares this with other
+ways; ``make burst`` simulates them.
 """
 
 import math
 from collections import deque
 
-# All starters together look this often. Quota of ListExecutions: a bucket of 100 to 200, refilled with 2 to 5 a second:
-# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-_LOOKS_A_SECOND = 4.0
-# Seconds of an execution in which no picture is resized: its start, its transitions, and until a look shows its end.
-_SECONDS_BESIDE = 0.3
-# What was started within this time tells how fast pictures are worked on.
-_RATE_SECONDS = 10.0
+# All starters together look this often. The smallest quota of ListExecutions is a bucket of 100, refilled with 2 a
+# second, and it belongs to the account: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+_LOOKS_A_SECOND = 1.0
+# In the first seconds a starter looks more often, and takes its time once this many looks have settled the pace.
+_FIRST_LOOKS = 3.0
+# Executions that should run for each picture that can be resized at once: an execution of 0.55 s resizes for 0.4 s.
+# Too few leave functions idle; too many find none free and cost a retry.
+_EXECUTIONS_EACH = 1.375
+# The pace of the past is measured over this time.
+_PACE_SECONDS = 5.0
+# How soon a pace makes up for executions that are missing, or too many.
+_CORRECTION_SECONDS = 0.6
+# Below this share of what should run, executions are started at once: a single upload must not wait for a pace.
+_FEW = 0.95
+# A page of ListExecutions has at most 1,000, so this is the most that can be seen to be exceeded.
+_MOST = 999
+# For how long a starter rests that Step Functions has refused.
+_REST_SECONDS = 1.0
 
 
 class Pacing:
     """The pace of one of several starters, which see one another's executions when they look.
+
+    Times are seconds on a clock that never goes back.
 
     Parameters
     ----------
@@ -32,39 +46,72 @@ class Pacing:
         self._pictures = pictures
         self._starters = starters
         self._starts: deque[float] = deque()
-        self._looked_at = -math.inf
-        self._room = 0
+        self._busy_since = 0.0
+        self._look_at = -math.inf
+        self._rests_until = -math.inf
+        # Executions that may be started now; it grows with the pace.
+        self._room = 0.0
+        self._grown_at = 0.0
+        # Executions a second.
+        self._pace = 0.0
 
     def may_start(self, now: float) -> bool:
-        """Return whether the last look leaves room for one more execution."""
-        return self._room > 0 and not self.may_look(now)
+        """Return whether an execution may be started now."""
+        if now < self._rests_until or self.may_look(now):
+            return False
+        self._grow(now)
+        return self._room >= 1
 
     def may_look(self, now: float) -> bool:
-        """Return whether it is time to look again."""
-        return now >= self._looked_at + self._seconds_between_looks
+        """Return whether it is time to look how many executions run."""
+        return now >= self._look_at
 
-    def seconds_until_look(self, now: float) -> float:
-        """Return how long it is until it is time to look again, 0 at least."""
-        return max(0.0, self._looked_at + self._seconds_between_looks - now)
+    def seconds_to_wait(self, now: float) -> float:
+        """Return how long it is until an execution may be started or it is time to look; 0 at least."""
+        self._grow(now)
+        until = self._look_at
+        if self._pace:
+            # A millisecond more, or rounding may leave a room of 0.999….
+            until = min(until, now + (1 - self._room) / self._pace + 0.001)
+        return max(0.0, until - now, self._rests_until - now)
 
     def looked(self, running: int, now: float) -> None:
         """Take in how many executions run."""
-        self._looked_at = now
-        room = self.most(now) - running
-        self._room = math.ceil(room / self._starters) if room > 0 else 0
+        self._grow(now)
+        if now > self._look_at + _PACE_SECONDS:
+            self._busy_since = now
+        pace, most = self._past_pace(now), self.most
+        if running > most:
+            # In proportion, so that a starter that is ahead of the others yields more.
+            self._pace = pace * most / running
+        else:
+            self._pace = pace + (most - running) / self._starters / _CORRECTION_SECONDS
+        self._room = max(self._room, math.ceil((most * _FEW - running) / self._starters))
+        between = self._starters / _LOOKS_A_SECOND
+        self._look_at = now + min(between, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
 
     def started(self, now: float) -> None:
         """Take in that an execution was started."""
         self._room -= 1
         self._starts.append(now)
 
-    def most(self, now: float) -> int:
-        """Return how many executions should run: one a picture, and by Little's law those on the way to and from it."""
-        while self._starts and self._starts[0] < now - _RATE_SECONDS:
-            self._starts.popleft()
-        starts_a_second = len(self._starts) * self._starters / _RATE_SECONDS
-        return self._pictures + math.ceil(starts_a_second * _SECONDS_BESIDE)
+    def refused(self, now: float) -> None:
+        """Take in that Step Functions starts no more at present: its quota, which is the account's, is used up."""
+        self._rests_until = now + _REST_SECONDS
 
     @property
-    def _seconds_between_looks(self) -> float:
-        return self._starters / _LOOKS_A_SECOND
+    def most(self) -> int:
+        """Return how many executions should run."""
+        return min(_MOST, math.ceil(self._pictures * _EXECUTIONS_EACH))
+
+    def _grow(self, now: float) -> None:
+        """Let the room grow with the pace, by what a second brings at most."""
+        most = max(self._room, self._pace, 1.0)
+        self._room = min(most, self._room + (now - self._grown_at) * self._pace)
+        self._grown_at = now
+
+    def _past_pace(self, now: float) -> float:
+        """Return how many executions this starter has started a second."""
+        while self._starts and self._starts[0] < now - _PACE_SECONDS:
+            self._starts.popleft()
+        return len(self._starts) / min(_PACE_SECONDS, max(1.0, now - self._busy_since))

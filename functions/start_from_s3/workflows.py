@@ -8,15 +8,18 @@ from functions.start_from_s3.executions import Execution
 from functions.start_from_s3.pacing import Pacing
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import StartSyncExecutionOutputTypeDef
 
 # The state ResizeFailed of the state machine marks errors of the picture or the request so.
 _PERMANENT = "Permanent."
+# The picture took too much time or memory, in both tries of the state machine.
+_SPENT = {"States.Timeout", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory"}
 # How the log says so; the error follows.
 FAILED_FOR_GOOD = "execution failed for good"
 # A start takes at most two calls, StartExecution, and DescribeExecution where the name exists; a look takes one.
-_SECONDS_TO_START = 15.0
+SECONDS_TO_START = 15.0
 # An Express execution ends after five minutes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 EXPRESS_SECONDS = 300.0
 
@@ -125,23 +128,31 @@ class StandardWorkflow:
         ExecutionNameTakenError
             The name belongs to an execution with another input.
         """
-        self._wait_for_room(seconds_left)
-        is_new = self._start(execution)
-        self._pacing.started(self._clock())
-        return "execution started" if is_new else "duplicate passed over"
+        while True:
+            self._wait_for_room(seconds_left)
+            try:
+                is_new = self._start(execution)
+            except self._client.exceptions.ClientError as error:
+                if not _is_throttled(error):
+                    raise
+                self._pacing.refused(self._clock())
+            else:
+                self._pacing.started(self._clock())
+                return "execution started" if is_new else "duplicate passed over"
 
     def _wait_for_room(self, seconds_left: Callable[[], float]) -> None:
-        if seconds_left() < _SECONDS_TO_START:
+        if seconds_left() < SECONDS_TO_START:
             raise NoTimeLeftError
         while not self._pacing.may_start(self._clock()):
-            wait = self._pacing.seconds_until_look(self._clock())
-            if seconds_left() - wait < _SECONDS_TO_START:
+            wait = self._pacing.seconds_to_wait(self._clock())
+            if seconds_left() - wait < SECONDS_TO_START:
                 raise NoRoomError
             self._sleep(wait)
-            self._look()
+            if self._pacing.may_look(self._clock()):
+                self._look()
 
     def _look(self) -> None:
-        enough = self._pacing.most(self._clock())
+        enough = self._pacing.most
         try:
             # One more page would say that still more run, which makes no difference.
             page = self._client.list_executions(
@@ -149,7 +160,7 @@ class StandardWorkflow:
             )
         except self._client.exceptions.ClientError as error:
             # The quota is the account's: others may have used it up. Not knowing is like no room.
-            if error.response["Error"]["Code"] not in {"ThrottlingException", "TooManyRequestsException"}:
+            if not _is_throttled(error):
                 raise
             self._pacing.looked(enough, self._clock())
         else:
@@ -167,6 +178,11 @@ class StandardWorkflow:
                 raise ExecutionNameTakenError(execution.name) from None
             return False
         return True
+
+
+def _is_throttled(error: "ClientError") -> bool:
+    """Return whether a quota of the account is used up."""
+    return error.response["Error"]["Code"] in {"ThrottlingException", "TooManyRequestsException"}
 
 
 class ExpressWorkflow:
@@ -199,13 +215,16 @@ class ExpressWorkflow:
         answer = self._client.start_sync_execution(
             stateMachineArn=self._state_machine, name=request.name, input=request.input
         )
-        return _judge(execution, answer)
+        return _judge(execution, answer, is_retry=is_retry)
 
 
-def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef") -> str:
+def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef", *, is_retry: bool) -> str:
     if answer["status"] == "SUCCEEDED":
         return "execution succeeded"
     error = answer.get("error", "")
-    if answer["status"] == "FAILED" and error.startswith(_PERMANENT):
+    # A picture that is too much twice, half an hour apart, will not become less. Twenty times would hold up the others
+    # for forty minutes of a function.
+    is_for_good = error.startswith(_PERMANENT) or (is_retry and error in _SPENT)
+    if answer["status"] == "FAILED" and is_for_good:
         return f"{FAILED_FOR_GOOD}: {error}"
     raise ExecutionFaultedError(execution.name, answer["status"], error, answer.get("cause", ""))

@@ -9,8 +9,9 @@ import pytest
 
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import read_hints
+from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.recipes import parse_recipes
-from functions.start_from_s3.workflows import _SECONDS_TO_START, EXPRESS_SECONDS
+from functions.start_from_s3.workflows import EXPRESS_SECONDS, SECONDS_TO_START
 from local.openapi import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
@@ -311,7 +312,8 @@ def test_uploads_that_there_is_no_time_for_return_to_the_queue(
 def test_uploads_that_there_is_no_room_for_wait_in_the_queue_and_nothing_is_wrong(
     start_from_s3: Function, executions: "SFNClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    most = int(environment("StartFromS3Function")["PICTURES_AT_ONCE"])
+    variables = environment("StartFromS3Function")
+    most = Pacing(int(variables["PICTURES_AT_ONCE"]), int(variables["STARTERS_AT_ONCE"])).most
     for number in range(most):
         executions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=f"api-{number}")
 
@@ -328,7 +330,8 @@ def test_uploads_that_there_is_no_room_for_wait_in_the_queue_and_nothing_is_wron
 def test_an_upload_waits_for_room_and_is_started(
     start_from_s3: Function, executions: "SFNClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = int(environment("StartFromS3Function")["PICTURES_AT_ONCE"])
+    variables = environment("StartFromS3Function")
+    most = Pacing(int(variables["PICTURES_AT_ONCE"]), int(variables["STARTERS_AT_ONCE"])).most
     arns = [
         executions.start_execution(stateMachineArn=STATE_MACHINE_ARN, name=f"api-{number}")["executionArn"]
         for number in range(most)
@@ -363,7 +366,7 @@ def test_the_time_left_is_enough_for_the_slowest_answers(workflow: str, start_fr
 
     if workflow == "STANDARD":
         slowest = 2 * (2 * attempt + pause)
-        assert slowest <= _SECONDS_TO_START
+        assert slowest <= SECONDS_TO_START
         assert timeout > 2 * slowest
     else:
         # An execution that was started is waited for to its end.
@@ -390,7 +393,7 @@ def test_a_batch_in_which_nothing_can_be_read_is_answered_message_by_message(
 
 @pytest.mark.parametrize(
     ("status", "code", "attempts"),
-    [(400, "ThrottlingException", 2), (400, "ExecutionLimitExceeded", 1), (500, "InternalFailure", 2)],
+    [(400, "ExecutionLimitExceeded", 1), (500, "InternalFailure", 2)],
 )
 def test_only_the_message_that_was_refused_returns_to_the_queue(
     status: int,
@@ -417,6 +420,18 @@ def test_only_the_message_that_was_refused_returns_to_the_queue(
     # The queue delivers it again.
     assert returned(start_from_s3(event)) == []
     assert name_for("copy") in started(executions)
+
+
+def test_an_upload_waits_in_the_queue_while_the_quota_of_starts_is_used_up(
+    start_from_s3: Function, executions: "SFNClient", without_waiting: list[float]
+) -> None:
+    with answering("sfn.StartExecution", 400, "ThrottlingException") as answered:
+        result = start_from_s3(batch(event_text("put")), Context(remaining_time=15_500))
+
+    assert returned(result) == ["message-0"]
+    assert len(answered) == 2 == len(without_waiting) + 1
+    assert started(executions) == []
+    assert {line["message"] for line in start_from_s3.log()} == {"no room: the message waits in the queue"}
 
 
 def test_failures_of_one_batch_are_not_reported_for_the_next(start_from_s3: Function, executions: "SFNClient") -> None:

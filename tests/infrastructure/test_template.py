@@ -139,7 +139,7 @@ class TestUploads:
     def test_nobody_sends_dead_letters_but_sqs_unless_there_is_a_rule(self, resources: dict[str, Any]) -> None:
         assert allowed(properties(resources, "UploadsDeadLetterQueuePolicy"), {}) == []
 
-    @pytest.mark.parametrize(("workflow", "batch"), [("STANDARD", 2), ("EXPRESS", 1)])
+    @pytest.mark.parametrize(("workflow", "batch"), [("STANDARD", 5), ("EXPRESS", 1)])
     def test_the_queue_calls_the_function_which_returns_single_messages(
         self, workflow: str, batch: int, resources: dict[str, Any]
     ) -> None:
@@ -166,8 +166,10 @@ class TestUploads:
         assert list(divided) == list(map(str, allowed))
         for functions, texts in divided.items():
             parts = {name: int(text) for name, text in texts.items()}
-            assert parts["StartersAtOnce"] + parts["PicturesAtOnce"] == int(functions)
-            assert 2 * parts["RunsAtOnce"] == int(functions)
+            # Up to a fifth stays free for peaks and the API.
+            assert 0.8 * int(functions) <= parts["StartersAtOnce"] + parts["PicturesAtOnce"] <= int(functions)
+            # Runs are two thirds resizes, so a few more than half fit.
+            assert 0.5 * int(functions) <= parts["RunsAtOnce"] <= 0.6 * int(functions)
             # https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html
             assert min(parts["StartersAtOnce"], parts["RunsAtOnce"]) >= 2
             assert max(parts["StartersAtOnce"], parts["RunsAtOnce"]) <= 1000

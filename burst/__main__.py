@@ -1,0 +1,81 @@
+"""``python -m burst``: simulate every burst; the exit status is the verdict."""
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from burst.chart import draw
+from burst.report import table, wanted, write_json
+from burst.scenarios import MOST_SECONDS_TO_START, Result, Scenario, calm, old_scenarios, run, scenarios
+from local.stack import ROOT, shown
+
+_STATE = ROOT / ".local" / "burst"
+_CHART = ROOT / "docs" / "burst.png"
+
+
+def main() -> int:
+    """Simulate; return 0 when every promise was kept, 1 when not."""
+    parser = argparse.ArgumentParser(prog="python -m burst", description="Are bursts worked off, at a known price?")
+    parser.add_argument("--most", type=int, default=1_000_000, help="no larger bursts are simulated")
+    parser.add_argument("--state", type=Path, default=_STATE, help="folder for logs and reports")
+    parser.add_argument("--chart", type=Path, default=_CHART, help="where the chart goes")
+    options = parser.parse_args()
+    state = options.state.resolve()
+    is_kept = _simulate(options.most, state, options.chart.resolve())
+    if is_kept:
+        print("Every promise is kept in the model. Next: read docs/decisions/0060-uploads-are-paced.md")
+        return 0
+    print("A promise is broken. Next: read the rows above, and functions/start_from_s3/pacing.py")
+    return 1
+
+
+def _simulate(most: int, state: Path, chart: Path) -> bool:
+    began = time.monotonic()
+    rows = [scenario for scenario in scenarios() if scenario.load.uploads <= most]
+    old = [scenario for scenario in old_scenarios() if scenario.load.uploads <= most]
+    print(f"Simulating {len(rows) + len(old)} bursts …", flush=True)
+    # The longest first, or the last one would run alone.
+    by_length = sorted(old, key=_events) + sorted(rows, key=_events)
+    with ProcessPoolExecutor() as pool:
+        done = dict(zip(by_length, pool.map(run, by_length), strict=True))
+    new, before = [done[scenario] for scenario in rows], [done[scenario] for scenario in old]
+    print(f"\n{table(new)}\n\n{table(before)}\n")
+    print(wanted())
+    is_prompt = _show_first_start()
+    write_json([*new, *before], state / "simulation.json")
+    same = [result for result in new if before and _is_same_burst(result.scenario, before[0].scenario)]
+    if same:
+        _draw(before[0], same[0], chart)
+    print(f"{time.monotonic() - began:.0f} s. Report: {shown(state / 'simulation.json')}, chart: {shown(chart)}")
+    return is_prompt and not any(result.broken() for result in new)
+
+
+def _events(scenario: Scenario) -> int:
+    return -scenario.load.uploads
+
+
+def _show_first_start() -> bool:
+    first = {workflow: calm(workflow, 10).first_start for workflow in ("STANDARD", "EXPRESS")}
+    print(
+        "A single upload into an idle stack starts within "
+        + ", ".join(f"{seconds:.2f} s ({workflow})" for workflow, seconds in first.items())
+        + ", the cold start of the starter included."
+    )
+    return max(first.values()) <= MOST_SECONDS_TO_START
+
+
+def _is_same_burst(one: Scenario, other: Scenario) -> bool:
+    return (one.name, one.workflow, one.load) == (other.name, other.workflow, other.load)
+
+
+def _draw(before: Result, today: Result, chart: Path) -> None:
+    scenario = today.scenario
+    title = f"{scenario.load.uploads:,} uploads, {scenario.concurrency} functions of 0.4 s a picture (simulated)"
+    runs = [("the old way: start at once", before.outcome.samples), ("today: paced", today.outcome.samples)]
+    draw(title, runs, chart)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What the simulation assumes of AWS and of the pictures: quotas that AWS publishes, and times that it does not."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A quota: at most ``size`` calls at once, and ``refill`` a second in the long run."""
+
+    size: float
+    refill: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Quotas of Step Functions in one region.
+
+    See https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    """
+
+    starts: Bucket
+    looks: Bucket
+    transitions: Bucket
+
+
+# us-east-1, us-west-2 and eu-west-1.
+LARGE_REGION = Quotas(starts=Bucket(1300, 300), looks=Bucket(200, 5), transitions=Bucket(5000, 5000))
+# All others.
+SMALL_REGION = Quotas(starts=Bucket(800, 150), looks=Bucket(100, 2), transitions=Bucket(800, 800))
+# "New Amazon accounts have reduced state transition quotas", says the same page, but not how far.
+NEW_ACCOUNT = Quotas(starts=Bucket(800, 150), looks=Bucket(100, 2), transitions=Bucket(100, 50))
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things take, in seconds. AWS publishes none of them; these are of the order that people measure.
+
+    Attributes
+    ----------
+    picture, picture_sigma : float
+        Mean and shape (lognormal) of a resize.
+    cold_start, starter_cold_start : float
+        First run in a new sandbox: the resize function's, the starter's.
+    event : float
+        From the end of an upload until its message is in the queue.
+    receive, delete : float
+        Between the queue and a starter, for a batch.
+    start, look : float
+        A call to Step Functions.
+    before, after : float
+        Of an execution: until it invokes the function, and from the function's end to its own.
+    list_lag : float
+        How old the list of executions is. "This operation is eventually consistent":
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    refusal : float
+        Until Lambda answers that it has no room or fails.
+    """
+
+    picture: float = 0.4
+    picture_sigma: float = 0.5
+    cold_start: float = 0.9
+    starter_cold_start: float = 0.45
+    event: float = 0.2
+    receive: float = 0.03
+    delete: float = 0.015
+    start: float = 0.035
+    look: float = 0.05
+    before: float = 0.08
+    after: float = 0.07
+    list_lag: float = 0.4
+    refusal: float = 0.03
+
+
+# How fast a burst arrives, uploads a second.
+ARRIVALS_A_SECOND = 2000.0
+# Lambda begins with this many batches at once and adds this many a second:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+FIRST_POLLERS = 5
+POLLERS_A_SECOND = 5.0
+# After a failed invocation Lambda reads the queue more slowly; AWS does not say how much. Seconds.
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 30.0
+# A function that finds no room is invoked again after up to twice this long, then four times, …; seconds.
+FIRST_PAUSE = 0.5
+# An account runs at least this many functions at once:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+FEWEST_FUNCTIONS = 10

@@ -1,0 +1,149 @@
+"""What is deployed, as far as a burst depends on it: read from template.yaml and the state machine's definition."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cost.deployment import way_of_a_success
+from local.template import read_template
+
+_DEFINITION = Path(__file__).parents[1] / "statemachine" / "image_resize.asl.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Retrier:
+    """One rule of the field Retry. Times are seconds.
+
+    Attributes
+    ----------
+    interval : float
+        The wait before the first retry.
+    backoff : float
+        Each further wait is this many times longer.
+    longest : float
+        The longest wait.
+    most : int
+        Retries; after them the error is final.
+    has_jitter : bool
+        Whether a wait is drawn between 0 and its length.
+    """
+
+    interval: float
+    backoff: float
+    longest: float
+    most: int
+    has_jitter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The pipeline as it is deployed with one UploadConcurrency. Times are seconds, memory is in MB.
+
+    Attributes
+    ----------
+    is_express : bool
+        UploadWorkflow.
+    concurrency : int
+        UploadConcurrency; in a simulation also the account's limit.
+    starters : int
+        MaximumConcurrency of the event source mapping.
+    pictures : int
+        Pictures that can be resized at once.
+    batch_size, visibility, receives : int
+        Of the queue and its event source mapping; after ``receives`` a message is a dead letter.
+    starter_timeout, starter_memory, resize_timeout, resize_memory : int
+        Of the two functions.
+    retriers : dict of str to tuple of int and Retrier
+        By error: the number of its rule, and the rule.
+    transitions : int
+        Billed state transitions of an execution that succeeds at once.
+    """
+
+    is_express: bool
+    concurrency: int
+    starters: int
+    pictures: int
+    batch_size: int
+    visibility: int
+    receives: int
+    starter_timeout: int
+    starter_memory: int
+    resize_timeout: int
+    resize_memory: int
+    retriers: dict[str, tuple[int, Retrier]]
+    transitions: int
+
+
+def read_deployed(workflow: str, concurrency: int) -> Deployed:
+    """Read what a deployment with these two parameters consists of.
+
+    Parameters
+    ----------
+    workflow : str
+        UploadWorkflow: STANDARD or EXPRESS.
+    concurrency : int
+        UploadConcurrency, one of its allowed values.
+    """
+    template = read_template()
+    values = {"UploadWorkflow": workflow, "UploadConcurrency": str(concurrency)}
+
+    def property_of(resource: str, *path: str) -> int:
+        value = template["Resources"][resource]["Properties"]
+        for name in path:
+            value = _resolve(value, template, values)[name]
+        return int(_resolve(value, template, values))
+
+    mapping = ("Events", "Uploads", "Properties")
+    variables = ("Environment", "Variables")
+    is_express = workflow == "EXPRESS"
+    starters = property_of("StartFromS3Function", *mapping, "ScalingConfig", "MaximumConcurrency")
+    definition = json.loads(_DEFINITION.read_text(encoding="utf-8"))
+    return Deployed(
+        is_express=is_express,
+        concurrency=concurrency,
+        starters=starters,
+        # Each Express execution works on one picture.
+        pictures=starters if is_express else property_of("StartFromS3Function", *variables, "PICTURES_AT_ONCE"),
+        batch_size=property_of("StartFromS3Function", *mapping, "BatchSize"),
+        visibility=property_of("UploadsQueue", "VisibilityTimeout"),
+        receives=property_of("UploadsQueue", "RedrivePolicy", "maxReceiveCount"),
+        starter_timeout=property_of("StartFromS3Function", "Timeout"),
+        starter_memory=property_of("StartFromS3Function", "MemorySize"),
+        resize_timeout=property_of("ResizeFunction", "Timeout"),
+        resize_memory=property_of("ResizeFunction", "MemorySize"),
+        retriers=_read_retriers(definition["States"]["ResizeImage"]["Retry"]),
+        transitions=len(way_of_a_success(definition)),
+    )
+
+
+def _resolve(value: Any, template: dict[str, Any], values: dict[str, str]) -> Any:
+    """Return what a value stands for, as far as it depends on ``values``."""
+    match value:
+        case {"Ref": name}:
+            return values[name]
+        case {"Fn::If": [condition, yes, no]}:
+            left, right = template["Conditions"][condition]["Fn::Equals"]
+            holds = _resolve(left, template, values) == _resolve(right, template, values)
+            return _resolve(yes if holds else no, template, values)
+        case {"Fn::FindInMap": [name, first, second]}:
+            return template["Mappings"][name][_resolve(first, template, values)][second]
+        case _:
+            return value
+
+
+def _read_retriers(rules: list[dict[str, Any]]) -> dict[str, tuple[int, Retrier]]:
+    return {
+        error: (
+            number,
+            Retrier(
+                interval=rule["IntervalSeconds"],
+                backoff=rule["BackoffRate"],
+                longest=rule["MaxDelaySeconds"],
+                most=rule["MaxAttempts"],
+                has_jitter=rule.get("JitterStrategy") == "FULL",
+            ),
+        )
+        for number, rule in enumerate(rules)
+        for error in rule["ErrorEquals"]
+    }

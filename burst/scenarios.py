@@ -1,0 +1,241 @@
+"""The bursts that are simulated, what is wanted of each, and what came of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from burst.assumptions import (
+    FIRST_POLLERS,
+    LARGE_REGION,
+    NEW_ACCOUNT,
+    POLLERS_A_SECOND,
+    SMALL_REGION,
+    Quotas,
+    Times,
+)
+from burst.deployed import Deployed, read_deployed
+from burst.simulation import Load, Outcome, Pace, Simulation
+from burst.ways import AtOnce, as_before
+from functions.start_from_s3.pacing import Pacing
+
+# Wanted: dollars of a burst, in those of the same uploads on a calm day; and how fast it is worked off.
+MOST_DOLLARS = 1.2
+LEAST_RATE = 0.9
+MOST_SECONDS_TO_START = 1.0
+# The rate is measured until this share of the burst was begun: the last ones may wait minutes for another try.
+BEGUN = 0.99
+# A burst that may be begun sooner than this is over before its rate means anything: it is shown, not judged.
+JUDGED_SECONDS = 10.0
+
+_CALM_UPLOADS = 1000
+_CALM_A_SECOND = 1.0
+# Pictures that take a minute come one by one.
+_CALM_POISON_A_SECOND = 0.02
+_CALM_POISON_PICTURES = 20
+_ROOMY = 1000
+_HOUR = (60.0, 3660.0)
+_STEP_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One burst.
+
+    Attributes
+    ----------
+    name : str
+    workflow : str
+    concurrency : int
+        UploadConcurrency.
+    load : Load
+    quotas : Quotas
+    functions, reserved : int
+        That the account runs at once, and of these reserved for the resize function; 0 for what UploadConcurrency says,
+        and for none.
+    is_old : bool
+        Whether it is the old way, which is shown for comparison.
+    """
+
+    name: str
+    workflow: str
+    concurrency: int
+    load: Load
+    quotas: Quotas = LARGE_REGION
+    functions: int = 0
+    reserved: int = 0
+    is_old: bool = False
+
+    def deployed(self) -> Deployed:
+        """Return what is deployed."""
+        deployed = read_deployed(self.workflow, self.concurrency)
+        return as_before(deployed) if self.is_old else deployed
+
+    def pace(self) -> Callable[[int, int], Pace]:
+        """Return what makes the pace of a starter."""
+        return AtOnce if self.is_old else Pacing
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a burst.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    outcome : Outcome
+    dollars : float
+        Of the burst, without requests to S3.
+    dollars_over_calm : float
+        In those of the same uploads on a calm day.
+    rate, rate_allowed : float
+        Pictures begun a second, and what the concurrency allows.
+    """
+
+    scenario: Scenario
+    outcome: Outcome
+    dollars: float
+    dollars_over_calm: float
+    rate: float
+    rate_allowed: float
+
+    @property
+    def share_of_rate(self) -> float:
+        """Return the rate in what is allowed."""
+        return self.rate / self.rate_allowed
+
+    @property
+    def is_brief(self) -> bool:
+        """Return whether the rate is not judged."""
+        return BEGUN * self.scenario.load.uploads / self.rate_allowed < JUDGED_SECONDS
+
+    def broken(self) -> list[str]:
+        """Return the promises that were not kept."""
+        outcome = self.outcome
+        kept = {
+            f"{outcome.failed_by_fault:,} FAILED by fault": outcome.failed_by_fault == 0,
+            f"{outcome.lost:,} lost": outcome.lost == 0,
+            f"{outcome.dead_letters:,} dead letters": outcome.dead_letters == 0,
+            f"{outcome.doubled:,} ended twice": outcome.doubled == 0,
+            f"{self.dollars_over_calm:.2f} x the calm price": round(self.dollars_over_calm, 2) <= MOST_DOLLARS,
+            f"{self.share_of_rate:.2f} x the rate": self.is_brief or round(self.share_of_rate, 2) >= LEAST_RATE,
+        }
+        return [text for text, is_kept in kept.items() if not is_kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """One upload on a calm day.
+
+    Attributes
+    ----------
+    dollars : float
+    starter_seconds, resize_seconds : float
+        Of the two functions.
+    first_start : float
+        Seconds from the end of a single upload into an idle stack until its execution starts.
+    """
+
+    dollars: float
+    starter_seconds: float
+    resize_seconds: float
+    first_start: float
+
+
+@cache
+def calm(workflow: str, concurrency: int, poison_every: int = 0) -> Calm:
+    """Simulate uploads that come one by one, with functions to spare."""
+    deployed = read_deployed(workflow, concurrency)
+    count = poison_every * _CALM_POISON_PICTURES or _CALM_UPLOADS
+    a_second = _CALM_POISON_A_SECOND if poison_every else _CALM_A_SECOND
+    load = Load(count, arrivals_a_second=a_second, poison_every=poison_every)
+    outcome = Simulation(deployed, Pacing, load, functions=_ROOMY).run()
+    bill = outcome.bill
+    return Calm(
+        dollars=bill.dollars(deployed) / count,
+        starter_seconds=bill.starter_seconds / count,
+        resize_seconds=bill.resize_seconds / count,
+        first_start=outcome.first_start,
+    )
+
+
+def run(scenario: Scenario, seed: int = 1) -> Result:
+    """Simulate one burst."""
+    deployed = scenario.deployed()
+    outcome = Simulation(
+        deployed,
+        scenario.pace(),
+        scenario.load,
+        quotas=scenario.quotas,
+        functions=scenario.functions,
+        reserved=scenario.reserved,
+        seed=seed,
+    ).run()
+    one = calm(scenario.workflow, scenario.concurrency, scenario.load.poison_every)
+    begun = BEGUN * scenario.load.uploads
+    allowed = seconds_allowed(scenario, one, outcome)
+    expected = one.dollars * outcome.uploads + calm("STANDARD", scenario.concurrency).dollars * outcome.posts
+    return Result(
+        scenario=scenario,
+        outcome=outcome,
+        dollars=outcome.bill.dollars(deployed),
+        dollars_over_calm=outcome.bill.dollars(deployed) / expected,
+        rate=begun / outcome.drained,
+        rate_allowed=begun / allowed,
+    )
+
+
+def seconds_allowed(scenario: Scenario, one: Calm, outcome: Outcome) -> float:
+    """Return in how many seconds the concurrency allows a burst to be begun.
+
+    After a first start and a cold start, STANDARD: the pictures at once over the mean duration of a picture, but no
+    more than Step Functions lets start in the long run. EXPRESS: the runs at once over the mean duration of a run.
+    Both: no more than the starters can that Lambda has added by then. An outage is waited out.
+    """
+    deployed, quotas, times = scenario.deployed(), scenario.quotas, Times()
+    a_picture = outcome.busy / (outcome.uploads + outcome.posts)
+    a_start = times.start + (times.receive + times.delete) / deployed.batch_size
+    starter_seconds = one.starter_seconds if deployed.is_express else a_start
+    most = min(
+        deployed.starters / starter_seconds,
+        math.inf if deployed.is_express else deployed.pictures / a_picture,
+        math.inf if deployed.is_express else quotas.starts.refill,
+        math.inf if deployed.is_express else quotas.transitions.refill / deployed.transitions,
+    )
+    left, ramp = BEGUN * scenario.load.uploads, 0.0
+    while left > 0 and FIRST_POLLERS + POLLERS_A_SECOND * ramp < deployed.starters:
+        left -= min(most, (FIRST_POLLERS + POLLERS_A_SECOND * ramp) / starter_seconds) * _STEP_SECONDS
+        ramp += _STEP_SECONDS
+    begin, end = scenario.load.outage
+    return one.first_start + times.cold_start + ramp + max(0.0, left) / most + (end - begin if end > begin else 0.0)
+
+
+def scenarios() -> list[Scenario]:
+    """Return all bursts."""
+    rows = [
+        Scenario("burst", workflow, concurrency, Load(uploads))
+        for workflow in ("STANDARD", "EXPRESS")
+        for concurrency in (10, 100, 1000)
+        for uploads in (1_000, 10_000, 100_000, 1_000_000)
+    ]
+    live = Load(10_000, live_a_second=1.0, posts_a_second=0.5, live_seconds=600.0)
+    for workflow in ("STANDARD", "EXPRESS"):
+        rows += [
+            Scenario("1,000 poison pictures", workflow, 10, Load(10_000, poison_every=10)),
+            Scenario("1,000 poison pictures", workflow, 100, Load(10_000, poison_every=10)),
+            Scenario("Lambda is out for an hour", workflow, 10, Load(10_000, outage=_HOUR)),
+            Scenario("Lambda is out for an hour", workflow, 100, Load(100_000, outage=_HOUR)),
+            Scenario("live traffic", workflow, 10, live),
+            Scenario("10 functions reserved", workflow, 10, Load(100_000), functions=_ROOMY, reserved=10),
+            Scenario("small region", workflow, 1000, Load(100_000), SMALL_REGION),
+            Scenario("new account's quotas", workflow, 10, Load(10_000), NEW_ACCOUNT),
+        ]
+    return rows
+
+
+def old_scenarios() -> list[Scenario]:
+    """Return bursts that the old way must fail."""
+    rows = {"10 functions reserved": Load(100_000), "Lambda is out for an hour": Load(10_000, outage=_HOUR)}
+    return [
+        Scenario(name, "STANDARD", 10, load, functions=_ROOMY, reserved=10, is_old=True) for name, load in rows.items()
+    ]

@@ -1,0 +1,152 @@
+"""Executions are started no faster than they are worked on, and a single one at once."""
+
+import pytest
+
+from functions.start_from_s3.pacing import Pacing
+
+
+def test_it_looks_before_it_starts_anything() -> None:
+    pacing = Pacing(pictures=6, starters=2)
+
+    assert pacing.may_look(1000.0)
+    assert not pacing.may_start(1000.0)
+    assert pacing.seconds_to_wait(1000.0) == 0
+
+
+def test_a_single_upload_into_an_idle_stack_starts_at_once() -> None:
+    pacing = Pacing(pictures=6, starters=2)
+
+    pacing.looked(0, 1000.0)
+
+    assert pacing.may_start(1000.0)
+
+
+def test_an_idle_stack_takes_the_share_of_a_starter_at_once() -> None:
+    pacing = Pacing(pictures=6, starters=2)
+    pacing.looked(0, 1000.0)
+
+    assert start_all(pacing, 1000.0) == pytest.approx(pacing.most / 2, abs=1)
+
+
+def test_nothing_is_started_while_enough_run() -> None:
+    pacing = Pacing(pictures=6, starters=2)
+
+    for second in range(60):
+        now = 1000.0 + second
+        if pacing.may_look(now):
+            pacing.looked(pacing.most, now)
+        assert not pacing.may_start(now)
+
+
+def test_between_two_looks_executions_are_started_evenly() -> None:
+    pacing = Pacing(pictures=40, starters=1)
+    work_off(pacing, rate=50.0, seconds=30)
+    pacing.looked(pacing.most, 1030.0)
+
+    started = [start_all(pacing, 1030.0 + step / 20) for step in range(20)]
+
+    assert sum(started) == pytest.approx(50, rel=0.3)
+    assert max(started) <= 5
+
+
+def test_too_many_slow_it_down_and_too_few_make_it_faster() -> None:
+    slower, faster = Pacing(pictures=40, starters=1), Pacing(pictures=40, starters=1)
+    for pacing in (slower, faster):
+        work_off(pacing, rate=50.0, seconds=30)
+
+    slower.looked(2 * slower.most, 1030.0)
+    faster.looked(round(0.96 * faster.most), 1030.0)
+
+    assert count_starts(slower, 1030.0, 1.0) < 30
+    assert count_starts(faster, 1030.0, 1.0) > 45
+
+
+def test_a_starter_that_is_ahead_yields_more() -> None:
+    fast, slow = Pacing(pictures=40, starters=2), Pacing(pictures=40, starters=2)
+    work_off(fast, rate=40.0, seconds=30)
+    work_off(slow, rate=10.0, seconds=30)
+
+    for pacing in (fast, slow):
+        pacing.looked(2 * pacing.most, 1030.0)
+
+    assert 40 - count_starts(fast, 1030.0, 1.0) > 10 - count_starts(slow, 1030.0, 1.0)
+
+
+@pytest.mark.parametrize("starters", [2, 6, 18])
+def test_all_starters_together_look_no_more_than_once_a_second(starters: int) -> None:
+    pacing = Pacing(pictures=50, starters=starters)
+    looks = 0
+
+    for step in range(6000):
+        now = 1000.0 + step / 10
+        if pacing.may_look(now):
+            pacing.looked(pacing.most, now)
+            looks += step > 3000
+        start_all(pacing, now)
+
+    assert looks * starters <= 310
+
+
+def test_it_never_waits_longer_than_until_the_next_look() -> None:
+    pacing = Pacing(pictures=6, starters=2)
+    pacing.looked(100, 1000.0)
+
+    wait = pacing.seconds_to_wait(1000.0)
+
+    assert 0 < wait <= 2
+    assert pacing.may_look(1000.0 + wait)
+
+
+def test_after_the_wait_it_may_start_or_look() -> None:
+    pacing = Pacing(pictures=40, starters=3)
+    now = 1000.0
+
+    for _ in range(2000):
+        if pacing.may_look(now):
+            pacing.looked(30, now)
+        if pacing.may_start(now):
+            pacing.started(now)
+            continue
+        wait = pacing.seconds_to_wait(now)
+        assert wait > 0
+        now += wait
+        assert pacing.may_look(now) or pacing.may_start(now)
+
+
+def test_one_that_is_refused_rests_a_second() -> None:
+    pacing = Pacing(pictures=40, starters=1)
+    pacing.looked(0, 1000.0)
+
+    pacing.refused(1000.2)
+
+    assert not pacing.may_start(1000.9)
+    assert pacing.seconds_to_wait(1000.2) == pytest.approx(1.0)
+    pacing.looked(0, 1001.3)
+    assert pacing.may_start(1001.3)
+
+
+def test_no_limit_is_higher_than_what_a_page_of_the_list_shows() -> None:
+    assert Pacing(pictures=930, starters=18).most < 1000
+
+
+def start_all(pacing: Pacing, now: float) -> int:
+    """Start as many as may be started now."""
+    count = 0
+    while pacing.may_start(now):
+        pacing.started(now)
+        count += 1
+    return count
+
+
+def count_starts(pacing: Pacing, begin: float, seconds: float) -> int:
+    return sum(start_all(pacing, begin + step * seconds / 100) for step in range(100) if not pacing.may_look(begin))
+
+
+def work_off(pacing: Pacing, rate: float, seconds: int) -> None:
+    """Let a starter start so many executions a second from 1000.0 on."""
+    pacing.looked(pacing.most, 1000.0)
+    for step in range(int(rate * seconds)):
+        now = 1000.0 + step / rate
+        if pacing.may_look(now):
+            pacing.looked(pacing.most, now)
+        pacing.started(now)
