@@ -150,8 +150,16 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
 def _express_executions(deployment: Deployment, log_group: str) -> list[Execution]:
     """Read the executions that stand in the log only."""
     histories: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for page in deployment.client("logs").get_paginator("filter_log_events").paginate(logGroupName=log_group):
-        for line in page["events"]:
+    logs = deployment.client("logs")
+    streams = [
+        stream["logStreamName"]
+        for page in logs.get_paginator("describe_log_streams").paginate(logGroupName=log_group)
+        for stream in page["logStreams"]
+    ]
+    for stream in streams:
+        # One by one: the local stack answers with 10,000 lines at most, and does not say that there are more.
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=log_group, logStreamNames=[stream])
+        for line in (line for page in pages for line in page["events"]):
             event = json.loads(line["message"])
             if ":express:" in event["execution_arn"]:
                 histories[event["execution_arn"]].append(event)
