@@ -1,7 +1,9 @@
 """Input and output of the engine: plain values that import no decoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Fit(StrEnum):
@@ -82,6 +84,24 @@ class Recipe:
         formats = (self.format,) if isinstance(self.format, OutputFormat) else self.format
         own = (Rendition(box, self.fit, each, self.quality) for box in self.boxes for each in formats)
         return (*own, *self.others)
+
+
+def read_recipe(request: Mapping[str, Any]) -> Recipe:
+    """Return what a valid request, or a recipe of recipes.json, asks for.
+
+    Parameters
+    ----------
+    request : Mapping
+        As in schemas/resize_request.json.
+    """
+    sizes = request.get("sizes", [request])
+    formats = request.get("formats")
+    return Recipe(
+        tuple(Box(int(size["width"]), int(size["height"])) for size in sizes),
+        Fit(request.get("fit", Fit.INSIDE)),
+        tuple(map(OutputFormat, formats)) if formats else OutputFormat(request.get("format", OutputFormat.SOURCE)),
+        int(request["quality"]) if "quality" in request else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

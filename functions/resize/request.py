@@ -12,7 +12,7 @@ from typing import Any
 
 from functions.resize.errors import InvalidRequestError
 from functions.resize.plain import is_plainly_valid
-from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
+from functions.resize.recipe import Recipe, read_recipe
 
 # The artefact mirrors the repository, so this path works in both.
 SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
@@ -71,20 +71,9 @@ def parse_request(payload: Any) -> ResizeRequest:
         source_bucket=payload["source_bucket"],
         destination_bucket=payload["destination_bucket"],
         object_key=payload["object_key"],
-        recipe=_read_recipe(payload),
+        recipe=read_recipe(payload),
         if_missing=IfMissing(payload.get("if_missing", IfMissing.FAIL)),
         is_retry=payload.get("retry", False),
-    )
-
-
-def _read_recipe(payload: dict[str, Any]) -> Recipe:
-    sizes = payload.get("sizes") or [{"width": payload["width"], "height": payload["height"]}]
-    formats = payload.get("formats")
-    return Recipe(
-        tuple(Box(int(size["width"]), int(size["height"])) for size in sizes),
-        Fit(payload.get("fit", Fit.INSIDE)),
-        tuple(map(OutputFormat, formats)) if formats else OutputFormat(payload.get("format", OutputFormat.SOURCE)),
-        int(payload["quality"]) if "quality" in payload else None,
     )
 
 

@@ -11,12 +11,23 @@ from typing import Any
 
 from ministack.app import app as _ministack  # type: ignore[import-not-found]  # lives in an environment of its own
 
-from local.aws import alarms, apis, executions, existing_buckets, function_log, machine_logs, machines, metrics, signers
+from local.aws import (
+    alarms,
+    apis,
+    executions,
+    existing_buckets,
+    function_log,
+    machine_logs,
+    machines,
+    map_runs,
+    metrics,
+    signers,
+)
 
 _Scope = MutableMapping[str, Any]
 _Channel = Callable[..., Awaitable[Any]]
 
-for _module in (alarms, apis, executions, existing_buckets, function_log, machine_logs, machines, metrics):
+for _module in (alarms, apis, executions, existing_buckets, function_log, machine_logs, machines, map_runs, metrics):
     _module.install()
 
 

@@ -1,0 +1,1 @@
+"""The Lambda behind ReconcileThumbnails: list what there is, compare it, price the difference, report what was done."""

@@ -1,0 +1,185 @@
+"""Judge one key: its original and its manifest as they were listed, and what its recipe asks for. Pure."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from functions.resize.errors import InvalidKeyError
+from functions.resize.keys import check_key
+from functions.resize.limits import Limits
+from functions.resize.manifest import AskedBy, Manifest
+from functions.resize.recipe import Rendition, read_recipe
+from functions.start_from_s3.recipes import Recipe, choose_recipe
+
+
+class Verdict(StrEnum):
+    """How a key stands."""
+
+    IN_LINE = "in_line"
+    # What a run works on.
+    MISSING = "missing"
+    STALE = "stale"
+    OTHER_RECIPE = "other_recipe"
+    # A manifest without an original.
+    ORPHAN = "orphan"
+    # What a run leaves alone.
+    WITHOUT_RECIPE = "without_recipe"
+    FOLDER = "folder"
+    INVALID_KEY = "invalid_key"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    ARCHIVED = "archived"
+    ENCRYPTED = "encrypted"
+    TYPE_NOT_READ = "type_not_read"
+    UNREADABLE = "unreadable"
+
+
+OUT_OF_LINE = (Verdict.MISSING, Verdict.STALE, Verdict.OTHER_RECIPE)
+SKIPPED = (
+    Verdict.WITHOUT_RECIPE,
+    Verdict.FOLDER,
+    Verdict.INVALID_KEY,
+    Verdict.EMPTY,
+    Verdict.TOO_LARGE,
+    Verdict.ARCHIVED,
+    Verdict.ENCRYPTED,
+    Verdict.TYPE_NOT_READ,
+    Verdict.UNREADABLE,
+)
+
+# Classes that GetObject refuses until the object is restored. Glacier Instant Retrieval (GLACIER_IR) is none of them:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+# What an earlier run wrote into the manifest of an original that it could not read.
+_BY_ERROR = {
+    "NotAnImageError": Verdict.TYPE_NOT_READ,
+    "UnsupportedImageError": Verdict.TYPE_NOT_READ,
+    "OriginalArchivedError": Verdict.ARCHIVED,
+    "OriginalEncryptedError": Verdict.ENCRYPTED,
+    "OriginalTooLargeError": Verdict.TOO_LARGE,
+    "OriginalEmptyError": Verdict.EMPTY,
+}
+# Files that lie beside pictures and are none. Only for keys without a manifest: an upload is judged by its content, and
+# to download two million videos in order to learn that they are none would cost more than the thumbnails.
+_NO_PICTURES = frozenset(
+    {
+        *("3gp", "aac", "avi", "flac", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpg", "ogg", "wav", "webm", "wmv"),
+        *("7z", "bz2", "gz", "rar", "tar", "tgz", "zip"),
+        *("css", "csv", "doc", "docx", "htm", "html", "js", "json", "log", "md", "odt", "pdf", "ppt", "pptx", "rtf"),
+        *("aae", "ai", "db", "eps", "ini", "psd", "svg", "txt", "xls", "xlsx", "xml", "xmp", "yaml", "yml"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a plan, as it was listed.
+
+    Attributes
+    ----------
+    key : str
+    etag : str or None
+        Of the original, without quotes; ``None`` where there is none.
+    size : int
+        Of the original, bytes.
+    storage_class : str
+        Of the original.
+    manifest : str or None
+        ETag of the manifest; ``None`` where there is none.
+    verdict : str
+        What the plan found; empty before it has looked.
+    """
+
+    key: str
+    etag: str | None
+    size: int = 0
+    storage_class: str = "STANDARD"
+    manifest: str | None = None
+    verdict: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, without those that are as usual."""
+        usual = {"storage_class": "STANDARD", "verdict": "", "manifest": None, "etag": None, "size": 0}
+        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Entry":
+        """Read what ``to_dict`` returns."""
+        return cls(**{"etag": None, **values})
+
+
+def request_of(key: str, recipes: list[Recipe]) -> dict[str, Any] | None:
+    """Return what the recipe of a key asks for, as in a request; ``None`` where it is left alone."""
+    recipe = choose_recipe(key, recipes)
+    return recipe.request if recipe else None
+
+
+def renditions_of(request: dict[str, Any]) -> tuple[Rendition, ...]:
+    """Return the thumbnails that a request asks for."""
+    return read_recipe(request).renditions
+
+
+def judge_listed(entry: Entry, recipes: list[Recipe]) -> Verdict | None:
+    """Judge a key by the listing alone; ``None`` where its manifest has to be read."""
+    request = request_of(entry.key, recipes)
+    if entry.key.endswith("/"):
+        return Verdict.FOLDER
+    if request is None:
+        return Verdict.WITHOUT_RECIPE
+    try:
+        check_key(entry.key, renditions_of(request))
+    except InvalidKeyError:
+        return Verdict.INVALID_KEY
+    if entry.etag is None:
+        return Verdict.ORPHAN
+    if entry.manifest is None:
+        return _judge_missing(entry)
+    return None
+
+
+def _judge_missing(entry: Entry) -> Verdict:
+    """Judge an original without a manifest: what the resize function would refuse is not sent to it."""
+    if entry.size == 0:
+        return Verdict.EMPTY
+    if entry.size > Limits().max_bytes:
+        return Verdict.TOO_LARGE
+    if entry.storage_class in _ARCHIVES:
+        return Verdict.ARCHIVED
+    name, dot, extension = entry.key.rpartition("/")[2].rpartition(".")
+    return Verdict.TYPE_NOT_READ if name and dot and extension.lower() in _NO_PICTURES else Verdict.MISSING
+
+
+def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_new: bool = False) -> Verdict:
+    """Judge an original that has, or had, a manifest.
+
+    Parameters
+    ----------
+    entry : Entry
+        ``judge_listed`` returns ``None`` for it.
+    recipes : list of Recipe
+    manifest : Manifest or None
+        ``None`` where it cannot be parsed.
+    is_new : bool
+        Whether the manifest was written after the entry was listed. The run that wrote it has read an original that is
+        no older than the entry's, so the ETags need not be equal.
+    """
+    if manifest is None:
+        return Verdict.STALE
+    if manifest.source.etag != entry.etag and not is_new:
+        return Verdict.STALE
+    if manifest.error:
+        found = _BY_ERROR.get(manifest.error[0], Verdict.UNREADABLE)
+        was_restored = found is Verdict.ARCHIVED and entry.storage_class not in _ARCHIVES and not is_new
+        return Verdict.STALE if was_restored else found
+    listed = {each.rendition for each in manifest.thumbnails if AskedBy.RECIPE in each.asked_by}
+    wanted = renditions_of(request_of(entry.key, recipes) or {"sizes": []})
+    return Verdict.IN_LINE if listed == set(wanted) else Verdict.OTHER_RECIPE
+
+
+def digest_of(recipes: Sequence[Recipe]) -> str:
+    """Return a digest of all that recipes ask for; equal recipes have equal digests."""
+    text = json.dumps([[recipe.prefix, recipe.request] for recipe in recipes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,103 @@
+"""Why a reconcile is refused. The function returns these by name; the state machine ends with that name and sentence.
+
+::
+
+    RefusedError
+    ├── InvalidInputError      the input of the execution breaks a rule
+    ├── PlanNotFoundError      no such plan, or it has expired
+    ├── PlanNotFinishedError   the plan's execution has not ended
+    ├── PlanTooOldError        the plan is older than a week
+    ├── OtherRecipeError       recipes.json or ThumbnailSizes have changed since
+    └── TooManyOrphansError    more than a tenth of all manifests have no original
+"""
+
+
+class RefusedError(Exception):
+    """Base of all of them: nothing was done."""
+
+
+class InvalidInputError(RefusedError):
+    """The input of the execution breaks a rule.
+
+    Attributes
+    ----------
+    field : str
+        Empty for the whole input.
+    rule : str
+    """
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"The input is invalid{f' at {field}' if field else ''}: {rule}.")
+        self.field = field
+        self.rule = rule
+
+
+class PlanNotFoundError(RefusedError):
+    """There is no such plan.
+
+    Attributes
+    ----------
+    plan : str
+    """
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(f"There is no plan '{plan}'. Plans are deleted after 30 days; make a new one.")
+        self.plan = plan
+
+
+class PlanNotFinishedError(RefusedError):
+    """The execution that makes the plan has not ended, or it failed.
+
+    Attributes
+    ----------
+    plan : str
+    """
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(f"The plan '{plan}' is not finished. Wait for its execution, or make a new plan.")
+        self.plan = plan
+
+
+class PlanTooOldError(RefusedError):
+    """The plan is older than a week.
+
+    Attributes
+    ----------
+    plan : str
+    days : float
+    """
+
+    def __init__(self, plan: str, days: float) -> None:
+        super().__init__(f"The plan '{plan}' is {days:.1f} days old; after 7 days make a new one.")
+        self.plan = plan
+        self.days = days
+
+
+class OtherRecipeError(RefusedError):
+    """The recipes have changed since the plan was made.
+
+    Attributes
+    ----------
+    plan : str
+    """
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(f"recipes.json or ThumbnailSizes have changed since the plan '{plan}'. Make a new one.")
+        self.plan = plan
+
+
+class TooManyOrphansError(RefusedError):
+    """So many manifests have no original that a wrong prefix or an emptied bucket is likely.
+
+    Attributes
+    ----------
+    orphans, manifests : int
+    """
+
+    def __init__(self, orphans: int, manifests: int) -> None:
+        super().__init__(
+            f"{orphans:,} of {manifests:,} manifests have no original, more than a tenth. "
+            'If the originals are gone on purpose, use "prune": "all".'
+        )
+        self.orphans = orphans
+        self.manifests = manifests

@@ -1,0 +1,103 @@
+"""Parse the input of an execution. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from functions.reconcile.errors import InvalidInputError
+
+# At most so many children of a Distributed Map run at once:
+# https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+_MOST_CONCURRENCY = 10_000
+_CONCURRENCY = 10
+_PLAN = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_PRUNE = ("no", "orphans", "all")
+_FIELDS = {
+    "plan": {"mode", "prefix", "concurrency"},
+    "run": {"mode", "plan", "prune", "max_objects", "max_usd", "concurrency"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInput:
+    """What to plan.
+
+    Attributes
+    ----------
+    prefix : str
+        What the keys of originals begin with; empty for all.
+    concurrency : int
+        Parts that are compared at once, and pictures that a run would work on at once.
+    """
+
+    prefix: str
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """Which plan to run.
+
+    Attributes
+    ----------
+    plan : str
+    prune : str
+        ``no``, ``orphans`` or ``all``.
+    max_objects : int or None
+        Keys that are worked on at most.
+    max_usd : float or None
+        Dollars that the work may cost, by the price table.
+    concurrency : int
+        Pictures at once.
+    """
+
+    plan: str
+    prune: str
+    max_objects: int | None
+    max_usd: float | None
+    concurrency: int
+
+
+def parse_input(value: Any) -> PlanInput | RunInput:
+    """Read ``{"mode": "plan", …}`` or ``{"mode": "run", …}``.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not isinstance(value, dict):
+        raise InvalidInputError("", 'it must be an object such as {"mode": "plan"}')
+    mode = value.get("mode")
+    if not isinstance(mode, str) or mode not in _FIELDS:
+        raise InvalidInputError("mode", "it must be plan or run")
+    if unknown := value.keys() - _FIELDS[mode]:
+        raise InvalidInputError(min(unknown), f"mode {mode} has the fields {', '.join(sorted(_FIELDS[mode]))}")
+    concurrency = value.get("concurrency", _CONCURRENCY)
+    if not _is_whole(concurrency) or not 1 <= concurrency <= _MOST_CONCURRENCY:
+        raise InvalidInputError("concurrency", f"it must be a whole number from 1 to {_MOST_CONCURRENCY:,}")
+    return _parse_plan(value, concurrency) if mode == "plan" else _parse_run(value, concurrency)
+
+
+def _parse_plan(value: dict[str, Any], concurrency: int) -> PlanInput:
+    prefix = value.get("prefix", "")
+    if not isinstance(prefix, str):
+        raise InvalidInputError("prefix", 'it must be a text such as "2026/"')
+    return PlanInput(prefix, concurrency)
+
+
+def _parse_run(value: dict[str, Any], concurrency: int) -> RunInput:
+    plan, prune = value.get("plan"), value.get("prune", "no")
+    most_objects, most_usd = value.get("max_objects"), value.get("max_usd")
+    if not isinstance(plan, str) or not _PLAN.fullmatch(plan):
+        raise InvalidInputError("plan", "it must be the id that a plan ended with")
+    if prune not in _PRUNE:
+        raise InvalidInputError("prune", f"it must be one of {', '.join(_PRUNE)}")
+    if most_objects is not None and (not _is_whole(most_objects) or most_objects < 1):
+        raise InvalidInputError("max_objects", "it must be a whole number above 0")
+    if most_usd is not None and (not isinstance(most_usd, int | float) or isinstance(most_usd, bool) or most_usd <= 0):
+        raise InvalidInputError("max_usd", "it must be a number above 0")
+    return RunInput(plan, prune, most_objects, most_usd, concurrency)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

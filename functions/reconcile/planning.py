@@ -1,0 +1,281 @@
+"""``plan``: list both buckets into parts, compare each part, and add up what there is to do."""
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+from functions.reconcile.compare import (
+    OUT_OF_LINE,
+    SKIPPED,
+    Entry,
+    Verdict,
+    digest_of,
+    judge,
+    judge_listed,
+    renditions_of,
+    request_of,
+)
+from functions.reconcile.inputs import PlanInput
+from functions.reconcile.listing import Listed, Merge, Pair, Position
+from functions.reconcile.plans import Names, Part
+from functions.reconcile.price import PriceTable, Work
+from functions.reconcile.storage import CALLS_AT_ONCE, Store
+from functions.resize.keys import manifest_key
+from functions.resize.manifest import Manifest
+from functions.start_from_s3.recipes import Recipe
+
+# A segment ends while there is still time to write its cursor.
+SECONDS_TO_END = 60.0
+
+
+def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
+    """Write what is planned; return the state of the execution.
+
+    Parameters
+    ----------
+    wanted : PlanInput
+    plan : str
+        Its id.
+    started : str
+        When the execution began, ISO 8601.
+    recipes : list of Recipe
+    store : Store
+    """
+    names = Names(plan)
+    about = {
+        "plan": plan,
+        "created": started,
+        "prefix": wanted.prefix,
+        "recipes": digest_of(recipes),
+        "concurrency": wanted.concurrency,
+    }
+    store.write_json(names.about, about)
+    return {
+        "mode": "plan",
+        "plan": plan,
+        "prefix": wanted.prefix,
+        "concurrency": wanted.concurrency,
+        "parts": names.parts,
+        "maps": f"{names.folder}maps",
+        "segment": 0,
+        "finished": False,
+        "count": 0,
+    }
+
+
+def list_keys(state: dict[str, Any], store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
+    """List keys into parts for as long as there is time; return the state, ``finished`` or not.
+
+    Where it goes on is in an object: the originals that wait in the merge may be too many for a state. A segment that
+    is tried again begins at the same place and numbers its parts alike.
+    """
+    names, prefix, segment = Names(state["plan"]), state["prefix"], state["segment"]
+    cursor = store.read_json(names.cursor(segment)) if segment else None
+    number = cursor["parts"] if cursor else 0
+    start = _position_of(cursor) if cursor else Position()
+    _remove_parts_above(number, names, store)
+    merge = Merge(
+        store.list_originals(prefix, start.originals_after),
+        store.list_manifests(prefix, start.manifests_after),
+        start,
+    )
+    part, is_finished = Part(), True
+    with _Writer(store) as writer:
+        for pair in merge:
+            part.add(_entry_of(pair))
+            if part.is_full:
+                number += 1
+                writer.write(names.part(number), [entry.to_dict() for entry in part.entries])
+                part = Part()
+                if seconds_left() < SECONDS_TO_END:
+                    is_finished = False
+                    break
+        if part.entries:
+            number += 1
+            writer.write(names.part(number), [entry.to_dict() for entry in part.entries])
+    if not is_finished:
+        store.write_json(names.cursor(segment + 1), {"parts": number, **dataclasses.asdict(merge.position())})
+    return {**state, "segment": segment + 1, "finished": is_finished, "count": number}
+
+
+class _Writer:
+    """Writes objects beside the listing, a few at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE // 2)
+        self._writing: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        for each in self._writing:
+            each.result()
+
+    def write(self, key: str, value: Any) -> None:
+        """Write one object; wait for the oldest where many are being written."""
+        self._writing.append(self._pool.submit(self._store.write_json, key, value))
+        if len(self._writing) > 2 * CALLS_AT_ONCE:
+            self._writing.popleft().result()
+
+
+def _position_of(cursor: dict[str, Any]) -> Position:
+    waiting = tuple(Listed(**each) for each in cursor["waiting"])
+    return Position(cursor["originals_after"], cursor["manifests_after"], waiting)
+
+
+def _remove_parts_above(number: int, names: Names, store: Store) -> None:
+    """Remove what a segment that ended in the middle has left: the buckets may have changed since."""
+    for left in list(store.list_names(names.parts, names.part(number))):
+        store.delete(left)
+
+
+def _entry_of(pair: Pair) -> Entry:
+    original, manifest = pair.original, pair.manifest
+    etag = manifest.etag if manifest else None
+    if original is None:
+        return Entry(manifest.key if manifest else "", None, manifest=etag)
+    return Entry(original.key, original.etag, original.size, original.storage_class, etag)
+
+
+def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
+    """Compare the keys of one part; write what came of it, and what a run would work on."""
+    names, part = Names(state["plan"]), state["part"]
+    entries = [Entry.from_dict(each) for each in store.read_json(part)]
+    verdicts = judge_all(entries, recipes, store)
+    found = [dataclasses.replace(entry, verdict=verdicts[entry.key]) for entry in entries]
+    work = [entry for entry in found if entry.verdict in OUT_OF_LINE]
+    orphans = [entry for entry in found if entry.verdict == Verdict.ORPHAN]
+    for kind, some in (("keys", work), ("orphans", orphans)):
+        if some:
+            store.write_json(names.work_of(part, kind, len(some)), [entry.to_dict() for entry in some])
+    store.write_json(
+        names.compared(part),
+        {
+            "verdicts": Counter(entry.verdict for entry in found),
+            "manifests": sum(entry.manifest is not None for entry in entries),
+            "bytes": sum(entry.size for entry in work),
+            "work": dataclasses.asdict(_work_of(work, len(orphans), recipes)),
+        },
+    )
+    return {}
+
+
+def judge_all(
+    entries: Iterable[Entry], recipes: list[Recipe], store: Store, *, is_again: bool = False
+) -> dict[str, Verdict]:
+    """Return the verdict of each key; read the manifests that are needed, some at once.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+    recipes : list of Recipe
+    store : Store
+    is_again : bool
+        Time has passed since the keys were listed: a manifest may have come or gone.
+    """
+    verdicts, unread = {}, []
+    for entry in entries:
+        verdict = judge_listed(entry, recipes)
+        if verdict is None or (is_again and verdict in {Verdict.MISSING, Verdict.ORPHAN}):
+            unread.append(entry)
+        else:
+            verdicts[entry.key] = verdict
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        judged = pool.map(lambda entry: _judge_unread(entry, recipes, store), unread)
+        verdicts |= {entry.key: verdict for entry, verdict in zip(unread, judged, strict=True)}
+    return verdicts
+
+
+def _judge_unread(entry: Entry, recipes: list[Recipe], store: Store) -> Verdict:
+    found = _read_manifest(entry.key, store)
+    if entry.etag is None:
+        return Verdict.IN_LINE if found is None else Verdict.ORPHAN
+    if found is None:
+        return Verdict.MISSING
+    manifest, etag = found
+    return judge(entry, recipes, manifest, is_new=etag != entry.manifest)
+
+
+def _read_manifest(key: str, store: Store) -> tuple[Manifest | None, str] | None:
+    """Return the manifest of an original (``None`` if it is damaged) and its ETag, or ``None`` where there is none."""
+    found = store.read(manifest_key(key))
+    if found is None:
+        return None
+    try:
+        return Manifest.from_json(found[0]), found[1]
+    except ValueError:
+        return None, found[1]
+
+
+def _work_of(work: list[Entry], orphans: int, recipes: list[Recipe]) -> Work:
+    counts = [(entry, len(renditions_of(request_of(entry.key, recipes) or {"sizes": []}))) for entry in work]
+    first = [count for entry, count in counts if entry.manifest is None]
+    return Work(len(work), sum(count for _, count in counts), len(first), sum(first), orphans)
+
+
+def report(
+    state: dict[str, Any], prices: PriceTable, store: Store, seconds_left: Callable[[], float]
+) -> dict[str, Any]:
+    """Add up what was compared for as long as there is time; at the end write the report of the plan.
+
+    Returns
+    -------
+    dict
+        The state; with ``output`` if it is ``finished``.
+    """
+    names = Names(state["plan"])
+    so_far = state.get("sums") or {"after": "", "verdicts": {}, "manifests": 0, "bytes": 0, "work": {}}
+    keys = list(store.list_names(names.all_compared, so_far["after"]))
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
+            for each in pool.map(store.read_json, chunk):
+                so_far = {
+                    "verdicts": dict(Counter(so_far["verdicts"]) + Counter(each["verdicts"])),
+                    "manifests": so_far["manifests"] + each["manifests"],
+                    "bytes": so_far["bytes"] + each["bytes"],
+                    "work": dict(Counter(so_far["work"]) + Counter(each["work"])),
+                }
+            so_far["after"] = chunk[-1]
+            if seconds_left() < SECONDS_TO_END and chunk[-1] != keys[-1]:
+                return {**state, "finished": False, "sums": so_far}
+    output = _output_of(state, so_far, prices)
+    store.write_json(names.report, {**store.read_json(names.about), **_details_of(so_far, prices), "output": output})
+    return {"finished": True, "output": output}
+
+
+def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
+    """Return what the execution ends with."""
+    verdicts, work = sums["verdicts"], Work(**sums["work"])
+    skipped = {verdict.value: verdicts[verdict] for verdict in SKIPPED if verdicts.get(verdict)}
+    return {
+        "plan": state["plan"],
+        "counts": {
+            "in_line": verdicts.get(Verdict.IN_LINE, 0),
+            "out_of_line": sum(verdicts.get(verdict, 0) for verdict in OUT_OF_LINE),
+            **{verdict.value: verdicts.get(verdict, 0) for verdict in OUT_OF_LINE},
+            "orphans": verdicts.get(Verdict.ORPHAN, 0),
+            "skipped": skipped,
+        },
+        "dollars": round(prices.dollars(dataclasses.replace(work, removals=0)), 6),
+        "hours": round(prices.hours(dataclasses.replace(work, removals=0), state["concurrency"]), 6),
+    }
+
+
+def _details_of(sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
+    """Return what a person wants to know beside the output."""
+    work, keys = Work(**sums["work"]), sum(sums["verdicts"].values())
+    return {
+        "keys": keys,
+        "manifests": sums["manifests"],
+        "bytes": sums["bytes"],
+        "resizes": work.resizes,
+        "thumbnails": work.thumbnails,
+        "gets": prices.gets(work),
+        "puts": prices.puts(work),
+        "plan_dollars": round(prices.plan_dollars(keys, sums["manifests"]), 6),
+    }

@@ -1,0 +1,146 @@
+"""What a run costs and how long it takes, by docs/prices.json and docs/measured.json. A model, as docs/cost.md is.
+
+The build copies both files into the artefact, so there is one table of prices. Free tiers are not subtracted.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The artefact mirrors the repository, so these paths work in both.
+_DOCS = Path(__file__).parents[2] / "docs"
+PRICES_PATH = _DOCS / "prices.json"
+MEASURED_PATH = _DOCS / "measured.json"
+
+# Memory of the functions in template.yaml, MB.
+RESIZE_MB, RECONCILE_MB = 1769, 512
+# What the resize function asks of S3, as counted in cost/requests.py.
+_GETS, _PUTS_BESIDE, _HEADS_BESIDE = 2, 1, 1
+# An Express execution takes 64 MB:
+# https://aws.amazon.com/step-functions/pricing/
+_EXPRESS_GB = 64 / 1024
+# A part of 100 keys is compared before it is worked on, and recorded after.
+KEYS_IN_A_PART = 100
+_INVOCATIONS_OF_A_PART = 2
+_SECONDS_OF_A_PART = 1.0
+# PUT of the result; GET of the work and of the results.
+_PUTS_OF_A_PART, _GETS_OF_A_PART = 1, 2
+# S3 on AWS instead of on the same machine, and Step Functions between two pictures: assumed, because it cannot be
+# measured on one machine. For the hours only; docs/cost.md shows what 400 ms for each resize would cost.
+_SECONDS_BESIDE = 0.3
+# Traces of the resize function: 5 % of them at this rate.
+_TRACED_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run would do.
+
+    Attributes
+    ----------
+    resizes : int
+        Originals to work on.
+    thumbnails : int
+        Of all of these together.
+    first, first_thumbnails : int
+        Those of them that have no manifest, and their thumbnails.
+    removals : int
+        Orphans.
+    """
+
+    resizes: int = 0
+    thumbnails: int = 0
+    first: int = 0
+    first_thumbnails: int = 0
+    removals: int = 0
+
+
+class PriceTable:
+    """Prices and measured durations.
+
+    Parameters
+    ----------
+    prices : Mapping of str to float
+        Dollars by name.
+    measured : Mapping of str to Any
+        As in docs/measured.json.
+    architecture : str
+        ``arm64`` or ``x86_64``.
+    """
+
+    def __init__(self, prices: Mapping[str, float], measured: Mapping[str, Any], architecture: str) -> None:
+        self._prices = prices
+        self._gb_second = prices[f"lambda_gb_second_{architecture}"]
+        self._ms: float = measured["resize_ms"]
+        self._ms_of_another: float = (measured.get("resize_ms_5", self._ms) - self._ms) / 4
+        self._log_gb: float = measured["resize_log_bytes"] / 1e9
+
+    @classmethod
+    def read(cls, architecture: str) -> "PriceTable":
+        """Read both files."""
+        table = json.loads(PRICES_PATH.read_text(encoding="utf-8"))["prices"]
+        measured = json.loads(MEASURED_PATH.read_text(encoding="utf-8"))
+        return cls({name: price["usd"] for name, price in table.items()}, measured, architecture)
+
+    def puts(self, work: Work) -> int:
+        """Return how many objects the resize function writes: thumbnails, and a manifest for each original."""
+        return work.resizes * _PUTS_BESIDE + work.thumbnails
+
+    def gets(self, work: Work) -> int:
+        """Return how many GETs and HEADs the resize function makes."""
+        count = work.resizes + work.removals
+        return count * _GETS + work.first * _HEADS_BESIDE + work.first_thumbnails
+
+    def resize_dollars(self, work: Work) -> float:
+        """Return what the resize function costs: Lambda, S3, logs, traces."""
+        p, count = self._prices, work.resizes + work.removals
+        return (
+            count * p["lambda_request"]
+            + self.resize_seconds(work) * RESIZE_MB / 1024 * self._gb_second
+            + self.puts(work) * p["s3_put"]
+            + self.gets(work) * p["s3_get"]
+            + count * self._log_gb * p["log_gb"]
+            + count * _TRACED_SHARE * p["trace"]
+        )
+
+    def dollars(self, work: Work) -> float:
+        """Return what a run costs: the resize function, and the parts around it."""
+        p, count = self._prices, work.resizes + work.removals
+        parts = count / KEYS_IN_A_PART
+        return (
+            self.resize_dollars(work)
+            # The manifest is read again before a key is worked on.
+            + (count + parts * _GETS_OF_A_PART) * p["s3_get"]
+            + parts * _PUTS_OF_A_PART * p["s3_put"]
+            + parts * (p["state_transition"] + p["express_request"])
+            + (self.resize_seconds(work) + count * _SECONDS_BESIDE) * _EXPRESS_GB * p["express_gb_second"]
+            + parts * _INVOCATIONS_OF_A_PART * p["lambda_request"]
+            + parts * _SECONDS_OF_A_PART * RECONCILE_MB / 1024 * self._gb_second
+        )
+
+    def plan_dollars(self, keys: int, manifests: int) -> float:
+        """Return what it costs to plan: two listings, the manifests of all keys, and the parts."""
+        p, parts = self._prices, keys / KEYS_IN_A_PART
+        return (
+            (keys + manifests) / 1000 * p["s3_put"]
+            + (manifests + 2 * parts) * p["s3_get"]
+            # A part, what came of it.
+            + parts * 2 * p["s3_put"]
+            + parts * (p["state_transition"] + p["express_request"] + p["lambda_request"])
+            + parts
+            * _SECONDS_OF_A_PART
+            * (_EXPRESS_GB * p["express_gb_second"] + RECONCILE_MB / 1024 * self._gb_second)
+        )
+
+    def resize_seconds(self, work: Work) -> float:
+        """Return how long the resize function works in all."""
+        return (work.resizes * self._ms + (work.thumbnails - work.resizes) * self._ms_of_another) / 1000
+
+    def hours(self, work: Work, concurrency: int) -> float:
+        """Return how long a run takes with so many pictures at once."""
+        count = work.resizes + work.removals
+        # A part is worked on one picture after the other.
+        at_once = min(concurrency, max(1, -(-count // KEYS_IN_A_PART)))
+        return (self.resize_seconds(work) + count * _SECONDS_BESIDE) / at_once / 3600

@@ -1,0 +1,220 @@
+"""``run``: check a plan, choose how much of it is worked on, and record what each child of the Distributed Map did.
+
+The keys that are out of line are objects under ``work/``. One is deleted when its keys are done, so what is left of a
+plan is what is there: stopping loses nothing, and another run goes on.
+"""
+
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from functions.reconcile.compare import OUT_OF_LINE, Entry, Verdict, digest_of, request_of
+from functions.reconcile.errors import (
+    OtherRecipeError,
+    PlanNotFinishedError,
+    PlanNotFoundError,
+    PlanTooOldError,
+    TooManyOrphansError,
+)
+from functions.reconcile.inputs import RunInput
+from functions.reconcile.planning import SECONDS_TO_END, judge_all
+from functions.reconcile.plans import Names, count_of, cut
+from functions.reconcile.storage import CALLS_AT_ONCE, Store
+from functions.start_from_s3.recipes import Recipe
+
+MOST_DAYS = 7.0
+# Share of all manifests.
+_MOST_ORPHANS = 0.1
+# Above this share of faults, a part counts as failed, and many failed parts stop the run: a deployment that does not
+# work must not go on for two million pictures. Below it, one picture that ends its function must not either.
+_MOST_FAULTS = 0.5
+
+
+def begin(wanted: RunInput, run: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
+    """Check the plan, and choose what is worked on; return the state of the execution.
+
+    Raises
+    ------
+    PlanNotFoundError, PlanNotFinishedError, PlanTooOldError, OtherRecipeError, TooManyOrphansError
+    """
+    names = Names(wanted.plan)
+    report = _check(wanted, started, recipes, store)
+    is_second = any(not name.endswith(f"/{run}.json") for name in store.list_names(names.runs))
+    store.write_json(f"{names.runs}{run}.json", {"started": started, **dataclasses.asdict(wanted)})
+    prefix = names.work(with_orphans=wanted.prune != "no")
+    return {
+        "mode": "run",
+        "plan": wanted.plan,
+        "run": run,
+        "work": prefix,
+        "maps": f"{names.folder}maps",
+        "concurrency": wanted.concurrency,
+        # A run that was stopped may have left thumbnails that no manifest lists, as a try before a retry.
+        "retry": is_second,
+        "count": _choose(prefix, _most(wanted, report), store),
+    }
+
+
+def _check(wanted: RunInput, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
+    names = Names(wanted.plan)
+    report: dict[str, Any] | None = store.read_json(names.report)
+    if report is None:
+        raise (PlanNotFoundError if store.read_json(names.about) is None else PlanNotFinishedError)(wanted.plan)
+    days = (datetime.fromisoformat(started) - datetime.fromisoformat(report["created"])).total_seconds() / 86400
+    if days > MOST_DAYS:
+        raise PlanTooOldError(wanted.plan, days)
+    if report["recipes"] != digest_of(recipes):
+        raise OtherRecipeError(wanted.plan)
+    orphans = report["output"]["counts"]["orphans"]
+    if wanted.prune == "orphans" and orphans > _MOST_ORPHANS * report["manifests"]:
+        raise TooManyOrphansError(orphans, report["manifests"])
+    return report
+
+
+def _most(wanted: RunInput, report: dict[str, Any]) -> int | None:
+    """Return how many keys may be worked on, by number and by dollars; ``None`` for all."""
+    limits = [wanted.max_objects] if wanted.max_objects is not None else []
+    count, dollars = report["output"]["counts"]["out_of_line"], report["output"]["dollars"]
+    if wanted.max_usd is not None and dollars > 0:
+        limits.append(int(wanted.max_usd * count / dollars))
+    return min(limits, default=None)
+
+
+def _choose(prefix: str, most: int | None, store: Store) -> int:
+    """Return how many objects of the work, from the first one on, have so many keys; cut the last one if need be."""
+    chosen = 0
+    for work in list(store.list_names(prefix)):
+        count = count_of(work)
+        if most is not None and count > most:
+            if most == 0:
+                break
+            first, second = cut(work, count, most)
+            entries = store.read_json(work)
+            store.write_json(second, entries[most:])
+            store.write_json(first, entries[:most])
+            store.delete(work)
+            return chosen + 1
+        most = most - count if most is not None else None
+        chosen += 1
+    return chosen
+
+
+def compare_again(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
+    """Return what is still out of line of one object of the work, each key with the request for it."""
+    entries = [Entry.from_dict(each) for each in store.read_json(state["work"]) or []]
+    verdicts = judge_all(entries, recipes, store, is_again=True)
+    before = {entry.key: entry.verdict for entry in entries}
+    items = [
+        {"key": key, "verdict": before[key], "request": _request(key, recipes, store, is_retry=state["retry"])}
+        for key, verdict in verdicts.items()
+        if verdict in {*OUT_OF_LINE, Verdict.ORPHAN}
+    ]
+    # If some of them end their functions, so that time is up before the others' turn, it is another order next time.
+    random.shuffle(items)
+    return {**state, "items": items, "in_line": len(entries) - len(items)}
+
+
+def _request(key: str, recipes: list[Recipe], store: Store, *, is_retry: bool) -> dict[str, Any]:
+    """Return the request that an event on this key would start."""
+    request = {
+        "source_bucket": store.originals,
+        "destination_bucket": store.thumbnails,
+        "object_key": key,
+        **(request_of(key, recipes) or {}),
+        "if_missing": "remove",
+    }
+    return {**request, "retry": True} if is_retry else request
+
+
+def record(state: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Write what was done with one object of the work; remove it if nothing of it is left to do.
+
+    Returns
+    -------
+    dict
+        ``{"is_sound": bool}``: whether the function works at all.
+    """
+    results = state["results"]
+    if not results and not state["in_line"]:
+        # A second execution for the same object, which Express does not rule out, comes when it is done and gone.
+        return {"is_sound": True}
+    faults = [each for each in results if "fault" in each]
+    store.write_json(
+        Names(state["plan"]).result(state["run"], state["work"]),
+        {
+            "done": Counter(each["verdict"] for each in results if "fault" not in each and "error" not in each),
+            "in_line": state["in_line"],
+            "failed": _by_name((each for each in results if "error" in each), "error"),
+            "faulted": _by_name(faults, "fault"),
+        },
+    )
+    if not faults:
+        store.delete(state["work"])
+    return {"is_sound": len(faults) <= _MOST_FAULTS * max(len(results), 1)}
+
+
+def _by_name(results: Any, field: str) -> dict[str, Any]:
+    """Return how often each error occurred, and the first key and sentence of each."""
+    found: dict[str, Any] = {}
+    for each in results:
+        first = {"key": each["key"], "message": each.get("message") or ""}
+        found.setdefault(each[field], {"count": 0, "first": first})["count"] += 1
+    return found
+
+
+def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
+    """Add up the results of a run for as long as there is time.
+
+    Returns
+    -------
+    dict
+        The state; with ``output`` if it is ``finished``.
+    """
+    names = Names(state["plan"])
+    sums = state.get("sums") or {"after": "", "done": {}, "in_line": 0, "failed": {}, "faulted": {}}
+    keys = list(store.list_names(names.results(state["run"]), sums["after"]))
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
+            for each in pool.map(store.read_json, chunk):
+                sums = {
+                    "done": dict(Counter(sums["done"]) + Counter(each["done"])),
+                    "in_line": sums["in_line"] + each["in_line"],
+                    "failed": _added(sums["failed"], each["failed"]),
+                    "faulted": _added(sums["faulted"], each["faulted"]),
+                }
+            sums["after"] = chunk[-1]
+            if seconds_left() < SECONDS_TO_END and chunk[-1] != keys[-1]:
+                return {**state, "finished": False, "sums": sums}
+    output = _output_of(state, sums, sum(map(count_of, store.list_names(state["work"]))))
+    return {"finished": True, "is_stopped": "stopped" in state, "output": output}
+
+
+def _added(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    total = {name: dict(each) for name, each in sums.items()}
+    for name, each in more.items():
+        total.setdefault(name, {**each, "count": 0})["count"] += each["count"]
+    return total
+
+
+def _output_of(state: dict[str, Any], sums: dict[str, Any], left: int) -> dict[str, Any]:
+    """Return what the execution ends with."""
+    done = Counter(sums["done"])
+    removed = done.pop(Verdict.ORPHAN, 0)
+    return {
+        "plan": state["plan"],
+        "counts": {
+            "resized": done.total(),
+            **{verdict.value: done[verdict] for verdict in OUT_OF_LINE},
+            "orphans_removed": removed,
+            "in_line": sums["in_line"],
+            "failed": sum(each["count"] for each in sums["failed"].values()),
+            "faulted": sum(each["count"] for each in sums["faulted"].values()),
+            "left": left,
+        },
+        "failed": sums["failed"],
+        "faulted": sums["faulted"],
+    }

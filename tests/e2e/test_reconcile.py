@@ -1,0 +1,241 @@
+"""Pictures that were there before the pipeline: a plan finds every kind of drift, and a run brings it in line."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph, wait_for
+
+FOLDER = "reconcile"
+
+
+class Reconcile:
+    """The state machine as its users see it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.machine = pipeline.stack.outputs()["ReconcileStateMachineArn"]
+
+    def start(self, **wanted: Any) -> str:
+        started = self._pipeline.step_functions.start_execution(stateMachineArn=self.machine, input=json.dumps(wanted))
+        return started["executionArn"]
+
+    def run(self, **wanted: Any) -> Any:
+        return self._pipeline.end_of(self.start(**wanted))
+
+    def output(self, **wanted: Any) -> Any:
+        execution = self.run(**wanted)
+        assert execution["status"] == "SUCCEEDED", (execution.get("error"), execution.get("cause"))
+        return json.loads(execution["output"])
+
+
+@pytest.fixture(scope="module")
+def reconcile(pipeline: Pipeline) -> Reconcile:
+    return Reconcile(pipeline)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A folder with every kind of drift; the events of its uploads never arrived."""
+
+    pipeline: Pipeline
+    folder: str
+
+    def key(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def put(self, name: str, data: bytes, **more: Any) -> None:
+        self.pipeline.s3.put_object(Bucket=self.pipeline.originals, Key=self.key(name), Body=data, **more)
+
+    def manifest(self, name: str) -> Any:
+        return self.pipeline.manifest_of(self.key(name))
+
+    def change_manifest(self, name: str, **changes: Any) -> None:
+        manifest = {**self.manifest(name), **changes}
+        self.pipeline.s3.put_object(
+            Bucket=self.pipeline.thumbnails,
+            Key=f"manifests/{self.key(name)}.json",
+            Body=json.dumps(manifest).encode(),
+            ContentType="application/json",
+        )
+
+
+def without_events(pipeline: Pipeline) -> dict[str, Any]:
+    """Switch the bucket's events off, so that what happens is only found by looking; return what they were."""
+    found = pipeline.s3.get_bucket_notification_configuration(Bucket=pipeline.originals)
+    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration={})
+    return {name: value for name, value in found.items() if name.endswith("Configurations")}
+
+
+@pytest.fixture(scope="module")
+def drift(pipeline: Pipeline) -> Drift:
+    drift = Drift(pipeline, FOLDER)
+    names = [f"{kind} {number}.jpg" for kind in ("fine", "stale", "recipe") for number in range(3)]
+    # One key that another begins with, whose manifests are listed in another order.
+    names += ["a", "a-b", "orphan.jpg"]
+    for name in names:
+        drift.put(name, photograph(90, 60))
+    for name in names:
+        pipeline.ends_of(drift.key(name), 1)
+    events = without_events(pipeline)
+    for number in range(3):
+        drift.put(f"stale {number}.jpg", photograph(60, 90))
+        drift.put(f"missing {number}.jpg", photograph(80, 80))
+        kept = [each for each in drift.manifest(f"recipe {number}.jpg")["thumbnails"] if each["box"]["width"] == 64]
+        drift.change_manifest(f"recipe {number}.jpg", thumbnails=kept)
+    pipeline.s3.delete_object(Bucket=pipeline.originals, Key=drift.key("orphan.jpg"))
+    drift.put("no picture", b"this is a letter")
+    drift.put("film.mp4", b"this is a film")
+    drift.put("empty.jpg", b"")
+    drift.put("archived.jpg", photograph(80, 80), StorageClass="GLACIER")
+    drift.put("a folder/", b"")
+    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    return drift
+
+
+def resizes(pipeline: Pipeline) -> int:
+    """Return how many times the resize function has run."""
+    groups = pipeline.logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/alison-image-resizer")["logGroups"]
+    assert groups
+    pages = pipeline.logs.get_paginator("filter_log_events").paginate(logGroupName=groups[0]["logGroupName"])
+    return sum("ResizesStarted" in event["message"] for page in pages for event in page["events"])
+
+
+def test_every_kind_of_drift_ends_in_line_and_the_second_run_does_nothing(
+    pipeline: Pipeline, reconcile: Reconcile, drift: Drift
+) -> None:
+    plan = reconcile.output(mode="plan", prefix=f"{FOLDER}/")
+    before = pipeline.s3.list_object_versions(Bucket=pipeline.originals, Prefix=f"{FOLDER}/")["Versions"]
+
+    first = reconcile.output(mode="run", plan=plan["plan"], prune="orphans")
+
+    assert plan["counts"] == {
+        "in_line": 5,
+        "out_of_line": 10,
+        "missing": 4,
+        "stale": 3,
+        "other_recipe": 3,
+        "orphans": 1,
+        "skipped": {"folder": 1, "empty": 1, "archived": 1, "type_not_read": 1},
+    }
+    assert 0 < plan["dollars"] < 0.001
+    assert 0 < plan["hours"] < 0.01
+    assert first["counts"] == {
+        "resized": 9,
+        "missing": 3,
+        "stale": 3,
+        "other_recipe": 3,
+        "orphans_removed": 1,
+        "in_line": 0,
+        "failed": 1,
+        "faulted": 0,
+        "left": 0,
+    }
+    assert first["failed"]["NotAnImageError"]["count"] == 1
+    assert first["failed"]["NotAnImageError"]["first"]["key"] == drift.key("no picture")
+    for number in range(3):
+        for kind in ("missing", "stale", "recipe"):
+            key = drift.key(f"{kind} {number}.jpg")
+            etag = pipeline.s3.head_object(Bucket=pipeline.originals, Key=key)["ETag"].strip('"')
+            manifest = pipeline.manifest_of(key)
+            assert manifest["original"]["etag"] == etag
+            assert len(manifest["thumbnails"]) == len(UPLOAD_SIZES)
+    stored = pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix=f"thumbnails/{FOLDER}/")["Contents"]
+    assert not any("orphan" in each["Key"] for each in stored)
+    # Nothing was written to the originals, and nothing deleted.
+    after = pipeline.s3.list_object_versions(Bucket=pipeline.originals, Prefix=f"{FOLDER}/")["Versions"]
+    assert [(each["Key"], each["VersionId"]) for each in after] == [(each["Key"], each["VersionId"]) for each in before]
+
+    runs = resizes(pipeline)
+    assert runs >= 20
+    again = reconcile.output(mode="run", plan=plan["plan"], prune="orphans")
+    second = reconcile.output(mode="plan", prefix=f"{FOLDER}/")
+    nothing = reconcile.output(mode="run", plan=second["plan"], prune="orphans")
+
+    assert again["counts"]["resized"] == again["counts"]["left"] == nothing["counts"]["resized"] == 0
+    assert (second["counts"]["out_of_line"], second["counts"]["orphans"], second["dollars"]) == (0, 0, 0)
+    assert second["counts"]["in_line"] == 14
+    assert second["counts"]["skipped"]["type_not_read"] == 2
+    assert resizes(pipeline) == runs
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error"),
+    [
+        ({}, "InvalidInputError"),
+        ({"mode": "plan", "prefx": "2026/"}, "InvalidInputError"),
+        ({"mode": "run", "plan": "20260101T000000-00000000"}, "PlanNotFoundError"),
+    ],
+)
+def test_wrong_input_is_a_named_error(reconcile: Reconcile, wanted: dict[str, Any], error: str) -> None:
+    execution = reconcile.run(**wanted)
+
+    assert (execution["status"], execution["error"]) == ("FAILED", error)
+
+
+def test_an_emptied_folder_does_not_empty_the_thumbnails(pipeline: Pipeline, reconcile: Reconcile) -> None:
+    names = [f"emptied by mistake/{number}.jpg" for number in range(3)]
+    for name in names:
+        pipeline.upload(name, photograph(60, 60))
+    for name in names:
+        pipeline.ends_of(name, 1)
+    events = without_events(pipeline)
+    for name in names:
+        pipeline.s3.delete_object(Bucket=pipeline.originals, Key=name)
+    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    plan = reconcile.output(mode="plan", prefix="emptied by mistake/")
+
+    kept = reconcile.output(mode="run", plan=plan["plan"])
+    refused = reconcile.run(mode="run", plan=plan["plan"], prune="orphans")
+    still = pipeline.stored_for(names[0])
+    removed = reconcile.output(mode="run", plan=plan["plan"], prune="all")
+
+    assert plan["counts"]["orphans"] == 3
+    assert kept["counts"]["orphans_removed"] == 0
+    assert refused["error"] == "TooManyOrphansError"
+    assert len(still) == 3 * (1 + len(UPLOAD_SIZES))
+    assert removed["counts"]["orphans_removed"] == 3
+    assert pipeline.stored_for(names[0]) == []
+
+
+def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(
+    pipeline: Pipeline, reconcile: Reconcile
+) -> None:
+    names = [f"stopped/{number:02}.jpg" for number in range(12)]
+    events = without_events(pipeline)
+    for name in names:
+        pipeline.upload(name, photograph(900, 900, "PNG"))
+    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    plan = reconcile.output(mode="plan", prefix="stopped/")
+
+    some = reconcile.output(mode="run", plan=plan["plan"], max_objects=3)
+    stopped = reconcile.start(mode="run", plan=plan["plan"])
+    wait_for(lambda: len(pipeline.stored_for(names[0])) > 4 * 3, "some more thumbnails")
+    pipeline.step_functions.stop_execution(executionArn=stopped)
+    time.sleep(2)
+    half = len(pipeline.stored_for(names[0]))
+    rest = reconcile.output(mode="run", plan=plan["plan"])
+
+    assert plan["counts"]["missing"] == 12
+    assert (some["counts"]["resized"], some["counts"]["left"]) == (3, 9)
+    assert pipeline.end_of(stopped)["status"] == "ABORTED"
+    assert half < 12 * 3
+    assert rest["counts"]["resized"] + rest["counts"]["in_line"] == 9
+    assert rest["counts"]["in_line"] >= 1
+    assert rest["counts"]["left"] == 0
+    assert len(pipeline.stored_for(names[0])) == 12 * (1 + len(UPLOAD_SIZES))
+
+
+def test_a_plan_of_other_recipes_is_refused(pipeline: Pipeline, reconcile: Reconcile) -> None:
+    plan = reconcile.output(mode="plan", prefix="nothing here/")
+    name = f"plans/{plan['plan']}/report.json"
+    report = json.load(pipeline.s3.get_object(Bucket=pipeline.thumbnails, Key=name)["Body"])
+    pipeline.s3.put_object(
+        Bucket=pipeline.thumbnails, Key=name, Body=json.dumps({**report, "recipes": "another"}).encode()
+    )
+
+    assert plan["counts"]["in_line"] == plan["counts"]["out_of_line"] == 0
+    assert reconcile.run(mode="run", plan=plan["plan"])["error"] == "OtherRecipeError"
