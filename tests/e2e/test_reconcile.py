@@ -201,9 +201,7 @@ def test_an_emptied_folder_does_not_empty_the_thumbnails(pipeline: Pipeline, rec
     assert pipeline.stored_for(names[0]) == []
 
 
-def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(
-    pipeline: Pipeline, reconcile: Reconcile
-) -> None:
+def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(pipeline: Pipeline, reconcile: Reconcile) -> None:
     names = [f"stopped/{number:02}.jpg" for number in range(12)]
     events = without_events(pipeline)
     for name in names:

@@ -135,6 +135,16 @@ def resize(_resize: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: p
     return _with_log(*_resize, monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def _reconcile() -> tuple[ModuleType, Callable[[Any, Any], Any]]:
+    return _imported("ReconcileFunction")
+
+
+@pytest.fixture
+def reconcile(_reconcile: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: pytest.MonkeyPatch) -> Function:
+    return _with_log(*_reconcile, monkeypatch)
+
+
 @pytest.fixture
 def start_from_s3(
     _start_from_s3: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: pytest.MonkeyPatch

@@ -17,16 +17,31 @@ from botocore.model import ServiceModel
 
 from bench import startup
 from bench.loopback_s3 import loopback_s3
+from functions.reconcile.price import MEASURED_PATH, PRICES_PATH
 from functions.start_from_s3.recipes import RECIPES_PATH
 from local.openapi import example_stack
 from samples import profiles
 from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
 
-FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3"}
-SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions"}
+FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3", "ReconcileFunction": "reconcile"}
+SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions", "ReconcileFunction": "s3"}
+# What lies beside functions and packages.
+FILES = {
+    "ResizeFunction": {"schemas"},
+    "StartFromS3Function": {"recipes.json"},
+    "ReconcileFunction": {"recipes.json", "docs"},
+}
+# Modules of other functions that a function imports.
+SHARED = {
+    "ReconcileFunction": {
+        "start_from_s3": {"__init__.py", "recipes.py"},
+        "resize": {"__init__.py", "errors.py", "keys.py", "limits.py", "manifest.py", "recipe.py"},
+    }
+}
 OPERATIONS = {
     "ResizeFunction": {"DeleteObject", "GetObject", "HeadObject", "PutObject"},
+    "ReconcileFunction": {"DeleteObject", "GetObject", "ListObjectsV2", "PutObject"},
     "StartFromS3Function": {"DescribeExecution", "ListExecutions", "StartExecution", "StartSyncExecution"},
 }
 # e_machine of the ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
@@ -35,7 +50,7 @@ RUNTIME = (3, 13)
 # The first two bytes of bytecode of 3.13: https://github.com/python/cpython/blob/3.13/Include/internal/pycore_magic_number.h
 MAGIC = (3571).to_bytes(2, "little") + b"\r\n"
 # Bytes, with a tenth to spare; Lambda takes 250 MB, and reads what it takes at every cold start.
-LARGEST_UNZIPPED = {"ResizeFunction": 58_000_000, "StartFromS3Function": 8_000_000}
+LARGEST_UNZIPPED = {"ResizeFunction": 58_000_000, "StartFromS3Function": 8_000_000, "ReconcileFunction": 8_000_000}
 # What functions/trim.py takes out of the pinned packages as a whole.
 UNUSED_PACKAGES = {"cffi", "pycparser"}
 # Amazon Linux 2023, which python3.13 runs on: https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html
@@ -157,7 +172,7 @@ def test_function_schema_and_packages_are_there_and_nothing_else(artefact: Path,
         for line in record.read_text().splitlines()
         if not line.startswith(("..", "bin/"))
     }
-    expected = packaged | {"functions", "schemas" if function == "ResizeFunction" else "recipes.json"}
+    expected = packaged | {"functions"} | FILES[function]
 
     expected -= UNUSED_PACKAGES | {"__pycache__"}
     assert {path.name for path in artefact.iterdir()} - {"__pycache__"} == expected
@@ -173,7 +188,11 @@ def test_the_function_is_the_one_of_the_repository(artefact: Path, function: str
     ours = {path.name: path.read_bytes() for path in (ROOT / "functions" / folder).glob("*.py")}
     packed = artefact / "functions"
 
-    assert {path.name for path in packed.iterdir()} - {"__pycache__"} == {folder}
+    shared = SHARED.get(function, {})
+    assert {path.name for path in packed.iterdir()} - {"__pycache__"} == {folder} | shared.keys()
+    for other, modules in shared.items():
+        found = {path.name: path.read_bytes() for path in (packed / other).iterdir() if path.is_file()}
+        assert found == {name: (ROOT / "functions" / other / name).read_bytes() for name in modules}
     assert {path.name: path.read_bytes() for path in (packed / folder).iterdir() if path.is_file()} == ours
 
 
@@ -184,10 +203,19 @@ def test_the_schema_is_the_one_of_the_repository(build: Build, architecture: str
     assert (folder / SCHEMA_PATH.name).read_bytes() == SCHEMA_PATH.read_bytes()
 
 
-def test_the_recipes_are_those_of_the_repository(build: Build, architecture: str) -> None:
-    shipped = build("StartFromS3Function", architecture) / RECIPES_PATH.name
+@pytest.mark.parametrize("function", ["StartFromS3Function", "ReconcileFunction"])
+def test_the_recipes_are_those_of_the_repository(build: Build, function: str, architecture: str) -> None:
+    shipped = build(function, architecture) / RECIPES_PATH.name
 
     assert shipped.read_bytes() == RECIPES_PATH.read_bytes()
+
+
+def test_the_prices_are_those_of_the_repository(build: Build, architecture: str) -> None:
+    folder = build("ReconcileFunction", architecture) / "docs"
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in (PRICES_PATH, MEASURED_PATH)
+    }
 
 
 def test_a_build_with_a_wrong_recipe_stops_with_the_line_and_the_rule(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ WITHOUT_RESOURCE_TYPES = {
     "logs:DescribeLogGroups",
 }
 
+RECONCILE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:%s:${StateMachineName}-reconcile"
 EXECUTIONS = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${ImageResizeStateMachine.Name}:*"
 ORIGINALS = "arn:${AWS::Partition}:s3:::${Bucket}"
 TRACES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
@@ -71,6 +72,38 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
         "states.amazonaws.com",
         {
             ("lambda:InvokeFunction", "ResizeFunction.Arn"),
+            *((action, "*") for action in WITHOUT_RESOURCE_TYPES),
+        },
+    ),
+    # It may write to no original and to no thumbnail: the resize function does.
+    "ReconcileFunctionRole": (
+        "lambda.amazonaws.com",
+        {
+            ("s3:ListBucket", "OriginalsBucket.Arn"),
+            ("s3:ListBucket", "ThumbnailsBucket.Arn"),
+            ("s3:GetObject", "${ThumbnailsBucket.Arn}/manifests/*"),
+            *((f"s3:{action}Object", "${ThumbnailsBucket.Arn}/plans/*") for action in ("Get", "Put", "Delete")),
+            ("kms:Decrypt", "KmsKeyArn"),
+            ("kms:GenerateDataKey", "KmsKeyArn"),
+            *logs_of("ReconcileFunction"),
+            *TRACES,
+        },
+    ),
+    "ReconcileThumbnailsRole": (
+        "states.amazonaws.com",
+        {
+            ("lambda:InvokeFunction", "ReconcileFunction.Arn"),
+            ("lambda:InvokeFunction", "ResizeFunction.Arn"),
+            ("states:StartExecution", RECONCILE % "stateMachine"),
+            ("states:DescribeExecution", f"{RECONCILE % 'execution'}:*"),
+            ("states:StopExecution", f"{RECONCILE % 'execution'}:*"),
+            ("s3:ListBucket", "ThumbnailsBucket.Arn"),
+            *(
+                (f"s3:{action}", "${ThumbnailsBucket.Arn}/plans/*")
+                for action in ("GetObject", "PutObject", "ListMultipartUploadParts", "AbortMultipartUpload")
+            ),
+            ("kms:Decrypt", "KmsKeyArn"),
+            ("kms:GenerateDataKey", "KmsKeyArn"),
             *((action, "*") for action in WITHOUT_RESOURCE_TYPES),
         },
     ),
@@ -264,7 +297,9 @@ def test_a_role_is_for_one_account(logical_id: str, resources: dict[str, Any]) -
     [
         ("ResizeFunction", "ResizeFunctionRole"),
         ("StartFromS3Function", "StartFromS3FunctionRole"),
+        ("ReconcileFunction", "ReconcileFunctionRole"),
         ("ImageResizeStateMachine", "ImageResizeStateMachineRole"),
+        ("ReconcileThumbnails", "ReconcileThumbnailsRole"),
     ],
 )
 def test_each_has_a_role_of_its_own(logical_id: str, role: str, resources: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from functions.reconcile.storage import PLANS_PREFIX
 from local.openapi import example_stack
 from tests.deployed import ROOT, TEMPLATE_PATH
 
-FUNCTIONS = ["ResizeFunction", "StartFromS3Function"]
+FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
 ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
 EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
@@ -292,9 +293,12 @@ class TestBuckets:
             "ExpiredObjectDeleteMarker": True,
         }
 
-    def test_nothing_that_is_there_ever_expires(self, resources: dict[str, Any]) -> None:
+    def test_nothing_that_is_there_ever_expires_but_plans(self, resources: dict[str, Any]) -> None:
+        plans = {"Id": "ExpirePlans", "Status": "Enabled", "Prefix": PLANS_PREFIX, "ExpirationInDays": 30}
+        assert plans in properties(resources, "ThumbnailsBucket")["LifecycleConfiguration"]["Rules"]
         for bucket in BUCKETS:
-            rules = json.dumps(properties(resources, bucket)["LifecycleConfiguration"])
+            listed = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
+            rules = json.dumps([rule for rule in listed if rule != plans])
             assert not re.search(r'"(ExpirationInDays|ExpirationDate|Transitions?)"', rules)
 
     @pytest.mark.parametrize("bucket", BUCKETS)
@@ -367,6 +371,10 @@ class TestFunctions:
             assert example_stack({"UploadWorkflow": workflow}).resolve(start["STATE_MACHINE_ARN"]) == machine
         assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
         assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
+        reconcile = properties(resources, "ReconcileFunction")["Environment"]["Variables"]
+        same = ("ORIGINALS_BUCKET", "THUMBNAILS_BUCKET", "BUCKET_OWNER", "THUMBNAIL_SIZES")
+        assert {name: reconcile[name] for name in same} == {name: {**start, **resize}[name] for name in same}
+        assert reconcile["ARCHITECTURE"] == {"Ref": "Architecture"}
         assert resize["CACHE_CONTROL"] == {"Ref": "CacheControl"}
         assert resize["CARRIED_HEADERS"] == {"Ref": "CarriedHeaders"}
 
@@ -443,6 +451,37 @@ class TestStateMachine:
         # Lambda gives a start up to 10 seconds that do not count:
         # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
         assert state_machine["States"]["ResizeImage"]["TimeoutSeconds"] >= timeout + 10
+
+
+class TestReconcile:
+    def test_it_is_the_file_with_every_substitution(self, resources: dict[str, Any]) -> None:
+        machine = properties(resources, "ReconcileThumbnails")
+        text = (ROOT / machine["DefinitionUri"]).read_text()
+
+        assert machine["DefinitionUri"] == "statemachine/reconcile.asl.json"
+        assert machine["DefinitionSubstitutions"] == {
+            "ReconcileFunctionArn": arn("ReconcileFunction"),
+            "ResizeFunctionArn": arn("ResizeFunction"),
+            "ThumbnailsBucket": {"Ref": "ThumbnailsBucket"},
+        }
+        assert machine["DefinitionSubstitutions"].keys() == set(re.findall(r"\$\{(\w+)\}", text))
+        assert (machine["Name"], machine["Type"]) == ({"Fn::Sub": "${StateMachineName}-reconcile"}, "STANDARD")
+
+    def test_the_longest_name_is_legal(self, template: dict[str, Any]) -> None:
+        pattern = template["Parameters"]["StateMachineName"]["AllowedPattern"]
+        longest = max(length for length in range(100) if re.fullmatch(pattern, "x" * length))
+
+        # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+        assert longest + len("-reconcile") == 80
+
+    def test_its_tasks_outlive_the_function(self, resources: dict[str, Any]) -> None:
+        states = json.loads((ROOT / "statemachine" / "reconcile.asl.json").read_text())["States"]
+        tasks = [state for state in states.values() if state["Type"] == "Task"]
+
+        assert tasks
+        assert (
+            min(task["TimeoutSeconds"] for task in tasks) >= properties(resources, "ReconcileFunction")["Timeout"] + 10
+        )
 
 
 class TestApi:
@@ -549,7 +588,7 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
-    "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 72], ["", "x" * 73, "a.b", "a b", "a:b", "é"]),
+    "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 70], ["", "x" * 71, "a.b", "a b", "a:b", "é"]),
     "MonthlyBudgetUSD": ("", ["1", "900", "9999999"], ["0", "-1", "01", "1.5", " ", "10000000"]),
     "KmsKeyArn": (
         "",
@@ -653,6 +692,7 @@ def test_outputs(template: dict[str, Any]) -> None:
         "OriginalsBucketName": ORIGINALS,
         "ThumbnailsBucketName": {"Ref": "ThumbnailsBucket"},
         "StateMachineArn": {"Ref": "ImageResizeStateMachine"},
+        "ReconcileStateMachineArn": {"Ref": "ReconcileThumbnails"},
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},
         "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
     }
