@@ -19,6 +19,7 @@ logger = Logger()
 
 _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
 _PRICES = PriceTable.read(os.environ["ARCHITECTURE"])
+_ORIGINALS_PREFIX = os.environ["ORIGINALS_PREFIX"]
 _STORE = Store(
     create_s3_client(), os.environ["BUCKET_OWNER"], os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"]
 )
@@ -52,7 +53,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 def _take(event: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
     step, state = event["step"], event["state"]
     if step == "begin":
-        wanted, own_id = parse_input(state), plan_id(event["execution"], event["started"])
+        wanted, own_id = parse_input(state, _ORIGINALS_PREFIX), plan_id(event["execution"], event["started"])
         if isinstance(wanted, PlanInput):
             return planning.begin(wanted, own_id, event["started"], _RECIPES, _STORE)
         return running.begin(wanted, own_id, event["started"], _RECIPES, _STORE)

@@ -58,8 +58,15 @@ class RunInput:
     concurrency: int
 
 
-def parse_input(value: Any) -> PlanInput | RunInput:
+def parse_input(value: Any, originals_prefix: str = "") -> PlanInput | RunInput:
     """Read ``{"mode": "plan", …}`` or ``{"mode": "run", …}``.
+
+    Parameters
+    ----------
+    value : Any
+        The input of the execution.
+    originals_prefix : str
+        What the keys of all originals begin with: the parameter ``OriginalsPrefix``.
 
     Raises
     ------
@@ -75,13 +82,17 @@ def parse_input(value: Any) -> PlanInput | RunInput:
     concurrency = value.get("concurrency", _CONCURRENCY)
     if not _is_whole(concurrency) or not 1 <= concurrency <= _MOST_CONCURRENCY:
         raise InvalidInputError("concurrency", f"it must be a whole number from 1 to {_MOST_CONCURRENCY:,}")
-    return _parse_plan(value, concurrency) if mode == "plan" else _parse_run(value, concurrency)
+    return _parse_plan(value, concurrency, originals_prefix) if mode == "plan" else _parse_run(value, concurrency)
 
 
-def _parse_plan(value: dict[str, Any], concurrency: int) -> PlanInput:
+def _parse_plan(value: dict[str, Any], concurrency: int, originals_prefix: str) -> PlanInput:
     prefix = value.get("prefix", "")
     if not isinstance(prefix, str):
         raise InvalidInputError("prefix", 'it must be a text such as "2026/"')
+    if originals_prefix.startswith(prefix):
+        prefix = originals_prefix
+    elif not prefix.startswith(originals_prefix):
+        raise InvalidInputError("prefix", f"keys of originals begin with {originals_prefix} (OriginalsPrefix)")
     return PlanInput(prefix, concurrency)
 
 

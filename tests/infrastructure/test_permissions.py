@@ -79,7 +79,7 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
     "ReconcileFunctionRole": (
         "lambda.amazonaws.com",
         {
-            ("s3:ListBucket", "OriginalsBucket.Arn"),
+            ("s3:ListBucket", ORIGINALS),
             ("s3:ListBucket", "ThumbnailsBucket.Arn"),
             ("s3:GetObject", "${ThumbnailsBucket.Arn}/manifests/*"),
             *((f"s3:{action}Object", "${ThumbnailsBucket.Arn}/plans/*") for action in ("Get", "Put", "Delete")),

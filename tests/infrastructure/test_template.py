@@ -372,7 +372,7 @@ class TestFunctions:
         assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
         assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
         reconcile = properties(resources, "ReconcileFunction")["Environment"]["Variables"]
-        same = ("ORIGINALS_BUCKET", "THUMBNAILS_BUCKET", "BUCKET_OWNER", "THUMBNAIL_SIZES")
+        same = ("ORIGINALS_BUCKET", "ORIGINALS_PREFIX", "THUMBNAILS_BUCKET", "BUCKET_OWNER", "THUMBNAIL_SIZES")
         assert {name: reconcile[name] for name in same} == {name: {**start, **resize}[name] for name in same}
         assert reconcile["ARCHITECTURE"] == {"Ref": "Architecture"}
         assert resize["CACHE_CONTROL"] == {"Ref": "CacheControl"}

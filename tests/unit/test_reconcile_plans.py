@@ -33,6 +33,16 @@ def test_the_input() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prefix", "used"),
+    [("", "photos/"), ("pho", "photos/"), ("photos/", "photos/"), ("photos/2026/", "photos/2026/")],
+)
+def test_a_plan_stays_below_the_prefix_of_all_originals(prefix: str, used: str) -> None:
+    assert parse_input({"mode": "plan", "prefix": prefix}, "photos/") == PlanInput(used, 10)
+    with pytest.raises(InvalidInputError, match=r"begin with photos/ \(OriginalsPrefix\)"):
+        parse_input({"mode": "plan", "prefix": "2026/"}, "photos/")
+
+
+@pytest.mark.parametrize(
     ("value", "field"),
     [
         ([], ""),
