@@ -22,12 +22,24 @@ from local.aws import (
     map_runs,
     metrics,
     signers,
+    throttles,
 )
 
 _Scope = MutableMapping[str, Any]
 _Channel = Callable[..., Awaitable[Any]]
 
-for _module in (alarms, apis, executions, existing_buckets, function_log, machine_logs, machines, map_runs, metrics):
+for _module in (
+    alarms,
+    apis,
+    executions,
+    existing_buckets,
+    function_log,
+    machine_logs,
+    machines,
+    map_runs,
+    metrics,
+    throttles,
+):
     _module.install()
 
 

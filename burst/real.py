@@ -1,0 +1,307 @@
+"""A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
+
+import io
+import re
+import signal
+import socket
+import struct
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from burst.deployed import read_deployed
+from burst.prices import Bill
+from burst.scenarios import LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
+from local.stack import Settings, Stack, StackError, functions_log, shown
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# UploadConcurrency, which means two pictures at once, and what the function is held at.
+_CONCURRENCY = 4
+_AT_ONCE = 2
+_CALM_UPLOADS = 20
+_CALM_SECONDS = 0.8
+_CLIENTS = 8
+_SIDE = 4000
+_PROGRESS_SECONDS = 5.0
+_QUIET_SECONDS = 3.0
+# A burst ends after this time and so much for each upload at the latest.
+_MOST_SECONDS = 120.0
+_MOST_SECONDS_EACH = 0.5
+_BILLED = re.compile(r"Billed Duration: (\d+) ms")
+_LOG_GROUP = "/aws/lambda/alison-image-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What was measured. Times are seconds; with EXPRESS ``retries`` counts the resizes beyond one for each upload."""
+
+    bill: Bill
+    seconds: float
+    resize_seconds: float
+    retries: int
+
+
+def burst(uploads: int, workflow: str, state: Path) -> int:
+    """Run one burst; return 0 when every promise was kept, 1 when not, 2 when it could not run."""
+    # As Ctrl-C does: the stack is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    print(
+        f"\nA real burst of {uploads:,} uploads, {workflow}, the resize function held at {_AT_ONCE} at once.",
+        flush=True,
+    )
+    try:
+        with _deployed(workflow, state / "stack") as stack:
+            return _Burst(stack, workflow).run(uploads)
+    except StackError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted; the stack is ended. Next: make burst", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+@contextmanager
+def _deployed(workflow: str, state: Path) -> Iterator[Stack]:
+    parameters = {
+        "ApiAuthorization": "NONE",
+        "UploadWorkflow": workflow,
+        "UploadConcurrency": str(_CONCURRENCY),
+    }
+    settings = Settings(aws_port=_free_port(), api_port=_free_port(), state=state, parameters=parameters)
+    stack = Stack(settings, lambda line: print(line, flush=True))
+    stack.down()
+    try:
+        stack.up()
+        settings.client("lambda").put_function_concurrency(
+            FunctionName="alison-image-resizer", ReservedConcurrentExecutions=_AT_ONCE
+        )
+        yield stack
+    finally:
+        stack.down()
+
+
+class _Burst:
+    """One burst on one stack."""
+
+    def __init__(self, stack: Stack, workflow: str) -> None:
+        outputs = stack.outputs()
+        self._stack = stack
+        self._deployed = read_deployed(workflow, _CONCURRENCY)
+        self._originals = outputs["OriginalsBucketName"]
+        self._thumbnails = outputs["ThumbnailsBucketName"]
+        self._machine = outputs["StateMachineArn"]
+        self._queue = outputs["UploadsQueueUrl"]
+        self._dead_letters = outputs["UploadsDeadLetterQueueUrl"]
+        self._s3: S3Client = stack.settings.client("s3")
+        self._sqs: SQSClient = stack.settings.client("sqs")
+        self._step_functions: SFNClient = stack.settings.client("stepfunctions")
+        self._logs = stack.settings.client("logs")
+
+    def run(self, uploads: int) -> int:
+        """Upload one by one, then all at once; count, print, and return the exit status."""
+        print(f"Uploading {_CALM_UPLOADS} pictures one by one …", flush=True)
+        self._upload("warm")
+        self._wait(_MOST_SECONDS)
+        first = self._seconds_to_start()
+        began = time.time()
+        for number in range(_CALM_UPLOADS):
+            self._upload(f"calm/calm-{number:05}")
+            time.sleep(_CALM_SECONDS)
+        self._wait(_MOST_SECONDS)
+        calm = self._measure("calm/", began, _CALM_UPLOADS)
+        print(f"Uploading {uploads:,} pictures as fast as possible …", flush=True)
+        began = time.time()
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            list(pool.map(self._upload, (f"burst/burst-{number:05}" for number in range(uploads))))
+        print(f"Uploaded in {time.time() - began:.0f} s.", flush=True)
+        has_ended = self._wait(_MOST_SECONDS + _MOST_SECONDS_EACH * uploads)
+        # A queue at rest was waited for before the end was seen.
+        seconds = time.time() - began - _QUIET_SECONDS
+        burst = self._measure("burst/", began, uploads, seconds)
+        return self._judge(uploads, calm, burst, first, has_ended=has_ended)
+
+    def _judge(self, uploads: int, calm: _Figures, burst: _Figures, first: float, *, has_ended: bool) -> int:
+        statuses = self._statuses("burst/")
+        lost = self._lost(uploads)
+        dead = sum(self._depth(self._dead_letters))
+        price = burst.bill.dollars(self._deployed) / uploads
+        calm_price = calm.bill.dollars(self._deployed) / _CALM_UPLOADS
+        # While both run, the two processors of a small machine are shared: the duration is that of the burst itself.
+        a_run = burst.bill.starter_seconds / uploads if self._deployed.is_express else burst.resize_seconds
+        allowed = _AT_ONCE / a_run
+        rate = uploads / burst.seconds
+        rows = (
+            ("executions that FAILED or timed out", f"{statuses['FAILED'] + statuses['TIMED_OUT']:,}", "must be 0"),
+            ("lost (no manifest or thumbnail)", f"{lost:,}", "must be 0"),
+            ("dead letters", f"{dead:,}", "must be 0"),
+            ("retries", f"{burst.retries:,}", f"{burst.retries / uploads:.2f} for each upload"),
+            ("transitions", f"{burst.bill.transitions:,}", f"{burst.bill.transitions / uploads:.2f} for each upload"),
+            ("dollars a million", f"{price * 1e6:.2f}", f"{price / calm_price:.2f} x calm; at most {MOST_DOLLARS}"),
+            ("resize, seconds", f"{burst.resize_seconds:.3f}", f"one by one {calm.resize_seconds:.3f}"),
+            ("uploads a second", f"{rate:.1f}", f"{rate / allowed:.2f} x the {allowed:.1f} allowed; >= {LEAST_RATE}"),
+            ("single upload, s to its start", f"{first:.2f}", f"at most {MOST_SECONDS_TO_START}"),
+        )
+        print("\n" + "\n".join(f"  {name:<37}{number:>10}  {note}" for name, number, note in rows) + "\n")
+        is_kept = (
+            has_ended
+            and statuses["FAILED"] + statuses["TIMED_OUT"] + lost + dead == 0
+            and price <= MOST_DOLLARS * calm_price
+            and rate >= LEAST_RATE * allowed
+            and first <= MOST_SECONDS_TO_START
+        )
+        if not has_ended:
+            print("  The burst had not ended when time was up.")
+        if is_kept:
+            print("Every promise was kept. Next: make burst N=3000 WORKFLOW=EXPRESS, or read docs/decisions")
+            return 0
+        print(
+            f"A promise was broken. Next: read the rows above, and {shown(functions_log(self._stack.settings.state))}"
+        )
+        return 1
+
+    def _upload(self, name: str) -> None:
+        self._s3.put_object(Bucket=self._originals, Key=f"{name}.png", Body=_picture(name))
+
+    def _seconds_to_start(self) -> float:
+        """Upload one into the idle stack; return how long it takes to its execution, or to its thumbnail (EXPRESS)."""
+        self._upload("single")
+        began = time.time()
+        while time.time() < began + _MOST_SECONDS:
+            if self._deployed.is_express:
+                if self._s3.list_objects_v2(Bucket=self._thumbnails, Prefix="manifests/single.png").get("KeyCount"):
+                    return time.time() - began
+            else:
+                listed = self._step_functions.list_executions(stateMachineArn=self._machine, maxResults=10)
+                for execution in listed["executions"]:
+                    if execution["name"].startswith("upload-single"):
+                        return max(0.0, execution["startDate"].timestamp() - began)
+            time.sleep(0.02)
+        raise StackError("A single upload was not worked on; see make status.")
+
+    def _depth(self, queue: str) -> tuple[int, int]:
+        attributes = self._sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        return (
+            int(attributes["ApproximateNumberOfMessages"]),
+            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    def _running(self) -> int:
+        pages = self._step_functions.get_paginator("list_executions").paginate(
+            stateMachineArn=self._machine, statusFilter="RUNNING"
+        )
+        return sum(len(page["executions"]) for page in pages)
+
+    def _wait(self, most: float) -> bool:
+        """Say how far it is, until nothing moves any more; return whether that was in time."""
+        began = moved = said = time.monotonic()
+        while time.monotonic() < began + most:
+            (waiting, hidden), running = self._depth(self._queue), self._running()
+            now = time.monotonic()
+            if waiting or hidden or running:
+                moved = now
+            elif now - moved > _QUIET_SECONDS:
+                return True
+            if now - said > _PROGRESS_SECONDS:
+                said = now
+                print(
+                    f"{now - began:5.0f} s  in the queue {waiting + hidden:,}, executions running {running}", flush=True
+                )
+            time.sleep(0.5)
+        return False
+
+    def _measure(self, prefix: str, began: float, uploads: int, seconds: float = 0.0) -> _Figures:
+        resizes, starters = (self._billed(function, began) for function in ("resizer", "start-from-s3"))
+        if not resizes or not starters:
+            raise StackError("The functions logged no durations; see make status.")
+        bill = Bill(
+            resizes=len(resizes),
+            resize_seconds=sum(resizes),
+            starters=len(starters),
+            starter_seconds=sum(starters),
+            queue_requests=2 * len(starters),
+        )
+        if self._deployed.is_express:
+            retries = max(0, len(resizes) - uploads)
+            # What a run takes is what its starter waits.
+            bill.express_runs, bill.express_seconds = len(starters), sum(starters)
+        else:
+            retries = self._count_retries(prefix)
+            bill.transitions = self._deployed.transitions * uploads + retries
+        return _Figures(bill, seconds, mean(resizes), retries)
+
+    def _billed(self, function: str, began: float) -> list[float]:
+        pages = self._logs.get_paginator("filter_log_events").paginate(
+            logGroupName=_LOG_GROUP + function, startTime=int(began * 1000), filterPattern="REPORT"
+        )
+        found = (_BILLED.search(event["message"]) for page in pages for event in page["events"])
+        return [float(match[1]) / 1000 for match in found if match]
+
+    def _executions(self, prefix: str) -> list[Any]:
+        name = f"upload-{prefix.rstrip('/')}"
+        pages = self._step_functions.get_paginator("list_executions").paginate(stateMachineArn=self._machine)
+        return [found for page in pages for found in page["executions"] if found["name"].startswith(name)]
+
+    def _statuses(self, prefix: str) -> Counter[str]:
+        return Counter(execution["status"] for execution in self._executions(prefix))
+
+    def _count_retries(self, prefix: str) -> int:
+        def retries(execution: Any) -> int:
+            history = self._step_functions.get_execution_history(
+                executionArn=execution["executionArn"], maxResults=1000, includeExecutionData=False
+            )
+            return sum(event["type"] == "TaskScheduled" for event in history["events"]) - 1
+
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            return sum(pool.map(retries, self._executions(prefix)))
+
+    def _lost(self, uploads: int) -> int:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._thumbnails)
+        there = {stored["Key"] for page in pages for stored in page.get("Contents", ())}
+        return sum(
+            f"manifests/burst/burst-{number:05}.png.json" not in there
+            or f"thumbnails/burst/128x128_burst-{number:05}.png" not in there
+            for number in range(uploads)
+        )
+
+
+def _picture(name: str) -> bytes:
+    """Return a PNG of 20 KB that takes a third of a second to decode; a comment makes its bytes its own."""
+    comment = b"Comment\0" + name.encode()
+    head, tail = _plain_picture()
+    crc = zlib.crc32(b"tEXt" + comment)
+    return head + struct.pack(">I", len(comment)) + b"tEXt" + comment + struct.pack(">I", crc) + tail
+
+
+@cache
+def _plain_picture() -> tuple[bytes, bytes]:
+    """Return the file up to the end of its header, and the rest."""
+    few = Image.frombytes("RGB", (4, 4), Random(1).randbytes(48))
+    out = io.BytesIO()
+    few.resize((_SIDE, _SIDE), Image.Resampling.NEAREST).save(out, "PNG")
+    data = out.getvalue()
+    # Signature, and a chunk of 13 bytes.
+    end = 8 + 12 + 13
+    return data[:end], data[end:]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
