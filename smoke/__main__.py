@@ -101,7 +101,7 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
     if waiting:
         following = f"make smoke STACK={deployment.stack} again in a quarter of an hour, for the lines with …"
     else:
-        following = f"aws s3 cp picture.jpg s3://{deployment.originals}/"
+        following = f"aws s3 cp picture.jpg s3://{deployment.originals}/{deployment.originals_prefix}"
     print(f"This deployment keeps its word ({counted}). Next: {following}")
     return _KEPT
 

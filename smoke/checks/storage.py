@@ -38,7 +38,7 @@ def eventbridge(configured: dict[str, Any]) -> Row:
     """Judge the notification configuration of a bucket whose events arrive through EventBridge."""
     is_on = "EventBridgeConfiguration" in configured
     found = "it is switched on" if is_on else "it is switched off: the README has the command"
-    return judged("every upload and removal is sent to EventBridge", found, kept=is_on)
+    return judged("every upload and removal goes to EventBridge", found, kept=is_on)
 
 
 def notification(configured: dict[str, Any], queue: str, prefix: str = "") -> Row:

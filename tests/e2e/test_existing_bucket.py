@@ -11,6 +11,7 @@ import pytest
 
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import Pipeline, free_port, photograph
+from tests.e2e.test_smoke import broken, left_over, smoke
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -194,8 +195,39 @@ def test_nothing_became_a_dead_letter(switched_on: Pipeline) -> None:
     assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
 
+def test_the_smoke_test_judges_what_the_stack_promises(switched_on: Pipeline) -> None:
+    done = smoke(switched_on, "--wait", "30")
+
+    assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
+    assert "every upload and removal goes to EventBridge" in done.stdout
+    assert f"s3://{BUCKET}/{PREFIX}smoke/" in done.stdout
+    assert f"{BUCKET} refuses plain HTTP" not in done.stdout
+    assert left_over(switched_on) == []
+
+
+def test_the_prefix_limits_a_bucket_of_the_stacks_own(existing: Pipeline) -> None:
+    settings = existing.settings
+    parameters = {"BucketPrefix": "own-image", "StateMachineName": "OwnMachine", "OriginalsPrefix": PREFIX}
+    stack = Stack(Settings(settings.aws_port, settings.api_port, settings.state, parameters, stack_name="own"))
+    # The functions are built already.
+    stack._deploy()
+    own = Pipeline(stack)
+
+    own.upload("invoices/a.jpg", photograph())
+    own.upload(f"{PREFIX}a.jpg", photograph())
+    own.ends_of(f"{PREFIX}a.jpg", 1)
+    own.wait_until_queue_is_empty()
+
+    assert own.originals == "own-image-originals-01"
+    assert own.executions_of("invoices/a.jpg") == []
+    assert own.stored_for(f"{PREFIX}a.jpg") == [
+        f"manifests/{PREFIX}a.jpg.json",
+        f"thumbnails/{PREFIX}128x128_a.jpg",
+    ]
+
+
 def test_deleting_the_stack_leaves_the_bucket_alone(switched_on: Pipeline) -> None:
-    """Last in the file: there is no stack after it."""
+    """Last in the file, because the other tests need the stack."""
     before = contents(switched_on.s3, BUCKET)
     cloudformation = switched_on.settings.client("cloudformation")
 
