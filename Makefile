@@ -99,6 +99,11 @@ STACK ?= alison-image
 smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=alison-image, API_URL=)
 	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)")
 
+.PHONY: reconcile
+DO ?= plan
+reconcile: .venv/.installed ## Bring pictures in line that are there already (DO="plan --prefix 2026/", DO="run PLAN", STACK=, LOCAL=1)
+	@$(PYTHON_RUN) -m reconcile --stack "$(STACK)" $(if $(LOCAL),--local) $(DO)
+
 .PHONY: bench
 bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one, BENCH=--startup for the start)
 	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)

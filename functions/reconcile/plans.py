@@ -31,7 +31,7 @@ _WORK_NAME = re.compile(r"(?P<number>\d{9})[ab]*-(?P<count>\d{3})\.json")
 
 
 def plan_id(execution: str, started: str) -> str:
-    """Return the id of the plan or the run of an execution: the time, and what tells it from others of that time.
+    """Return the id of the plan or the run of an execution: its second, and what tells it from others of that second.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def plan_id(execution: str, started: str) -> str:
     started : str
         ISO 8601.
     """
-    digest = hashlib.sha256(f"{execution} {started}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(execution.encode()).hexdigest()[:8]
     return f"{re.sub(r'[^0-9T]', '', started)[:15]}-{digest}"
 
 

@@ -30,8 +30,6 @@ _PUTS_OF_A_PART, _GETS_OF_A_PART = 1, 2
 # S3 on AWS instead of on the same machine, and Step Functions between two pictures: assumed, because it cannot be
 # measured on one machine. For the hours only; docs/cost.md shows what 400 ms for each resize would cost.
 _SECONDS_BESIDE = 0.3
-# Traces of the resize function: 5 % of them at this rate.
-_TRACED_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class PriceTable:
         return count * _GETS + work.first * _HEADS_BESIDE + work.first_thumbnails
 
     def resize_dollars(self, work: Work) -> float:
-        """Return what the resize function costs: Lambda, S3, logs, traces."""
+        """Return what the resize function costs: Lambda, S3, logs."""
         p, count = self._prices, work.resizes + work.removals
         return (
             count * p["lambda_request"]
@@ -102,7 +100,6 @@ class PriceTable:
             + self.puts(work) * p["s3_put"]
             + self.gets(work) * p["s3_get"]
             + count * self._log_gb * p["log_gb"]
-            + count * _TRACED_SHARE * p["trace"]
         )
 
     def dollars(self, work: Work) -> float:

@@ -1,12 +1,16 @@
 """Pictures that were there before the pipeline: a plan finds every kind of drift, and a run brings it in line."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from local.stack import ROOT
 from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph, wait_for
 
 FOLDER = "reconcile"
@@ -237,3 +241,52 @@ def test_a_plan_of_other_recipes_is_refused(pipeline: Pipeline, reconcile: Recon
 
     assert plan["counts"]["in_line"] == plan["counts"]["out_of_line"] == 0
     assert reconcile.run(mode="run", plan=plan["plan"])["error"] == "OtherRecipeError"
+
+
+def command(pipeline: Pipeline, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - fixed arguments
+        [sys.executable, "-m", "reconcile", "--local", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "LOCAL_STATE": str(pipeline.settings.state)},
+        input=answer,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_command(pipeline: Pipeline) -> None:
+    names = [f"command/{number}.jpg" for number in range(3)]
+    events = without_events(pipeline)
+    for name in names:
+        pipeline.upload(name, photograph(60, 60))
+    pipeline.upload("command/4.jpg", b"this is a letter")
+    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+
+    planned = command(pipeline, "plan", "--prefix", "command/")
+    assert planned.returncode == 0, planned.stderr
+    plan = planned.stdout.strip().rpartition("run ")[2].rstrip("'")
+    nobody, declined = command(pipeline, "run", plan), command(pipeline, "run", plan, answer="n\n")
+    before = pipeline.stored_for(names[0])
+    done = command(pipeline, "run", plan, answer="y\n")
+    status, report, stop = (command(pipeline, name) for name in ("status", "report", "stop"))
+    refused = command(pipeline, "plan", "--concurrency", "0")
+
+    assert "4  without thumbnails" in planned.stdout
+    assert "A run would work on 4 originals" in planned.stdout
+    assert (nobody.returncode, "Next: the same with --yes" in nobody.stderr) == (2, True)
+    assert (declined.returncode, "Nothing was started." in declined.stdout) == (0, True)
+    assert before == []
+    assert done.returncode == 0, done.stderr
+    assert "3  brought in line" in done.stdout
+    assert "1  cannot be read: NotAnImageError, first 'command/4.jpg'" in done.stdout
+    assert "Next: make reconcile DO=plan, which finds everything in line" in done.stdout
+    assert len(pipeline.stored_for(names[0])) == 3 * (1 + len(UPLOAD_SIZES)) + 1
+    assert f"run of {plan}: SUCCEEDED" in status.stdout
+    assert "3  done" in status.stdout
+    assert (plan in report.stdout, "0  left to work on" in report.stdout) == (True, True)
+    assert "Nothing runs." in stop.stdout
+    assert (refused.returncode, "InvalidInputError" in refused.stderr) == (1, True)
+    for each in (planned, declined, done, status, report, stop, refused):
+        assert each.stdout.strip().splitlines()[-1].startswith(("Next: ", "Nothing runs.", "Nothing was", "Nothing is"))

@@ -71,21 +71,25 @@ def test_read_a_dead_letter(pipeline: Pipeline) -> None:
     assert read.stdout.strip() == letter
 
 
-def test_make_all_thumbnails_again(pipeline: Pipeline) -> None:
-    key = "runbook/again.jpg"
+def test_make_thumbnails_again(pipeline: Pipeline) -> None:
+    key = "runbook again/a.jpg"
     pipeline.upload(key, photograph())
-    first = pipeline.end_of_upload(key)
-    pipeline.s3.delete_object(Bucket=pipeline.thumbnails, Key="thumbnails/runbook/64x64_again.jpg")
+    pipeline.end_of_upload(key)
+    before = pipeline.stored_for(key)
+    for name in before[:2]:
+        pipeline.s3.delete_object(Bucket=pipeline.thumbnails, Key=name)
 
-    again = run(pipeline, "Make thumbnails again")
+    started = run(pipeline, "Make thumbnails again", prefix="runbook again/")
+    assert started.returncode == 0, started.stderr
+    execution = json.loads(started.stdout)["executionArn"]
+    planned = json.loads(pipeline.end_of(execution)["output"])
+    machine = pipeline.stack.outputs()["ReconcileStateMachineArn"]
+    wanted = json.dumps({"mode": "run", "plan": planned["plan"]})
+    ran = pipeline.step_functions.start_execution(stateMachineArn=machine, input=wanted)
 
-    assert again.returncode == 0, again.stderr
-    pipeline.wait_until_queue_is_empty()
-    executions = pipeline.executions_of(key)
-    assert len(executions) == 2
-    (second,) = set(executions) - {first["executionArn"]}
-    assert pipeline.end_of(second)["status"] == "SUCCEEDED"
-    pipeline.s3.head_object(Bucket=pipeline.thumbnails, Key="thumbnails/runbook/64x64_again.jpg")
+    assert planned["counts"]["missing"] == 1
+    assert json.loads(pipeline.end_of(ran["executionArn"])["output"])["counts"]["resized"] == 1
+    assert pipeline.stored_for(key) == before
 
 
 @pytest.mark.parametrize(

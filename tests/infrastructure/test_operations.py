@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from functions.reconcile.errors import RefusedError
 from functions.resize import errors
 from functions.resize.limits import Limits
 from local.aws.filter_pattern import compile_json
@@ -52,6 +53,11 @@ def test_every_error_of_the_api_is_documented() -> None:
     rows = re.findall(r"^\| [0-9x]{3} \| (.+?) \|", section("API errors"), re.MULTILINE)
     documented = {name.strip("`") for row in rows for name in row.split(", ")}
     assert documented == named
+
+
+def test_every_reason_to_refuse_a_reconcile_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("Reconcile"), re.MULTILINE)
+    assert set(rows) == {each.__name__ for each in RefusedError.__subclasses__()}
 
 
 def test_the_limits_are_those_of_the_function() -> None:

@@ -138,8 +138,10 @@ def test_no_path_of_a_result_is_one_that_grows() -> None:
         assert set(ALL[name]["Parameters"]) <= {"key.$", "verdict.$", "error.$", "message.$", "fault.$", "fault"}
 
 
-def test_the_state_machine_and_its_log_are_the_templates() -> None:
-    machine = read_template()["Resources"]["ReconcileThumbnails"]["Properties"]
+def test_it_is_logged_and_traced_as_the_other_state_machine() -> None:
+    ours, theirs = (
+        read_template()["Resources"][name]["Properties"] for name in ("ReconcileThumbnails", "ImageResizeStateMachine")
+    )
 
-    assert machine["Logging"]["Level"] == {"Ref": "WorkflowLogLevel"}
-    assert machine["Tracing"] == {"Enabled": True}
+    assert ours["Tracing"] == theirs["Tracing"]
+    assert {**ours["Logging"], "Destinations": []} == {**theirs["Logging"], "Destinations": []}

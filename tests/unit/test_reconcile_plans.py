@@ -120,9 +120,8 @@ def test_a_resize_costs_what_the_cost_page_says(thumbnails: int, prices: PriceTa
     uploads = price_work(Uploads(MILLION, thumbnails), "EXPRESS", read_deployment(), measured)
     same = {"invocations of resize", "GB-seconds of resize", "PUTs of thumbnails and manifest", "GETs and HEADs"}
     expected = sum(line.dollars(table) for line in uploads if line.what in same)
-    # Of the log only what the resize function writes; of the traces the share at a high rate.
+    # Of the log only what the resize function writes.
     expected += MILLION * measured.resize_log_bytes / 1e9 * table.prices["log_gb"].usd
-    expected += MILLION * 0.05 * table.prices["trace"].usd
     work = Work(MILLION, thumbnails * MILLION, MILLION, thumbnails * MILLION)
 
     assert prices.resize_dollars(work) == pytest.approx(expected)

@@ -1,0 +1,201 @@
+"""Command line: ``python -m reconcile plan | run | status | stop | report | concurrency``."""
+
+import argparse
+import sys
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+import local  # noqa: F401 - from here on, no client asks a proxy for loopback
+from functions.reconcile.plans import Names, count_of
+from local.stack import StackError
+from reconcile.deployed import CannotRunError, Deployed, Execution, find
+from reconcile.follow import Seen, follow
+from reconcile.page import dollars, duration, plan_lines, run_lines
+
+_DONE, _FAILED, _COULD_NOT_RUN = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return 0 when it is done, 1 when an execution failed, 2 when nothing could be asked."""
+    options = _parse(arguments)
+    try:
+        deployed = find(options.stack, is_local=options.local)
+        status: int = options.command(deployed, options)
+    except (CannotRunError, StackError) as error:
+        return _refuse(str(error))
+    except (BotoCoreError, ClientError) as error:
+        return _refuse(f"AWS could not be asked: {str(error).rstrip('.')}. Next: look at credentials and region.")
+    except KeyboardInterrupt:
+        print("\nThe execution goes on. Next: make reconcile DO=status, or DO=stop", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m reconcile", description="Bring what is there already in line.")
+    parser.add_argument("--stack", default="alison-image", help="the CloudFormation stack (default %(default)s)")
+    parser.add_argument("--local", action="store_true", help="the local stack (make up) instead of AWS")
+    commands = parser.add_subparsers(required=True, metavar="plan | run | status | stop | report | concurrency")
+    plan = commands.add_parser("plan", help="list, compare and price; change nothing")
+    plan.add_argument("--prefix", default="", help="what the keys begin with, such as 2026/")
+    plan.add_argument("--concurrency", type=int, default=10, help="pictures at once of a run (default %(default)s)")
+    plan.set_defaults(command=_plan)
+    run = commands.add_parser("run", help="work on what a plan found")
+    run.add_argument("plan", metavar="PLAN")
+    run.add_argument(
+        "--prune",
+        nargs="?",
+        const="orphans",
+        default="no",
+        choices=["no", "orphans", "all"],
+        help="also remove thumbnails whose original is gone; all: even if they are more than a tenth",
+    )
+    run.add_argument("--max-objects", type=int, help="work on so many keys at most")
+    run.add_argument("--max-usd", type=float, help="stop before it costs more")
+    run.add_argument("--concurrency", type=int, default=10, help="pictures at once (default %(default)s)")
+    run.add_argument("--yes", action="store_true", help="do not ask before it costs money")
+    run.set_defaults(command=_run)
+    commands.add_parser("status", help="how far the last execution is").set_defaults(command=_status)
+    commands.add_parser("stop", help="end what runs; nothing is lost").set_defaults(command=_stop)
+    report = commands.add_parser("report", help="what a plan found, and what is left of it")
+    report.add_argument("plan", metavar="PLAN", nargs="?")
+    report.set_defaults(command=_report)
+    concurrency = commands.add_parser("concurrency", help="change how many pictures are worked on at once")
+    concurrency.add_argument("number", type=int)
+    concurrency.set_defaults(command=_set_concurrency)
+    return parser.parse_args(arguments)
+
+
+def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
+    _say("Planning reads keys and manifests: about $1 for a million of them.")
+    arn = deployed.start({"mode": "plan", "prefix": options.prefix, "concurrency": options.concurrency})
+    ended = follow(deployed, arn, Console())
+    report = deployed.report(ended.plan)
+    if ended.status != "SUCCEEDED" or report is None:
+        return _ended_badly(ended)
+    return _say_plan(report)
+
+
+def _say_plan(report: dict[str, Any]) -> int:
+    _say("", *plan_lines(report), "")
+    counts = report["output"]["counts"]
+    if counts["out_of_line"]:
+        _say(f"Next: make reconcile DO='run {report['plan']}'")
+    elif counts["orphans"]:
+        _say(f"Next: make reconcile DO='run {report['plan']} --prune'")
+    else:
+        _say("Everything is in line. Next: nothing, until recipes.json changes.")
+    return _DONE
+
+
+def _run(deployed: Deployed, options: argparse.Namespace) -> int:
+    report = deployed.report(options.plan)
+    if report is None:
+        raise CannotRunError(f"There is no finished plan '{options.plan}'. Next: make reconcile DO=plan")
+    _say(*plan_lines(report), "")
+    if not options.yes and not _agrees(report, options):
+        _say("Nothing was started. Next: the same with --max-usd or --max-objects, or nothing.")
+        return _DONE
+    wanted = {"mode": "run", "plan": options.plan, "prune": options.prune, "concurrency": options.concurrency}
+    limits = {"max_objects": options.max_objects, "max_usd": options.max_usd}
+    arn = deployed.start(wanted | {name: value for name, value in limits.items() if value is not None})
+    ended = follow(deployed, arn, Console())
+    if ended.output is None:
+        return _ended_badly(ended)
+    _say("", *run_lines(ended.output), "")
+    if ended.output["counts"]["left"]:
+        _say(f"Next: make reconcile DO='run {options.plan}', which goes on with what is left")
+    else:
+        _say("Next: make reconcile DO=plan, which finds everything in line")
+    return _DONE
+
+
+def _agrees(report: dict[str, Any], options: argparse.Namespace) -> bool:
+    cost = report["output"]["dollars"]
+    most = min(cost, options.max_usd) if options.max_usd is not None else cost
+    question = f"Spend up to about {dollars(most)} in {duration(report['output']['hours'])}? [y/N] "
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:
+        raise CannotRunError("Nobody is there to agree to the price. Next: the same with --yes") from None
+
+
+def _status(deployed: Deployed, _options: argparse.Namespace) -> int:
+    newest = deployed.newest()
+    if newest is None:
+        _say("Nothing was ever started. Next: make reconcile DO=plan")
+        return _DONE
+    _say(f"{newest.wanted.get('mode', '?')} of {newest.plan}: {newest.status}, started {newest.started:%Y-%m-%d %H:%M}")
+    if newest.wanted.get("mode") == "run":
+        seen = Seen()
+        seen.look(deployed, newest.plan, newest.own_id)
+        _say(f"  {seen.done:>13,}  done", f"  {seen.in_line:>13,}  were in line already")
+        _say(f"  {seen.failed + seen.faulted:>13,}  failed", f"  {_left(deployed, newest.plan):>13,}  left")
+        _say(*(f"  {error}" for error in seen.errors))
+    elif newest.is_running and (found := deployed.map_run(newest.arn)):
+        _say(f"  {found['itemCounts']['succeeded']:,} of {found['itemCounts']['total']:,} parts are compared")
+    if newest.is_running:
+        _say("Next: make reconcile DO=stop, or wait")
+    elif newest.error:
+        return _ended_badly(newest)
+    else:
+        _say(f"Next: make reconcile DO='report {newest.plan}'")
+    return _DONE
+
+
+def _left(deployed: Deployed, plan: str) -> int:
+    return sum(map(count_of, deployed.names(Names(plan).work(with_orphans=False))))
+
+
+def _stop(deployed: Deployed, _options: argparse.Namespace) -> int:
+    running = deployed.running()
+    for arn in running:
+        deployed.stop(arn)
+        _say(f"Stopped {arn}")
+    if running:
+        _say("Nothing is lost. Next: make reconcile DO='run PLAN' goes on with what is left of a plan")
+    else:
+        _say("Nothing runs. Next: make reconcile DO=status")
+    return _DONE
+
+
+def _report(deployed: Deployed, options: argparse.Namespace) -> int:
+    plan = options.plan or deployed.newest_plan()
+    report = deployed.report(plan) if plan else None
+    if plan is None or report is None:
+        raise CannotRunError(f"There is no finished plan{f' {plan!r}' if plan else ''}. Next: make reconcile DO=plan")
+    left = _left(deployed, plan)
+    _say(*plan_lines(report), "", f"  {left:>13,}  left to work on", "")
+    _say(f"Next: make reconcile DO='run {plan}'" if left else "Next: make reconcile DO=plan")
+    return _DONE
+
+
+def _set_concurrency(deployed: Deployed, options: argparse.Namespace) -> int:
+    changed = [arn for arn in deployed.running() if deployed.set_concurrency(arn, options.number)]
+    if not changed:
+        raise CannotRunError("Nothing runs that could be changed. Next: make reconcile DO=status")
+    _say(f"{options.number} at once from now on. Next: make reconcile DO=status")
+    return _DONE
+
+
+def _ended_badly(execution: Execution) -> int:
+    reason = ": ".join(filter(None, (execution.error, execution.cause))) or "no reason was given"
+    print(f"The execution ended {execution.status}: {reason}", file=sys.stderr)
+    print(f"Next: docs/runbook.md, or aws stepfunctions describe-execution --execution-arn {execution.arn}")
+    return _FAILED
+
+
+def _refuse(sentence: str) -> int:
+    print(f"Error: {sentence}", file=sys.stderr)
+    return _COULD_NOT_RUN
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Watch one execution: how far it is, how fast, what it has cost so far, and the first error of each kind."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from functions.reconcile.plans import Names
+from reconcile.deployed import Deployed, Execution
+from reconcile.page import dollars
+
+_POLL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a run has recorded so far; each result is read once.
+
+    Attributes
+    ----------
+    done, failed, faulted, in_line : int
+        Keys.
+    errors : list of str
+        The first of each kind, since the last look.
+    """
+
+    done: int = 0
+    failed: int = 0
+    faulted: int = 0
+    in_line: int = 0
+    errors: list[str] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+
+    @property
+    def total(self) -> int:
+        """Return how many keys are through."""
+        return self.done + self.failed + self.faulted + self.in_line
+
+    def look(self, deployed: Deployed, plan: str, run: str) -> None:
+        """Read the results that are new."""
+        # Children end in any order, so what is new may be anywhere.
+        for name in deployed.names(Names(plan).results(run)):
+            if name in self._names:
+                continue
+            self._names.add(name)
+            result = deployed.read(name) or {}
+            self.done += sum(result.get("done", {}).values())
+            self.in_line += result.get("in_line", 0)
+            self.failed += self._note(result.get("failed", {}))
+            self.faulted += self._note(result.get("faulted", {}))
+
+    def _note(self, kinds: dict[str, Any]) -> int:
+        for name, each in kinds.items():
+            if name not in self._names:
+                self._names.add(name)
+                first = each["first"]
+                self.errors.append(f"First {name}: {first['key']!r} {first['message']}".rstrip())
+        return sum(each["count"] for each in kinds.values())
+
+
+def follow(deployed: Deployed, arn: str, console: Console, sleep: Callable[[float], None] = time.sleep) -> Execution:
+    """Show a bar until an execution has ended; return it.
+
+    Parameters
+    ----------
+    deployed : Deployed
+    arn : str
+    console : Console
+    sleep : callable
+    """
+    execution = deployed.describe(arn)
+    report = deployed.report(execution.plan) if execution.wanted.get("mode") == "run" else None
+    seen = Seen()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.fields[whole]}, {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[cost]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Starting", total=None, whole="?", rate="", cost="")
+        began = time.monotonic()
+        while True:
+            execution = deployed.describe(arn)
+            state = _look(deployed, execution, report, seen)
+            seconds = max(time.monotonic() - began, 0.1)
+            progress.update(
+                task,
+                description=state.what,
+                total=state.total,
+                completed=state.completed,
+                whole="?" if state.total is None else f"{state.total:,} {state.unit}",
+                rate=f"{state.completed / seconds:,.1f} a second",
+                cost=state.cost,
+            )
+            for error in seen.errors:
+                progress.console.print(error, markup=False, highlight=False)
+            seen.errors.clear()
+            if not execution.is_running:
+                return execution
+            sleep(_POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    what: str
+    unit: str
+    completed: int
+    total: int | None
+    cost: str = ""
+
+
+def _look(deployed: Deployed, execution: Execution, report: dict[str, Any] | None, seen: Seen) -> _State:
+    if execution.wanted.get("mode") == "run":
+        seen.look(deployed, execution.plan, execution.own_id)
+        counts = report["output"]["counts"] if report else {"out_of_line": 0, "orphans": 0}
+        prunes = execution.wanted.get("prune", "no") != "no"
+        total = counts["out_of_line"] + (counts["orphans"] if prunes else 0)
+        share = min(seen.total / total, 1.0) if total else 0.0
+        cost = f"about {dollars(share * report['output']['dollars'])}" if report else ""
+        return _State("Working", "keys", seen.total, total or None, cost)
+    found = deployed.map_run(execution.arn)
+    if found is None:
+        parts = sum(1 for _ in deployed.names(Names(execution.plan).parts))
+        return _State("Listing", "keys", 100 * parts, None)
+    counts_of_map = found["itemCounts"]
+    return _State("Comparing", "parts of 100 keys", counts_of_map["succeeded"], counts_of_map["total"])

@@ -1,0 +1,83 @@
+"""What a plan and a run say to a person: lines of text. Pure."""
+
+from typing import Any
+
+_LABELS = {
+    "in_line": "in line",
+    "missing": "without thumbnails",
+    "stale": "older than their original",
+    "other_recipe": "of another recipe",
+    "orphans": "thumbnails whose original is gone",
+    "without_recipe": "without a recipe",
+    "folder": "folder markers",
+    "invalid_key": "with a key that cannot be used",
+    "empty": "empty",
+    "too_large": "too large",
+    "archived": "archived",
+    "encrypted": "encrypted with another key",
+    "type_not_read": "of a type that is not read",
+    "unreadable": "damaged or too complex",
+}
+_SKIPPED = [name for name in _LABELS if name not in {"in_line", "missing", "stale", "other_recipe", "orphans"}]
+
+
+def plan_lines(report: dict[str, Any]) -> list[str]:
+    """Describe a finished plan.
+
+    Parameters
+    ----------
+    report : dict
+        ``report.json`` of the plan.
+    """
+    output, counts = report["output"], report["output"]["counts"]
+    where = f"below {report['prefix']}" if report["prefix"] else "in the whole bucket"
+    rows = [(name, counts[name]) for name in ("in_line", "missing", "stale", "other_recipe", "orphans")]
+    rows += [(name, counts["skipped"].get(name, 0)) for name in _SKIPPED]
+    lines = [f"Plan {report['plan']}, made {report['created'][:19].replace('T', ' ')} UTC, {where}:", ""]
+    lines += [f"  {count:>13,}  {_LABELS[name]}" for name, count in rows if count or name == "in_line"]
+    if counts["out_of_line"]:
+        lines.append("")
+        lines.append(
+            f"A run would work on {counts['out_of_line']:,} originals ({size(report['bytes'])}), make "
+            f"{report['thumbnails']:,} thumbnails with {report['gets']:,} GETs and {report['puts']:,} PUTs, cost about "
+            f"{dollars(output['dollars'])} and take about {duration(output['hours'])} (a model: docs/cost.md)."
+        )
+    return lines
+
+
+def run_lines(output: dict[str, Any]) -> list[str]:
+    """Describe what a run has done, or what it has done so far."""
+    counts = output["counts"]
+    lines = [
+        f"  {counts['resized']:>13,}  brought in line",
+        f"  {counts['in_line']:>13,}  were in line already",
+    ]
+    if counts["orphans_removed"]:
+        lines.append(f"  {counts['orphans_removed']:>13,}  removed, because their original is gone")
+    for kind, word in (("failed", "cannot be read"), ("faulted", "faulted, to be tried again")):
+        for name, each in sorted(output[kind].items(), key=lambda item: -item[1]["count"]):
+            first = each["first"]
+            lines.append(f"  {each['count']:>13,}  {word}: {name}, first {first['key']!r} {first['message']}".rstrip())
+    lines.append(f"  {counts['left']:>13,}  left")
+    return lines
+
+
+def dollars(amount: float) -> str:
+    """Write an amount so that small ones are not nothing."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.2g}"
+
+
+def duration(hours: float) -> str:
+    """Write hours as a person would."""
+    if hours >= 1:
+        return f"{hours:,.1f} hours"
+    return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
+
+
+def size(count: float) -> str:
+    """Write bytes as a person would."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - units of S3's prices
+            return f"{count:,.0f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"

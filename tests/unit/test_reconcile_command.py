@@ -1,0 +1,207 @@
+"""What make reconcile says of plans and runs, and what it asks before it spends."""
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from reconcile import __main__ as command
+from reconcile.deployed import CannotRunError, Deployed, Execution
+from reconcile.follow import Seen, follow
+from reconcile.page import dollars, duration, plan_lines, run_lines, size
+
+REPORT: dict[str, Any] = {
+    "plan": "20261128T230005-0123abcd",
+    "created": "2026-11-28T23:00:05.123Z",
+    "prefix": "2026/",
+    "bytes": 3_500_000_000,
+    "thumbnails": 2000,
+    "gets": 4000,
+    "puts": 3000,
+    "output": {
+        "plan": "20261128T230005-0123abcd",
+        "counts": {
+            "in_line": 5000,
+            "out_of_line": 1000,
+            "missing": 600,
+            "stale": 400,
+            "other_recipe": 0,
+            "orphans": 7,
+            "skipped": {"archived": 3},
+        },
+        "dollars": 0.0155,
+        "hours": 0.2,
+    },
+}
+OUTPUT = {
+    "counts": {"resized": 900, "in_line": 90, "orphans_removed": 7, "failed": 9, "faulted": 1, "left": 1},
+    "failed": {
+        "CorruptImageError": {"count": 2, "first": {"key": "a.jpg", "message": "Bad."}},
+        "NotAnImageError": {"count": 7, "first": {"key": "b.jpg", "message": "None."}},
+    },
+    "faulted": {"Sandbox.Timedout": {"count": 1, "first": {"key": "c.jpg", "message": ""}}},
+}
+
+
+class Fake:
+    """A deployment that ends a run after some looks."""
+
+    def __init__(self, looks: int = 2, mode: str = "run") -> None:
+        self.looks = looks
+        self.wanted = {"mode": mode, **({"plan": REPORT["plan"]} if mode == "run" else {})}
+        self.started: list[Any] = []
+        self.results: dict[str, Any] = {}
+
+    def start(self, wanted: Any) -> str:
+        self.started.append(wanted)
+        return "arn"
+
+    def describe(self, arn: str) -> Execution:
+        self.looks -= 1
+        status = "RUNNING" if self.looks > 0 else "SUCCEEDED"
+        return Execution(arn, status, self.wanted, datetime(2026, 11, 28, tzinfo=UTC), OUTPUT, "", "")
+
+    def report(self, plan: str) -> Any:
+        return REPORT if plan == REPORT["plan"] else None
+
+    def names(self, prefix: str, after: str = "") -> Iterator[str]:
+        return (name for name in self.results if name.startswith(prefix) and name > after)
+
+    def read(self, name: str) -> Any:
+        return self.results[name]
+
+    def map_run(self, _arn: str) -> Any:
+        return {"itemCounts": {"succeeded": 3, "total": 10}}
+
+
+def as_deployed(fake: Fake) -> Deployed:
+    return cast("Deployed", fake)
+
+
+def test_a_plan_in_words() -> None:
+    text = "\n".join(plan_lines(REPORT))
+
+    assert "made 2026-11-28 23:00:05 UTC, below 2026/" in text
+    assert "600  without thumbnails" in text
+    assert "7  thumbnails whose original is gone" in text
+    assert "3  archived" in text
+    assert "of another recipe" not in text
+    assert "work on 1,000 originals (4 GB), make 2,000 thumbnails with 4,000 GETs and 3,000 PUTs" in text
+    assert "cost about $0.015 and take about 12 minutes" in text
+
+
+def test_a_run_in_words() -> None:
+    lines = [line.strip() for line in run_lines(OUTPUT)]
+
+    assert lines == [
+        "900  brought in line",
+        "90  were in line already",
+        "7  removed, because their original is gone",
+        "7  cannot be read: NotAnImageError, first 'b.jpg' None.",
+        "2  cannot be read: CorruptImageError, first 'a.jpg' Bad.",
+        "1  faulted, to be tried again: Sandbox.Timedout, first 'c.jpg'",
+        "1  left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (dollars(0), "$0.00"),
+        (dollars(0.00123), "$0.0012"),
+        (dollars(1234.5), "$1,234.50"),
+        (duration(0.001), "less than a minute"),
+        (duration(0.5), "30 minutes"),
+        (duration(26.04), "26.0 hours"),
+        (size(999), "999 bytes"),
+        (size(2_500_000), "2 MB"),
+        (size(7e15), "7,000.0 TB"),
+    ],
+)
+def test_numbers_as_people_write_them(written: str, text: str) -> None:
+    assert written == text
+
+
+def test_a_bar_shows_what_is_done_what_it_cost_and_the_first_error_of_each_kind() -> None:
+    fake, out = Fake(looks=3), io.StringIO()
+    folder = f"plans/{REPORT['plan']}/results/{fake.describe('arn').own_id}/"
+    bad = {"count": 1, "first": {"key": "a.jpg", "message": "Bad."}}
+    fake.results = {
+        f"{folder}keys-1.json": {"done": {"missing": 480}, "in_line": 19, "failed": {"CorruptImageError": bad}},
+        f"{folder}keys-2.json": {"done": {}, "failed": {"CorruptImageError": bad}, "faulted": {}},
+    }
+
+    ended = follow(as_deployed(fake), "arn", Console(file=out, width=200, force_terminal=True), lambda _: None)
+
+    assert ended.output == OUTPUT
+    text = out.getvalue()
+    assert "501 of 1,000 keys" in text
+    assert "a second" in text
+    assert "about $0.0078" in text
+    assert text.count("First CorruptImageError: 'a.jpg' Bad.") == 1
+
+
+def test_a_result_is_counted_once() -> None:
+    fake, seen = Fake(), Seen()
+    fake.results = {"plans/p/results/r/keys-1.json": {"done": {"missing": 3}, "in_line": 1}}
+
+    seen.look(as_deployed(fake), "p", "r")
+    fake.results["plans/p/results/r/keys-0.json"] = {"done": {"stale": 2}}
+    seen.look(as_deployed(fake), "p", "r")
+
+    assert (seen.done, seen.in_line, seen.total) == (5, 1, 6)
+
+
+def test_a_bar_of_a_plan_counts_parts() -> None:
+    out = io.StringIO()
+
+    follow(as_deployed(Fake(mode="plan")), "arn", Console(file=out, width=200, force_terminal=True), lambda _: None)
+
+    assert "Comparing" in out.getvalue()
+    assert "3 of 10 parts of 100 keys" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "starts"),
+    [((), "y", True), ((), "n", False), ((), "", False), (("--yes",), None, True)],
+)
+def test_it_asks_before_it_spends(
+    arguments: tuple[str, ...], answer: str | None, *, starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, asked = Fake(), []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return answer or ""
+
+    monkeypatch.setattr("builtins.input", ask)
+    monkeypatch.setattr(command, "find", lambda _stack, is_local: fake)  # noqa: ARG005 - as find's
+    monkeypatch.setattr("reconcile.follow._POLL_SECONDS", 0)
+
+    status = command.main(["run", REPORT["plan"], "--prune", "--max-usd", "0.01", *arguments])
+
+    assert status == 0
+    assert asked == ([] if answer is None else ["Spend up to about $0.01 in 12 minutes? [y/N] "])
+    wanted = {"mode": "run", "plan": REPORT["plan"], "prune": "orphans", "concurrency": 10, "max_usd": 0.01}
+    assert fake.started == ([wanted] if starts else [])
+
+
+def test_a_plan_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command, "find", lambda _stack, is_local: Fake())  # noqa: ARG005 - as find's
+
+    assert command.main(["run", "another", "--yes"]) == 2
+    assert "There is no finished plan 'another'. Next: make reconcile DO=plan" in capsys.readouterr().err
+
+
+def test_a_stack_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def find(_stack: str, *, is_local: bool) -> Deployed:
+        assert is_local
+        raise CannotRunError("There is none. Next: make up")
+
+    monkeypatch.setattr(command, "find", find)
+
+    assert command.main(["--local", "status"]) == 2
+    assert capsys.readouterr().err == "Error: There is none. Next: make up\n"
