@@ -289,4 +289,4 @@ def test_the_command(pipeline: Pipeline) -> None:
     assert "Nothing runs." in stop.stdout
     assert (refused.returncode, "InvalidInputError" in refused.stderr) == (1, True)
     for each in (planned, declined, done, status, report, stop, refused):
-        assert each.stdout.strip().splitlines()[-1].startswith(("Next: ", "Nothing runs.", "Nothing was", "Nothing is"))
+        assert "Next: " in each.stdout.strip().splitlines()[-1]
