@@ -40,7 +40,10 @@ _DOCUMENTED = {
         *("ExecutionThrottled", "ExecutionTime", "ExecutionsAborted", "ExecutionsFailed", "ExecutionsStarted"),
         *("ExecutionsSucceeded", "ExecutionsTimedOut"),
     },
-    "AWS/Events": {"DeadLetterInvocations", "FailedInvocations", "Invocations", "TriggeredRules"},
+    "AWS/Events": {
+        *("DeadLetterInvocations", "FailedInvocations", "Invocations", "InvocationsFailedToBeSentToDlq"),
+        *("InvocationsSentToDlq", "TriggeredRules"),
+    },
     "AWS/ApiGateway": {"4XXError", "5XXError", "Count", "IntegrationLatency", "Latency"},
 }
 

@@ -109,8 +109,16 @@ class TestUploads:
     def test_an_alarm_watches_the_rule(self, resources: dict[str, Any]) -> None:
         alarm = properties(resources, "EventsNotDeliveredAlarm")
 
-        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Events", "FailedInvocations")
-        assert alarm["Dimensions"] == [{"Name": "RuleName", "Value": {"Ref": "ExistingBucketRule"}}]
+        expression, *metrics = alarm["Metrics"]
+        watched = {each["Id"]: each["MetricStat"]["Metric"] for each in metrics}
+        assert expression["Expression"] == " + ".join(f"FILL({name}, 0)" for name in watched)
+        assert {each["MetricName"] for each in watched.values()} == {
+            "FailedInvocations",
+            "InvocationsFailedToBeSentToDlq",
+        }
+        for each in watched.values():
+            assert each["Namespace"] == "AWS/Events"
+            assert each["Dimensions"] == [{"Name": "RuleName", "Value": {"Ref": "ExistingBucketRule"}}]
 
     def test_only_the_originals_bucket_of_this_account_may_send(self, resources: dict[str, Any]) -> None:
         policy = properties(resources, "UploadsQueuePolicy")
