@@ -10,7 +10,7 @@ from functions.start_from_s3.pacing import Pacing
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_stepfunctions import SFNClient
-    from mypy_boto3_stepfunctions.type_defs import StartSyncExecutionOutputTypeDef
+    from mypy_boto3_stepfunctions.type_defs import ListExecutionsInputTypeDef, StartSyncExecutionOutputTypeDef
 
 # The state ResizeFailed of the state machine marks errors of the picture or the request so.
 _PERMANENT = "Permanent."
@@ -152,19 +152,32 @@ class StandardWorkflow:
                 self._look()
 
     def _look(self) -> None:
-        enough = self._pacing.most
         try:
-            # One more page would say that still more run, which makes no difference.
-            page = self._client.list_executions(
-                stateMachineArn=self._state_machine, statusFilter="RUNNING", maxResults=min(enough + 1, 1000)
-            )
+            running = self._count_running(self._pacing.most + 1)
         except self._client.exceptions.ClientError as error:
             # The quota is the account's: others may have used it up. Not knowing is like no room.
             if not _is_throttled(error):
                 raise
-            self._pacing.looked(enough, self._clock())
-        else:
-            self._pacing.looked(len(page["executions"]), self._clock())
+            running = self._pacing.most
+        self._pacing.looked(running, self._clock())
+
+    def _count_running(self, enough: int) -> int:
+        """Return how many executions run, or at least ``enough``, because more make no difference."""
+        running = 0
+        request: ListExecutionsInputTypeDef = {
+            "stateMachineArn": self._state_machine,
+            "statusFilter": "RUNNING",
+            "maxResults": min(enough, 1000),
+        }
+        while running < enough:
+            page = self._client.list_executions(**request)
+            running += len(page["executions"])
+            # A page may have fewer than there are:
+            # https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+            if "nextToken" not in page:
+                break
+            request["nextToken"] = page["nextToken"]
+        return running
 
     def _start(self, execution: Execution) -> bool:
         """Start an execution; return whether it is new."""

@@ -1,12 +1,23 @@
 """An Express execution is run to its end, and only a fault returns its upload to the queue."""
 
 import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.start_from_s3.executions import Execution
-from functions.start_from_s3.workflows import EXPRESS_SECONDS, ExecutionFaultedError, ExpressWorkflow, NoTimeLeftError
+from functions.start_from_s3.pacing import Pacing
+from functions.start_from_s3.workflows import (
+    EXPRESS_SECONDS,
+    ExecutionFaultedError,
+    ExpressWorkflow,
+    NoRoomError,
+    NoTimeLeftError,
+    StandardWorkflow,
+)
 from tests.deployed import read_state_machine
 
 UPLOAD = Execution("upload-a-jpg-0123", {"object_key": "a.jpg", "if_missing": "remove"})
@@ -78,3 +89,44 @@ def test_nothing_is_started_that_would_not_end_in_time() -> None:
         run(client, seconds_left=EXPRESS_SECONDS - 1)
 
     assert client.asked == []
+
+
+class Pages:
+    """Answers ListExecutions with pages that have fewer executions than asked for; starts everything."""
+
+    exceptions = SimpleNamespace(ClientError=ClientError, ExecutionAlreadyExists=ClientError)
+
+    def __init__(self, *sizes: int) -> None:
+        self._sizes = sizes
+        self.asked: list[int] = []
+        self.started: list[str] = []
+
+    def list_executions(self, **request: Any) -> dict[str, Any]:
+        place = int(request.get("nextToken", 0))
+        self.asked.append(place)
+        page: dict[str, Any] = {"executions": [{}] * self._sizes[place]}
+        return page if place + 1 == len(self._sizes) else page | {"nextToken": str(place + 1)}
+
+    def start_execution(self, **request: Any) -> None:
+        self.started.append(request["name"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_started", "pages"), [((0, 2, 0, 3), True, 4), ((2, 0, 7, 5, 9, 9), False, 3), ((9, 9), False, 1)]
+)
+def test_short_pages_are_counted_together_until_it_is_enough(
+    sizes: tuple[int, ...], pages: int, *, is_started: bool
+) -> None:
+    client: Any = Pages(*sizes)
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), lambda: now[0], sleep)
+
+    with nullcontext() if is_started else pytest.raises(NoRoomError):
+        workflow.run(UPLOAD, is_retry=False, seconds_left=lambda: 15.5 - now[0])
+
+    assert client.asked == list(range(pages))
+    assert (client.started == [UPLOAD.name]) is is_started
