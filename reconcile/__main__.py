@@ -41,6 +41,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     plan = commands.add_parser("plan", help="list, compare and price; change nothing")
     plan.add_argument("--prefix", default="", help="what the keys begin with, such as 2026/")
     plan.add_argument("--concurrency", type=int, default=10, help="pictures at once of a run (default %(default)s)")
+    plan.add_argument("--strays", action="store_true", help="also look for thumbnails that no manifest lists")
     plan.set_defaults(command=_plan)
     run = commands.add_parser("run", help="work on what a plan found")
     run.add_argument("plan", metavar="PLAN")
@@ -50,7 +51,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         const="orphans",
         default="no",
         choices=["no", "orphans", "all"],
-        help="also remove thumbnails whose original is gone; all: even if they are more than a tenth",
+        help="also remove thumbnails without an original or a manifest; all: even if they are more than a tenth",
     )
     run.add_argument("--max-objects", type=int, help="work on so many keys at most")
     run.add_argument("--max-usd", type=float, help="stop before it costs more")
@@ -70,7 +71,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
     _say("Planning reads keys and manifests: about $1 for a million of them.")
-    arn = deployed.start({"mode": "plan", "prefix": options.prefix, "concurrency": options.concurrency})
+    arn = deployed.start(
+        {
+            "mode": "plan",
+            "prefix": options.prefix,
+            "strays": options.strays,
+            "concurrency": options.concurrency,
+        }
+    )
     ended = follow(deployed, arn, Console())
     report = deployed.report(ended.plan)
     if ended.status != "SUCCEEDED" or report is None:
@@ -83,7 +91,7 @@ def _say_plan(report: dict[str, Any]) -> int:
     counts = report["output"]["counts"]
     if counts["out_of_line"]:
         _say(f"Next: make reconcile DO='run {report['plan']}'")
-    elif counts["orphans"]:
+    elif counts["orphans"] or counts.get("strays"):
         _say(f"Next: make reconcile DO='run {report['plan']} --prune'")
     else:
         _say("Everything is in line. Next: nothing, until recipes.json changes.")

@@ -21,8 +21,8 @@ class Seen:
 
     Attributes
     ----------
-    done, failed, faulted, in_line : int
-        Keys.
+    done, failed, faulted, in_line, strays : int
+        Keys; the last of thumbnails.
     errors : list of str
         The first of each kind, since the last look.
     """
@@ -31,13 +31,14 @@ class Seen:
     failed: int = 0
     faulted: int = 0
     in_line: int = 0
+    strays: int = 0
     errors: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
     @property
     def total(self) -> int:
         """Return how many keys are through."""
-        return self.done + self.failed + self.faulted + self.in_line
+        return self.done + self.failed + self.faulted + self.in_line + self.strays
 
     def look(self, deployed: Deployed, plan: str, run: str) -> None:
         """Read the results that are new."""
@@ -49,6 +50,7 @@ class Seen:
             result = deployed.read(name) or {}
             self.done += sum(result.get("done", {}).values())
             self.in_line += result.get("in_line", 0)
+            self.strays += result.get("strays", 0)
             self.failed += self._note(result.get("failed", {}))
             self.faulted += self._note(result.get("faulted", {}))
 
@@ -120,7 +122,7 @@ def _look(deployed: Deployed, execution: Execution, report: dict[str, Any] | Non
         seen.look(deployed, execution.plan, execution.own_id)
         counts = report["output"]["counts"] if report else {"out_of_line": 0, "orphans": 0}
         prunes = execution.wanted.get("prune", "no") != "no"
-        total = counts["out_of_line"] + (counts["orphans"] if prunes else 0)
+        total = counts["out_of_line"] + (counts["orphans"] + counts.get("strays", 0) if prunes else 0)
         share = min(seen.total / total, 1.0) if total else 0.0
         cost = f"about {dollars(share * report['output']['dollars'])}" if report else ""
         return _State("Working", "keys", seen.total, total or None, cost)

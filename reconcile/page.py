@@ -8,6 +8,7 @@ _LABELS = {
     "stale": "older than their original",
     "other_recipe": "of another recipe",
     "orphans": "thumbnails whose original is gone",
+    "strays": "thumbnails that no manifest lists",
     "without_recipe": "without a recipe",
     "folder": "folder markers",
     "invalid_key": "with a key that cannot be used",
@@ -18,7 +19,9 @@ _LABELS = {
     "type_not_read": "of a type that is not read",
     "unreadable": "damaged or too complex",
 }
-_SKIPPED = [name for name in _LABELS if name not in {"in_line", "missing", "stale", "other_recipe", "orphans"}]
+_SKIPPED = [
+    name for name in _LABELS if name not in {"in_line", "missing", "stale", "other_recipe", "orphans", "strays"}
+]
 
 
 def plan_lines(report: dict[str, Any]) -> list[str]:
@@ -32,6 +35,7 @@ def plan_lines(report: dict[str, Any]) -> list[str]:
     output, counts = report["output"], report["output"]["counts"]
     where = f"below {report['prefix']}" if report["prefix"] else "in the whole bucket"
     rows = [(name, counts[name]) for name in ("in_line", "missing", "stale", "other_recipe", "orphans")]
+    rows.append(("strays", counts.get("strays", 0)))
     rows += [(name, counts["skipped"].get(name, 0)) for name in _SKIPPED]
     lines = [f"Plan {report['plan']}, made {report['created'][:19].replace('T', ' ')} UTC, {where}:", ""]
     lines += [f"  {count:>13,}  {_LABELS[name]}" for name, count in rows if count or name == "in_line"]
@@ -54,6 +58,8 @@ def run_lines(output: dict[str, Any]) -> list[str]:
     ]
     if counts["orphans_removed"]:
         lines.append(f"  {counts['orphans_removed']:>13,}  removed, because their original is gone")
+    if counts["strays_removed"]:
+        lines.append(f"  {counts['strays_removed']:>13,}  removed, because no manifest lists them")
     for kind, word in (("failed", "cannot be read"), ("faulted", "faulted, to be tried again")):
         for name, each in sorted(output[kind].items(), key=lambda item: -item[1]["count"]):
             first = each["first"]

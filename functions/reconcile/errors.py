@@ -8,7 +8,8 @@
     ├── PlanNotFinishedError   the plan's execution has not ended
     ├── PlanTooOldError        the plan is older than a week
     ├── OtherRecipeError       recipes.json or ThumbnailSizes have changed since
-    └── TooManyOrphansError    more than a tenth of all manifests have no original
+    ├── TooManyOrphansError    more than a tenth of all manifests have no original
+    └── TooManyStraysError     more than a tenth of all thumbnails are in no manifest
 """
 
 
@@ -101,3 +102,20 @@ class TooManyOrphansError(RefusedError):
         )
         self.orphans = orphans
         self.manifests = manifests
+
+
+class TooManyStraysError(RefusedError):
+    """So many thumbnails are in no manifest that somebody may have deleted the manifests.
+
+    Attributes
+    ----------
+    strays, thumbnails : int
+    """
+
+    def __init__(self, strays: int, thumbnails: int) -> None:
+        super().__init__(
+            f"{strays:,} of {thumbnails:,} thumbnails are in no manifest, more than a tenth. "
+            'Run the plan without prune first; if they may all go, use "prune": "all".'
+        )
+        self.strays = strays
+        self.thumbnails = thumbnails

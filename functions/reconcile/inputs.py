@@ -13,7 +13,7 @@ _CONCURRENCY = 10
 _PLAN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _PRUNE = ("no", "orphans", "all")
 _FIELDS = {
-    "plan": {"mode", "prefix", "concurrency"},
+    "plan": {"mode", "prefix", "strays", "concurrency"},
     "run": {"mode", "plan", "prune", "max_objects", "max_usd", "concurrency"},
 }
 
@@ -28,10 +28,13 @@ class PlanInput:
         What the keys of originals begin with; empty for all.
     concurrency : int
         Parts that are compared at once, and pictures that a run would work on at once.
+    strays : bool
+        Whether to look for thumbnails that no manifest lists.
     """
 
     prefix: str
     concurrency: int
+    strays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ def _parse_plan(value: dict[str, Any], concurrency: int, originals_prefix: str) 
         prefix = originals_prefix
     elif not prefix.startswith(originals_prefix):
         raise InvalidInputError("prefix", f"keys of originals begin with {originals_prefix} (OriginalsPrefix)")
-    return PlanInput(prefix, concurrency)
+    strays = value.get("strays", False)
+    if not isinstance(strays, bool):
+        raise InvalidInputError("strays", "it must be true or false")
+    return PlanInput(prefix, concurrency, strays)
 
 
 def _parse_run(value: dict[str, Any], concurrency: int) -> RunInput:

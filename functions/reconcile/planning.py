@@ -4,6 +4,8 @@ import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from itertools import islice
 from typing import Any, Self
 
 from functions.reconcile.compare import (
@@ -20,8 +22,9 @@ from functions.reconcile.compare import (
 from functions.reconcile.inputs import PlanInput
 from functions.reconcile.listing import Listed, Merge, Pair, Position
 from functions.reconcile.plans import Names, Part
-from functions.reconcile.price import PriceTable, Work
+from functions.reconcile.price import KEYS_IN_A_PART, PriceTable, Work
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
+from functions.reconcile.strays import folder_of, is_stray, originals_of
 from functions.resize.keys import manifest_key
 from functions.resize.manifest import Manifest
 from functions.start_from_s3.recipes import Recipe
@@ -57,6 +60,7 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
         "plan": plan,
         "prefix": wanted.prefix,
         "concurrency": wanted.concurrency,
+        "strays": wanted.strays,
         "parts": names.parts,
         "maps": f"{names.folder}maps",
         "segment": 0,
@@ -74,8 +78,10 @@ def list_keys(state: dict[str, Any], store: Store, seconds_left: Callable[[], fl
     names, prefix, segment = Names(state["plan"]), state["prefix"], state["segment"]
     cursor = store.read_json(names.cursor(segment)) if segment else None
     number = cursor["parts"] if cursor else 0
-    start = _position_of(cursor) if cursor else Position()
     _remove_parts_above(number, names, store)
+    if cursor and "thumbnails_after" in cursor:
+        return _list_thumbnails(state, number, cursor["thumbnails_after"], store, seconds_left)
+    start = _position_of(cursor) if cursor else Position()
     merge = Merge(
         store.list_originals(prefix, start.originals_after),
         store.list_manifests(prefix, start.manifests_after),
@@ -97,7 +103,34 @@ def list_keys(state: dict[str, Any], store: Store, seconds_left: Callable[[], fl
             writer.write(names.part(number), [entry.to_dict() for entry in part.entries])
     if not is_finished:
         store.write_json(names.cursor(segment + 1), {"parts": number, **dataclasses.asdict(merge.position())})
+    elif state["strays"]:
+        is_finished = False
+        store.write_json(names.cursor(segment + 1), {"parts": number, "thumbnails_after": ""})
     return {**state, "segment": segment + 1, "finished": is_finished, "count": number}
+
+
+def _list_thumbnails(
+    state: dict[str, Any], number: int, after: str, store: Store, seconds_left: Callable[[], float]
+) -> dict[str, Any]:
+    """List thumbnails into more parts; return the state, ``finished`` or not."""
+    names, prefix, segment = Names(state["plan"]), state["prefix"], state["segment"]
+    found = (each for each in store.list_thumbnails(folder_of(prefix), after) if _may_be_below(prefix, each[0]))
+    is_finished = True
+    with _Writer(store) as writer:
+        while some := list(islice(found, KEYS_IN_A_PART)):
+            number += 1
+            writer.write(names.part(number), {"prefix": prefix, "thumbnails": some})
+            after = some[-1][0]
+            if seconds_left() < SECONDS_TO_END:
+                is_finished = False
+                break
+    if not is_finished:
+        store.write_json(names.cursor(segment + 1), {"parts": number, "thumbnails_after": after})
+    return {**state, "segment": segment + 1, "finished": is_finished, "count": number}
+
+
+def _may_be_below(prefix: str, thumbnail: str) -> bool:
+    return any(original.startswith(prefix) for original in originals_of(thumbnail))
 
 
 class _Writer:
@@ -145,7 +178,10 @@ def _entry_of(pair: Pair) -> Entry:
 def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
     """Compare the keys of one part; write what came of it, and what a run would work on."""
     names, part = Names(state["plan"]), state["part"]
-    entries = [Entry.from_dict(each) for each in store.read_json(part)]
+    listed = store.read_json(part)
+    if isinstance(listed, dict):
+        return _compare_thumbnails(names, part, listed, recipes, store)
+    entries = [Entry.from_dict(each) for each in listed]
     verdicts = judge_all(entries, recipes, store)
     found = [dataclasses.replace(entry, verdict=verdicts[entry.key]) for entry in entries]
     work = [entry for entry in found if entry.verdict in OUT_OF_LINE]
@@ -163,6 +199,50 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
         },
     )
     return {}
+
+
+def _compare_thumbnails(
+    names: Names, part: str, listed: dict[str, Any], recipes: list[Recipe], store: Store
+) -> dict[str, Any]:
+    strays = find_strays(listed["prefix"], listed["thumbnails"], recipes, store)
+    if strays:
+        work = {"prefix": listed["prefix"], "thumbnails": strays}
+        store.write_json(names.work_of(part, "strays", len(strays)), work)
+    store.write_json(names.compared(part), {"thumbnails": len(listed["thumbnails"]), "strays": len(strays)})
+    return {}
+
+
+def find_strays(
+    prefix: str, thumbnails: Iterable[tuple[str, str]], recipes: list[Recipe], store: Store
+) -> list[tuple[str, str]]:
+    """Return the thumbnails that no manifest lists, as it is now.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the plan.
+    thumbnails : iterable of (str, str)
+        Keys and ETags.
+    recipes : list of Recipe
+    store : Store
+    """
+
+    def is_served(original: str) -> bool:
+        return original.startswith(prefix) and request_of(original, recipes) is not None
+
+    @cache
+    def manifest_of(original: str) -> tuple[Manifest | None, str] | None:
+        return _read_manifest(original, store)
+
+    def lists(original: str, thumbnail: str) -> bool:
+        found = manifest_of(original)
+        # A manifest that cannot be parsed may list anything.
+        return found is not None and (found[0] is None or thumbnail in {each.key for each in found[0].thumbnails})
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        some = list(thumbnails)
+        are_strays = pool.map(lambda each: is_stray(each[0], is_served, lists), some)
+        return [each for each, is_one in zip(some, are_strays, strict=True) if is_one]
 
 
 def judge_all(
@@ -229,23 +309,26 @@ def report(
         The state; with ``output`` if it is ``finished``.
     """
     names = Names(state["plan"])
-    so_far = state.get("sums") or {"after": "", "verdicts": {}, "manifests": 0, "bytes": 0, "work": {}}
+    nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "work": {}, "thumbnails": 0, "strays": 0}
+    so_far = state.get("sums") or {"after": "", **nothing}
     keys = list(store.list_names(names.all_compared, so_far["after"]))
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
             for each in pool.map(store.read_json, chunk):
-                so_far = {
-                    "verdicts": dict(Counter(so_far["verdicts"]) + Counter(each["verdicts"])),
-                    "manifests": so_far["manifests"] + each["manifests"],
-                    "bytes": so_far["bytes"] + each["bytes"],
-                    "work": dict(Counter(so_far["work"]) + Counter(each["work"])),
-                }
+                so_far = _added(so_far, {**nothing, **each})
             so_far["after"] = chunk[-1]
             if seconds_left() < SECONDS_TO_END and chunk[-1] != keys[-1]:
                 return {**state, "finished": False, "sums": so_far}
     output = _output_of(state, so_far, prices)
     store.write_json(names.report, {**store.read_json(names.about), **_details_of(so_far, prices), "output": output})
     return {"finished": True, "output": output}
+
+
+def _added(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: dict(Counter(sums[name]) + Counter(value)) if isinstance(value, dict) else sums[name] + value
+        for name, value in more.items()
+    }
 
 
 def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
@@ -259,6 +342,7 @@ def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: PriceTable) 
             "out_of_line": sum(verdicts.get(verdict, 0) for verdict in OUT_OF_LINE),
             **{verdict.value: verdicts.get(verdict, 0) for verdict in OUT_OF_LINE},
             "orphans": verdicts.get(Verdict.ORPHAN, 0),
+            **({"strays": sums["strays"]} if state["strays"] else {}),
             "skipped": skipped,
         },
         "dollars": round(prices.dollars(dataclasses.replace(work, removals=0)), 6),
@@ -273,9 +357,11 @@ def _details_of(sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
         "keys": keys,
         "manifests": sums["manifests"],
         "bytes": sums["bytes"],
+        "thumbnails_listed": sums["thumbnails"],
+        "strays": sums["strays"],
         "resizes": work.resizes,
         "thumbnails": work.thumbnails,
         "gets": prices.gets(work),
         "puts": prices.puts(work),
-        "plan_dollars": round(prices.plan_dollars(keys, sums["manifests"]), 6),
+        "plan_dollars": round(prices.plan_dollars(keys, sums["manifests"], sums["thumbnails"]), 6),
     }

@@ -117,12 +117,12 @@ class PriceTable:
             + parts * _SECONDS_OF_A_PART * RECONCILE_MB / 1024 * self._gb_second
         )
 
-    def plan_dollars(self, keys: int, manifests: int) -> float:
-        """Return what it costs to plan: two listings, the manifests of all keys, and the parts."""
-        p, parts = self._prices, keys / KEYS_IN_A_PART
+    def plan_dollars(self, keys: int, manifests: int, thumbnails: int = 0) -> float:
+        """Return what it costs to plan: the listings, the manifests of all keys and thumbnails, and the parts."""
+        p, parts = self._prices, (keys + thumbnails) / KEYS_IN_A_PART
         return (
-            (keys + manifests) / 1000 * p["s3_put"]
-            + (manifests + 2 * parts) * p["s3_get"]
+            (keys + manifests + thumbnails) / 1000 * p["s3_put"]
+            + (manifests + thumbnails + 2 * parts) * p["s3_get"]
             # A part, what came of it.
             + parts * 2 * p["s3_put"]
             + parts * (p["state_transition"] + p["express_request"] + p["lambda_request"])

@@ -19,16 +19,19 @@ from functions.reconcile.errors import (
     PlanNotFoundError,
     PlanTooOldError,
     TooManyOrphansError,
+    TooManyStraysError,
 )
 from functions.reconcile.inputs import RunInput
-from functions.reconcile.planning import SECONDS_TO_END, judge_all
+from functions.reconcile.planning import SECONDS_TO_END, find_strays, judge_all
 from functions.reconcile.plans import Names, count_of, cut
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
 from functions.start_from_s3.recipes import Recipe
 
 MOST_DAYS = 7.0
-# Share of all manifests.
+# Share of all manifests, or of all thumbnails.
 _MOST_ORPHANS = 0.1
+# A run lasts a minute, its retries in the state machine two hours at most, but these look at what is there.
+_OLD_SECONDS = 3600.0
 # Above this share of faults, a part counts as failed, and many failed parts stop the run: a deployment that does not
 # work must not go on for two million pictures. Below it, one picture that ends its function must not either.
 _MOST_FAULTS = 0.5
@@ -72,6 +75,9 @@ def _check(wanted: RunInput, started: str, recipes: list[Recipe], store: Store) 
     orphans = report["output"]["counts"]["orphans"]
     if wanted.prune == "orphans" and orphans > _MOST_ORPHANS * report["manifests"]:
         raise TooManyOrphansError(orphans, report["manifests"])
+    strays, thumbnails = report["strays"], report["thumbnails_listed"]
+    if wanted.prune == "orphans" and strays > _MOST_ORPHANS * thumbnails:
+        raise TooManyStraysError(strays, thumbnails)
     return report
 
 
@@ -94,8 +100,8 @@ def _choose(prefix: str, most: int | None, store: Store) -> int:
                 break
             first, second = cut(work, count, most)
             entries = store.read_json(work)
-            store.write_json(second, entries[most:])
-            store.write_json(first, entries[:most])
+            store.write_json(second, _some(entries, most, None))
+            store.write_json(first, _some(entries, 0, most))
             store.delete(work)
             return chosen + 1
         most = most - count if most is not None else None
@@ -103,9 +109,21 @@ def _choose(prefix: str, most: int | None, store: Store) -> int:
     return chosen
 
 
+def _some(work: Any, first: int, end: int | None) -> Any:
+    """Return some keys of one object of the work, which is a list, or has one."""
+    return {**work, "thumbnails": work["thumbnails"][first:end]} if isinstance(work, dict) else work[first:end]
+
+
 def compare_again(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
-    """Return what is still out of line of one object of the work, each key with the request for it."""
-    entries = [Entry.from_dict(each) for each in store.read_json(state["work"]) or []]
+    """Return what is still out of line of one object of the work, each key with the request for it.
+
+    Thumbnails that no manifest lists are removed here: the resize function knows thumbnails by their originals only.
+    """
+    work = store.read_json(state["work"]) or []
+    if isinstance(work, dict):
+        removed = _remove_strays(work, recipes, store)
+        return {**state, "items": [], "in_line": len(work["thumbnails"]) - removed, "strays": removed}
+    entries = [Entry.from_dict(each) for each in work]
     verdicts = judge_all(entries, recipes, store, is_again=True)
     before = {entry.key: entry.verdict for entry in entries}
     items = [
@@ -115,7 +133,20 @@ def compare_again(state: dict[str, Any], recipes: list[Recipe], store: Store) ->
     ]
     # If some of them end their functions, so that time is up before the others' turn, it is another order next time.
     random.shuffle(items)
-    return {**state, "items": items, "in_line": len(entries) - len(items)}
+    return {**state, "items": items, "in_line": len(entries) - len(items), "strays": 0}
+
+
+def _remove_strays(work: dict[str, Any], recipes: list[Recipe], store: Store) -> int:
+    """Remove thumbnails that no manifest lists, now as when the plan was made; return how many.
+
+    A run writes thumbnails before the manifest that lists them. One that was written an hour ago by a run that has not
+    committed since was written by a run that is dead.
+    """
+    strays = find_strays(work["prefix"], work["thumbnails"], recipes, store)
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        old = pool.map(lambda each: store.age_of_thumbnail(*each) > _OLD_SECONDS, strays)
+        chosen = [each for each, is_old in zip(strays, old, strict=True) if is_old]
+        return sum(pool.map(lambda each: store.delete_thumbnail(*each), chosen))
 
 
 def _request(key: str, recipes: list[Recipe], store: Store, *, is_retry: bool) -> dict[str, Any]:
@@ -139,7 +170,7 @@ def record(state: dict[str, Any], store: Store) -> dict[str, Any]:
         ``{"is_sound": bool}``: whether the function works at all.
     """
     results = state["results"]
-    if not results and not state["in_line"]:
+    if not results and not state["in_line"] and not state["strays"]:
         # A second execution for the same object, which Express does not rule out, comes when it is done and gone.
         return {"is_sound": True}
     faults = [each for each in results if "fault" in each]
@@ -148,6 +179,7 @@ def record(state: dict[str, Any], store: Store) -> dict[str, Any]:
         {
             "done": Counter(each["verdict"] for each in results if "fault" not in each and "error" not in each),
             "in_line": state["in_line"],
+            "strays": state["strays"],
             "failed": _by_name((each for each in results if "error" in each), "error"),
             "faulted": _by_name(faults, "fault"),
         },
@@ -175,7 +207,7 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
         The state; with ``output`` if it is ``finished``.
     """
     names = Names(state["plan"])
-    sums = state.get("sums") or {"after": "", "done": {}, "in_line": 0, "failed": {}, "faulted": {}}
+    sums = state.get("sums") or {"after": "", "done": {}, "in_line": 0, "strays": 0, "failed": {}, "faulted": {}}
     keys = list(store.list_names(names.results(state["run"]), sums["after"]))
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
@@ -183,6 +215,7 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
                 sums = {
                     "done": dict(Counter(sums["done"]) + Counter(each["done"])),
                     "in_line": sums["in_line"] + each["in_line"],
+                    "strays": sums["strays"] + each["strays"],
                     "failed": _added(sums["failed"], each["failed"]),
                     "faulted": _added(sums["faulted"], each["faulted"]),
                 }
@@ -210,6 +243,7 @@ def _output_of(state: dict[str, Any], sums: dict[str, Any], left: int) -> dict[s
             "resized": done.total(),
             **{verdict.value: done[verdict] for verdict in OUT_OF_LINE},
             "orphans_removed": removed,
+            "strays_removed": sums["strays"],
             "in_line": sums["in_line"],
             "failed": sum(each["count"] for each in sums["failed"].values()),
             "faulted": sum(each["count"] for each in sums["faulted"].values()),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
@@ -27,6 +28,8 @@ _CONFIG = Config(
     max_pool_connections=CALLS_AT_ONCE,
 )
 _MISSING = {"NoSuchKey", "404"}
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+_CONDITION_FAILED = {404, 409, 412}
 
 
 def create_s3_client() -> "S3Client":
@@ -78,6 +81,34 @@ class Store:
             # The name of the manifest of "a" begins with "a.j", but "a" does not.
             if key != name and key.startswith(prefix):
                 yield Listed(key, found["ETag"].strip('"'))
+
+    def list_thumbnails(self, prefix: str, after: str) -> Iterator[tuple[str, str]]:
+        """List the keys of thumbnails that begin with a prefix and are above ``after``, with their ETags."""
+        return ((found["Key"], found["ETag"].strip('"')) for found in self._list(self.thumbnails, prefix, after))
+
+    def age_of_thumbnail(self, key: str, etag: str) -> float:
+        """Return how many seconds ago a thumbnail was written; 0 where it is another one now, or gone."""
+        try:
+            answer = self._client.head_object(Bucket=self.thumbnails, Key=key, ExpectedBucketOwner=self._owner)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _MISSING:
+                raise
+            return 0.0
+        is_same = answer["ETag"].strip('"') == etag
+        return (datetime.now(UTC) - answer["LastModified"]).total_seconds() if is_same else 0.0
+
+    def delete_thumbnail(self, key: str, etag: str) -> bool:
+        """Delete a thumbnail if it has this ETag; return whether it had."""
+        assert key.startswith(THUMBNAILS_PREFIX), key  # noqa: S101 - the key was listed there
+        try:
+            self._client.delete_object(
+                Bucket=self.thumbnails, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=self._owner
+            )
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _CONDITION_FAILED:
+                raise
+            return False
+        return True
 
     def list_names(self, prefix: str, after: str = "") -> Iterator[str]:
         """List the keys of the thumbnails bucket that begin with a prefix and are above ``after``."""

@@ -133,6 +133,7 @@ def test_every_kind_of_drift_ends_in_line_and_the_second_run_does_nothing(
         "stale": 3,
         "other_recipe": 3,
         "orphans_removed": 1,
+        "strays_removed": 0,
         "in_line": 0,
         "failed": 1,
         "faulted": 0,
@@ -229,6 +230,20 @@ def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(pipeline: 
     assert rest["counts"]["in_line"] >= 1
     assert rest["counts"]["left"] == 0
     assert len(pipeline.stored_for(names[0])) == 12 * (1 + len(UPLOAD_SIZES))
+
+
+def test_a_thumbnail_that_no_manifest_lists_is_found(pipeline: Pipeline, reconcile: Reconcile) -> None:
+    pipeline.upload("stray/a.jpg", photograph(60, 60))
+    pipeline.ends_of("stray/a.jpg", 1)
+    pipeline.s3.put_object(Bucket=pipeline.thumbnails, Key="thumbnails/stray/32x32_a.jpg", Body=b"of an old recipe")
+
+    plan = reconcile.output(mode="plan", prefix="stray/", strays=True)
+    run = reconcile.output(mode="run", plan=plan["plan"], prune="all")
+
+    assert (plan["counts"]["in_line"], plan["counts"]["strays"]) == (1, 1)
+    # It may be of a run that goes on.
+    assert run["counts"]["strays_removed"] == 0
+    assert len(pipeline.stored_for("stray/a.jpg")) == 1 + len(UPLOAD_SIZES) + 1
 
 
 def test_a_plan_of_other_recipes_is_refused(pipeline: Pipeline, reconcile: Reconcile) -> None:

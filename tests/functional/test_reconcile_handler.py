@@ -327,6 +327,61 @@ def test_an_orphan_that_was_removed_since_is_in_line(machine: Machine, s3: "S3Cl
     assert output["counts"]["in_line"] == 1
 
 
+def put_thumbnails(s3: "S3Client", *names: str) -> None:
+    for name in names:
+        s3.put_object(Bucket=THUMBNAILS, Key=f"thumbnails/{name}", Body=name.encode())
+
+
+def list_in_manifest(s3: "S3Client", key: str, *names: str) -> None:
+    document = json.loads(manifest("etag", [SIZES[0]] * len(names)))
+    for entry, name in zip(document["thumbnails"], names, strict=True):
+        entry["key"] = f"thumbnails/{name}"
+    s3.put_object(Bucket=THUMBNAILS, Key=f"manifests/{key}.json", Body=json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("context", [None, NO_TIME])
+def test_thumbnails_that_no_manifest_lists_are_found_and_removed(
+    machine: Machine, s3: "S3Client", monkeypatch: pytest.MonkeyPatch, context: Context | None
+) -> None:
+    put(s3, "trip/photo.heic", Verdict.MISSING)
+    list_in_manifest(s3, "trip/photo.heic", "trip/128x128_photo.heic.jpg", "trip/64x64-cover_photo.heic.webp")
+    listed = ["trip/128x128_photo.heic.jpg", "trip/64x64-cover_photo.heic.webp"]
+    listed += [f"trip/128x128_{number:03}.jpg" for number in range(150)]
+    for number in range(150):
+        list_in_manifest(s3, f"trip/{number:03}.jpg", f"trip/128x128_{number:03}.jpg")
+    s3.put_object(Bucket=THUMBNAILS, Key="manifests/trip/damaged.jpg.json", Body=b"{")
+    kept = [*listed, "trip/128x128_damaged.jpg", "trip/logo.png", "other/128x128_a.jpg"]
+    strays = ["trip/128x128_photo.heic", "trip/32x32_000.jpg", "trip/128x128_gone.jpg"]
+    put_thumbnails(s3, *kept, *strays)
+
+    plan = machine.plan(context, prefix="trip/", strays=True)
+    young = machine.run(s3, lambda _: {}, plan["plan"], prune="all")
+    still = names(s3, "thumbnails/")
+    monkeypatch.setattr("functions.reconcile.running._OLD_SECONDS", -1)
+    again = machine.plan(prefix="trip/", strays=True)
+    unasked = machine.run(s3, lambda _: {}, again["plan"])
+    # One of them is written anew since.
+    s3.put_object(Bucket=THUMBNAILS, Key="thumbnails/trip/32x32_000.jpg", Body=b"another")
+    old = machine.run(s3, lambda _: {}, again["plan"], prune="all")
+
+    assert plan["counts"]["strays"] == again["counts"]["strays"] == 3
+    assert (young["counts"]["strays_removed"], unasked["counts"]["strays_removed"]) == (0, 0)
+    assert len(still) == len(kept) + len(strays)
+    assert old["counts"]["strays_removed"] == 2
+    assert names(s3, "thumbnails/") == sorted(f"thumbnails/{name}" for name in [*kept, "trip/32x32_000.jpg"])
+
+
+def test_deleted_manifests_do_not_take_the_thumbnails_along(machine: Machine, s3: "S3Client") -> None:
+    put_thumbnails(s3, *(f"128x128_{number}.jpg" for number in range(5)))
+
+    plan = machine.plan(strays=True)["plan"]
+
+    assert machine.begin(plan, prune="orphans")["refused"]["error"] == "TooManyStraysError"
+    assert machine.begin(plan, prune="all")["count"] == 1
+    assert machine.begin(plan, prune="all", max_objects=2)["count"] == 1
+    assert [name[-8:-5] for name in names(s3, f"plans/{plan}/work/")] == ["002", "003"]
+
+
 def test_why_a_run_is_refused(
     machine: Machine, reconcile: Function, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ SHARED = {
 }
 OPERATIONS = {
     "ResizeFunction": {"DeleteObject", "GetObject", "HeadObject", "PutObject"},
-    "ReconcileFunction": {"DeleteObject", "GetObject", "ListObjectsV2", "PutObject"},
+    "ReconcileFunction": {"DeleteObject", "GetObject", "HeadObject", "ListObjectsV2", "PutObject"},
     "StartFromS3Function": {"DescribeExecution", "ListExecutions", "StartExecution", "StartSyncExecution"},
 }
 # e_machine of the ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html

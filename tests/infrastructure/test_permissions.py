@@ -75,13 +75,15 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             *((action, "*") for action in WITHOUT_RESOURCE_TYPES),
         },
     ),
-    # It may write to no original and to no thumbnail: the resize function does.
+    # It may write to no original and to no thumbnail; it may delete thumbnails that no manifest lists.
     "ReconcileFunctionRole": (
         "lambda.amazonaws.com",
         {
             ("s3:ListBucket", ORIGINALS),
             ("s3:ListBucket", "ThumbnailsBucket.Arn"),
             ("s3:GetObject", "${ThumbnailsBucket.Arn}/manifests/*"),
+            ("s3:GetObject", "${ThumbnailsBucket.Arn}/thumbnails/*"),
+            ("s3:DeleteObject", "${ThumbnailsBucket.Arn}/thumbnails/*"),
             *((f"s3:{action}Object", "${ThumbnailsBucket.Arn}/plans/*") for action in ("Get", "Put", "Delete")),
             ("kms:Decrypt", "KmsKeyArn"),
             ("kms:GenerateDataKey", "KmsKeyArn"),

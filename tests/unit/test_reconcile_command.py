@@ -37,7 +37,15 @@ REPORT: dict[str, Any] = {
     },
 }
 OUTPUT = {
-    "counts": {"resized": 900, "in_line": 90, "orphans_removed": 7, "failed": 9, "faulted": 1, "left": 1},
+    "counts": {
+        "resized": 900,
+        "in_line": 90,
+        "orphans_removed": 7,
+        "strays_removed": 4,
+        "failed": 9,
+        "faulted": 1,
+        "left": 1,
+    },
     "failed": {
         "CorruptImageError": {"count": 2, "first": {"key": "a.jpg", "message": "Bad."}},
         "NotAnImageError": {"count": 7, "first": {"key": "b.jpg", "message": "None."}},
@@ -100,6 +108,7 @@ def test_a_run_in_words() -> None:
         "900  brought in line",
         "90  were in line already",
         "7  removed, because their original is gone",
+        "4  removed, because no manifest lists them",
         "7  cannot be read: NotAnImageError, first 'b.jpg' None.",
         "2  cannot be read: CorruptImageError, first 'a.jpg' Bad.",
         "1  faulted, to be tried again: Sandbox.Timedout, first 'c.jpg'",

@@ -3,10 +3,12 @@
 import pytest
 
 from functions.reconcile.compare import SKIPPED, Entry, Verdict, digest_of, judge, judge_listed, renditions_of
+from functions.reconcile.strays import folder_of, originals_of
+from functions.resize.keys import thumbnail_key
 from functions.resize.limits import Limits
 from functions.resize.manifest import AskedBy, Manifest, Source
 from functions.resize.manifest import Entry as Thumbnail
-from functions.resize.recipe import Box, Rendition
+from functions.resize.recipe import Box, Fit, Rendition
 from functions.start_from_s3.recipes import parse_recipes
 
 SIZES = [{"width": 64, "height": 64}, {"width": 128, "height": 96}]
@@ -132,6 +134,36 @@ def test_a_recipe_asks_for_every_size_in_every_format() -> None:
         (128, "webp", "cover", 80),
         (128, "jpeg", "cover", 80),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "originals"),
+    [
+        ("trip/128x128_photo.jpg", ["trip/photo.jpg", "trip/photo"]),
+        ("128x128-cover_photo.heic.jpg", ["photo.heic.jpg", "photo.heic"]),
+        ("a/64x64_128x128_b.jpg", ["a/128x128_b.jpg", "a/128x128_b"]),
+        ("64x64_no extension", ["no extension"]),
+        ("64x64_.jpg", [".jpg"]),
+        ("trip/logo.png", []),
+        ("trip/0x64_a.jpg", []),
+    ],
+)
+def test_the_originals_that_a_thumbnail_may_be_of(name: str, originals: list[str]) -> None:
+    assert originals_of(f"thumbnails/{name}") == originals
+
+
+@pytest.mark.parametrize("key", ["photo.jpg", "trip/photo.heic", "a/b c/é.tar.gz.png", "128x128_a.jpg", "x"])
+@pytest.mark.parametrize("extension", ["", ".jpg", ".webp"])
+def test_every_thumbnail_is_of_its_original(key: str, extension: str) -> None:
+    for fit in Fit:
+        rendition = Rendition(Box(128, 96), fit)
+        assert key in originals_of(thumbnail_key(key, rendition, extension))
+
+
+def test_below_a_prefix_thumbnails_are_below_its_folder() -> None:
+    folders = [folder_of(prefix) for prefix in ("", "2026/", "2026/tr", "tr")]
+
+    assert folders == ["thumbnails/", "thumbnails/2026/", "thumbnails/2026/", "thumbnails/"]
 
 
 def test_what_is_skipped_has_no_other_name() -> None:

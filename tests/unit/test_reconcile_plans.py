@@ -50,6 +50,7 @@ def test_a_plan_stays_below_the_prefix_of_all_originals(prefix: str, used: str) 
         ({"mode": ["plan"]}, "mode"),
         ({"mode": "plan", "plan": "p"}, "plan"),
         ({"mode": "plan", "prefix": 1}, "prefix"),
+        ({"mode": "plan", "strays": "yes"}, "strays"),
         ({"mode": "plan", "concurrency": 0}, "concurrency"),
         ({"mode": "plan", "concurrency": True}, "concurrency"),
         ({"mode": "run"}, "plan"),
