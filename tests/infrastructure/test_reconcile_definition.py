@@ -124,6 +124,15 @@ def test_every_retry_ends(name: str) -> None:
         assert waits < EXPRESS_SECONDS
 
 
+@pytest.mark.parametrize("name", ["ComparePart", "CompareAgain", "Record"])
+def test_a_plan_survives_that_live_uploads_use_every_other_function(name: str) -> None:
+    """One part that is not compared fails the plan, and two million keys are 20,000 parts."""
+    throttled, parts = 0.5, 20_000
+    (retry,) = (each for each in TASKS[name]["Retry"] if "Lambda.TooManyRequestsException" in each["ErrorEquals"])
+
+    assert parts * throttled ** (retry["MaxAttempts"] + 1) < 0.001
+
+
 def test_only_an_answer_is_an_answer() -> None:
     choice = ALL["CheckStatus"]
     compared = {rule["And"][1]["StringEquals"]: rule["Next"] for rule in choice["Choices"]}
