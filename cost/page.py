@@ -270,9 +270,9 @@ What [`make reconcile`](../README.md#pictures-that-are-there-already) costs, wit
 
 {_markdown(["", "1", "5"], rows)}
 
-A plan reads the manifest of each key, which is most of its price; keys without one cost less. Ten pictures at once take
-{hours:.0f} hours for a million, if each takes 0.3 s more on AWS than was measured here, which is assumed. The
-plan itself says dollars and hours of what it found by the same model
+A plan reads the manifest of each key, which is the largest part of its price; keys without one cost less. Ten pictures
+at once take {hours:.0f} hours for a million, if each takes 0.3 s more on AWS than was measured here, which is assumed.
+The plan itself says dollars and hours of what it found by the same model
 ([`price.py`](../functions/reconcile/price.py)).
 """
 

@@ -1,1 +1,1 @@
-"""The Lambda that turns uploads into executions: S3 event → request → StartExecution. It never sees a pixel."""
+"""The Lambda that turns events of S3 into executions: event → hint → request → execution. It never sees a pixel."""

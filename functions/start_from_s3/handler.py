@@ -1,4 +1,4 @@
-"""Entry point of the Lambda that reads the uploads queue: one execution for each upload, no faster than they end."""
+"""Entry point of the Lambda that reads the uploads queue: one execution for each change, at the pace of their ends."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast

@@ -12,7 +12,7 @@ Errors::
     ├── ForeignBucketError       a record of a bucket other than the originals bucket
     └── UnexpectedEventError     a record of something that neither creates nor removes an object
 
-The other records of such a message are started. The message returns to the queue and ends in the dead-letter queue.
+The other records of such a message are worked on. The message returns to the queue and ends in the dead-letter queue.
 """
 
 import json
@@ -24,7 +24,7 @@ from urllib.parse import unquote_plus
 
 
 class Change(StrEnum):
-    """What happened to an object: it is the door through which an execution is started."""
+    """What happened to an object; the names of executions begin with it."""
 
     UPLOAD = "upload"
     REMOVED = "removed"
