@@ -1,4 +1,4 @@
-"""Entry point of the Lambda that reads the uploads queue: one execution for each change, at the pace of their ends."""
+"""Entry point of the Lambda that reads the uploads queue: it works on each change, no faster than executions end."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
