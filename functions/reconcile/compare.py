@@ -10,7 +10,7 @@ from typing import Any
 from functions.resize.errors import InvalidKeyError
 from functions.resize.keys import check_key
 from functions.resize.limits import Limits
-from functions.resize.manifest import AskedBy, Manifest
+from functions.resize.manifest import Manifest
 from functions.resize.recipe import Rendition, read_recipe
 from functions.start_from_s3.recipes import Recipe, choose_recipe
 
@@ -174,9 +174,8 @@ def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_
         found = _BY_ERROR.get(manifest.error[0], Verdict.UNREADABLE)
         was_restored = found is Verdict.ARCHIVED and entry.storage_class not in _ARCHIVES and not is_new
         return Verdict.STALE if was_restored else found
-    listed = {each.rendition for each in manifest.thumbnails if AskedBy.RECIPE in each.asked_by}
     wanted = renditions_of(request_of(entry.key, recipes) or {"sizes": []})
-    return Verdict.IN_LINE if listed == set(wanted) else Verdict.OTHER_RECIPE
+    return Verdict.IN_LINE if manifest.by_recipe() == set(wanted) else Verdict.OTHER_RECIPE
 
 
 def digest_of(recipes: Sequence[Recipe]) -> str:

@@ -272,8 +272,7 @@ class _Key:
         """Return whether nothing is to be made, unless the original is another one."""
         if self._found or not self._is_by_recipe:
             return False
-        listed = {entry.rendition for entry in manifest.thumbnails if AskedBy.RECIPE in entry.asked_by}
-        return listed == set(self._request.recipe.renditions)
+        return manifest.by_recipe() == set(self._request.recipe.renditions)
 
     def _is_another(self, etag: str) -> bool:
         """Return whether what exists cannot be relied on to show this original."""
@@ -342,6 +341,9 @@ class _Key:
             if key not in thumbnails:
                 thumbnails[key] = thumbnail
                 entries[key] = _describe_thumbnail(key, thumbnail, by)
+            elif thumbnail.rendition in asked_for:
+                first = entries[key]
+                entries[key] = replace(first, also=(*first.also, thumbnail.rendition.format))
         size = made.original
         source = replace(self._describe_original(original), format=size.format, width=size.width, height=size.height)
         with self._clock("upload_ms"):

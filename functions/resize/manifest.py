@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -45,7 +45,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A thumbnail that exists: its key, what was asked for and by whom, its size in pixels, and its file."""
+    """A thumbnail that exists: its key, what was asked for and by whom, its size in pixels, and its file.
+
+    ``also``: formats that were asked for with it and are this file, such as ``source`` of a JPEG beside ``jpeg``.
+    """
 
     key: str
     rendition: Rendition
@@ -55,6 +58,7 @@ class Entry:
     content_type: str
     etag: str
     asked_by: frozenset[AskedBy]
+    also: tuple[OutputFormat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,25 @@ class Manifest:
         """Return all that somebody asked for."""
         return {entry.rendition: entry.asked_by for entry in self.thumbnails} | dict(self.missing)
 
+    def by_recipe(self) -> set[Rendition]:
+        """Return all that the recipe asked for and that is there."""
+        return {
+            replace(entry.rendition, format=each)
+            for entry in self.thumbnails
+            if AskedBy.RECIPE in entry.asked_by
+            for each in (entry.rendition.format, *entry.also)
+        }
+
     def to_json(self) -> bytes:
         """Return the file."""
         document: dict[str, Any] = {
             "revision": self.revision,
             "original": describe_source(self.source),
             "placeholder": describe_placeholder(self.placeholder),
-            "thumbnails": [describe_entry(entry) for entry in self.thumbnails],
+            "thumbnails": [
+                {**describe_entry(entry), **({"also": list(entry.also)} if entry.also else {})}
+                for entry in self.thumbnails
+            ],
         }
         if self.missing:
             document["missing"] = [
@@ -188,4 +204,5 @@ def _read_entry(entry: dict[str, Any]) -> Entry:
         entry["content_type"],
         entry["etag"],
         _read_asked_by(entry),
+        tuple(map(OutputFormat, entry.get("also", ()))),
     )

@@ -1,11 +1,13 @@
 """The job against a store in memory: what it asks of S3 and in which order, what it makes, keeps, drops and refuses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import pytest
 
+from functions.reconcile.compare import Entry, Verdict, judge
 from functions.resize import job
 from functions.resize.encoders import EXTENSIONS
 from functions.resize.errors import (
@@ -27,9 +29,11 @@ from functions.resize.errors import (
 )
 from functions.resize.job import MAX_ATTEMPTS, Buckets, Headers, Measurements, run
 from functions.resize.limits import Limits
+from functions.resize.manifest import Manifest
 from functions.resize.recipe import Box, Original, OutputFormat, Placeholder, Recipe, Rendition, Result, Thumbnail
 from functions.resize.request import ResizeRequest, parse_request
 from functions.resize.storage import NewObject
+from functions.start_from_s3.recipes import parse_recipes
 from tests.memory_store import MemoryStore, md5
 from tests.originals import colour_of, picture, size_of
 
@@ -194,6 +198,21 @@ def test_formats_that_are_the_same_type_are_one_thumbnail() -> None:
     assert result["thumbnails"][0]["format"] == "jpeg"
     go(store, by_recipe(64, formats=["jpeg", "source"]))
     assert store.thumbnails() == [SMALL]
+
+
+@pytest.mark.parametrize("formats", [["jpeg", "source"], ["source", "jpeg"]])
+def test_formats_that_are_the_same_type_are_in_line(formats: list[str]) -> None:
+    store = store_with(picture())
+    go(store, by_recipe(64, formats=formats))
+    recipes = parse_recipes(json.dumps([{"prefix": "", "sizes": ["64x64"], "formats": formats}]), [])
+    manifest = Manifest.from_json(json.dumps(store.manifest(KEY)).encode())
+    listed = Entry(KEY, manifest.source.etag, size=1, manifest="etag")
+    store.take_requests()
+
+    # Or each repeated event and each reconcile would make it again, for ever.
+    assert judge(listed, recipes, manifest) is Verdict.IN_LINE
+    go(store, by_recipe(64, formats=formats))
+    assert store.requests == ["GET manifest", "GET original", "PUT manifest"]
 
 
 def test_formats_are_made_all_or_none() -> None:
