@@ -11,6 +11,7 @@ from PIL import Image
 
 from functions.resize.limits import Limits
 from tests.deployed import ROOT, read_template
+from tests.functional.conftest import environment
 
 # The largest original is 100 MB; the pictures here are smaller files. And Lambda's own runtime.
 KEPT_FREE_MB = 150
@@ -91,12 +92,10 @@ def _function() -> dict[str, Any]:
 
 def _run_as_function(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run Python with the function's environment."""
-    variables = _function()["Environment"]["Variables"]
-    environment = {variable: value if isinstance(value, str) else "any" for variable, value in variables.items()}
     return subprocess.run(  # noqa: S603 - of this file only
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment},
+        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment("ResizeFunction")},
         capture_output=True,
         text=True,
         timeout=180,
