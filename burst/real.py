@@ -208,7 +208,7 @@ class _Burst:
         return sum(len(page["executions"]) for page in pages)
 
     def _wait(self, most: float) -> bool:
-        """Say how far it is, until nothing moves any more; return whether that was in time."""
+        """Print how far it is, until nothing moves any more; return whether that was in time."""
         began = moved = said = time.monotonic()
         while time.monotonic() < began + most:
             (waiting, hidden), running = self._depth(self._queue), self._running()

@@ -154,7 +154,7 @@ With one and with five thumbnails each, spread evenly over a month, by line:
   your workflow is executed". A retry is one more, so uploads are started no faster than they are worked on.
 
 - **EXPRESS**: one run of {express_seconds(seconds):.1f} s at {express_mb(deployment)} MB. It lasts as long as the
-  resize and 0.1 s, which is assumed, and is billed in steps of 100 ms.
+  resize plus 0.1 s, which is assumed, and is billed in steps of 100 ms.
 
 - **Lambda**: {measured.resize_ms:.0f} ms at {deployment.resize_mb:,} MB for the resize, and
   {measured.resize_ms_5:.0f} ms with five thumbnails. `start_from_s3` has {deployment.start_mb} MB and takes
@@ -162,7 +162,7 @@ With one and with five thumbnails each, spread evenly over a month, by line:
   {starts["EXPRESS"]:.0f} ms with EXPRESS, because it waits for the run. `ListExecutions` is free.
 
 - **S3**: the function reads manifest and original, writes thumbnails and manifest, and looks once at all of them,
-  because the manifest is the key's first. The PUT of the original is paid by the owner of the bucket.
+  because the manifest is the key's first. The PUT of the original is in here, because it is on the same bill.
 
 - **SQS**: three requests for each message. In a burst a batch of {deployment.batch_size} shares two of them.
 
@@ -257,6 +257,11 @@ def _what_is_there(facts: Facts) -> str:
     usd = {name: price.usd for name, price in facts.table.prices.items()}
     prices = reconcile.PriceTable(usd, asdict(facts.measured), facts.deployment.architecture)
     rows = [["plan: find a million keys in line", *[_dollars(prices.plan_dollars(_MILLION, _MILLION))] * 2]]
+    strays = (
+        prices.plan_dollars(_MILLION, _MILLION, sizes * _MILLION) - prices.plan_dollars(_MILLION, _MILLION)
+        for sizes in _SIZES
+    )
+    rows.append(["plan with `--strays`: more, for their thumbnails", *map(_dollars, strays)])
     for what, share in (("have no thumbnails", 1), ("are older than their original, or of another recipe", 0)):
         works = [
             reconcile.Work(_MILLION, sizes * _MILLION, share * _MILLION, share * sizes * _MILLION) for sizes in _SIZES
@@ -358,6 +363,8 @@ def _not_in_here(facts: Facts) -> str:
   originals are kept for `NoncurrentVersionDays`.
 
 - **Transfer out** to the internet: {_dollars(out)} for each GB. Between S3 and Lambda in one region it is free.
+
+- **EventBridge** with `ExistingOriginalsBucket`: about $1 for a million events of that bucket, whatever their prefix.
 
 - **Failures and retries**: a picture that is refused costs what an upload costs, less its thumbnails. Each retry is one
   more transition and one more invocation.

@@ -24,7 +24,7 @@ def main() -> int:
     for finding in report.findings:
         print(f"{finding.kind}: {finding.name}, from {finding.seed}, kept as {_keep(finding)}")
     if report.findings:
-        print(f"{len(report.findings)} findings.\nNext: mend the engine until make test passes with the files kept")
+        print(f"{len(report.findings)} findings.\nNext: correct the engine until make test passes with the files kept")
         return 1
     print(f"{report.trials:,} inputs, the slowest {report.slowest:.2f} s, nothing found.")
     print("Next: make fuzz SECONDS=600 for a longer session")

@@ -38,7 +38,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stack", default="alison-image", help="the CloudFormation stack (default %(default)s)")
     parser.add_argument("--local", action="store_true", help="the local stack (make up) instead of AWS")
     commands = parser.add_subparsers(required=True, metavar="plan | run | status | stop | report | concurrency")
-    plan = commands.add_parser("plan", help="list, compare and price; change nothing")
+    plan = commands.add_parser("plan", help="list, compare and price; change no thumbnail")
     plan.add_argument("--prefix", default="", help="what the keys begin with, such as 2026/")
     plan.add_argument("--concurrency", type=int, default=10, help="pictures at once of a run (default %(default)s)")
     plan.add_argument("--strays", action="store_true", help="also look for thumbnails that no manifest lists")
@@ -53,8 +53,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         choices=["no", "orphans", "all"],
         help="also remove thumbnails without an original or a manifest; all: even if they are more than a tenth",
     )
-    run.add_argument("--max-objects", type=int, help="work on so many keys at most")
-    run.add_argument("--max-usd", type=float, help="stop before it costs more")
+    run.add_argument("--max-objects", type=int, help="work on no more keys than this")
+    run.add_argument("--max-usd", type=float, help="work on no more than this pays for, by the model")
     run.add_argument("--concurrency", type=int, default=10, help="pictures at once (default %(default)s)")
     run.add_argument("--yes", action="store_true", help="do not ask before it costs money")
     run.set_defaults(command=_run)
@@ -70,7 +70,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
-    _say("Planning reads keys and manifests: about $1 for a million of them.")
+    _say("Planning reads keys and manifests: about $0.86 for a million (a model: docs/cost.md).")
     arn = deployed.start(
         {
             "mode": "plan",
@@ -104,7 +104,7 @@ def _run(deployed: Deployed, options: argparse.Namespace) -> int:
         raise CannotRunError(f"There is no finished plan '{options.plan}'. Next: make reconcile DO=plan")
     _say(*plan_lines(report), "")
     if not options.yes and not _agrees(report, options):
-        _say("Nothing was started. Next: the same with --max-usd or --max-objects, or nothing.")
+        _say("Nothing was started. Next: run it with --max-usd or --max-objects to do a part of it, or leave it.")
         return _DONE
     wanted = {"mode": "run", "plan": options.plan, "prune": options.prune, "concurrency": options.concurrency}
     limits = {"max_objects": options.max_objects, "max_usd": options.max_usd}

@@ -24,7 +24,7 @@ _SECONDS_EACH = 1.0
 
 
 def main() -> int:
-    """Run one soak; give 0 when every promise was kept, 1 when not, 2 when it could not run."""
+    """Run one soak; return 0 when every promise was kept, 1 when not, 2 when it could not run."""
     parser = argparse.ArgumentParser(prog="python -m soak", description="Are uploads lost, stale or doubled?")
     parser.add_argument("--uploads", type=int, default=1000, help="how many (default %(default)s)")
     parser.add_argument("--seed", type=int, help="repeats the plan and the faults of another run")
@@ -73,7 +73,7 @@ def main() -> int:
     if result.is_kept():
         print(f"Nothing lost, stale or doubled. Next: {again} to see it again, or another SEED.")
         return 0
-    print(f"A promise was broken. Next: read the cases above, then {again} while you mend it.")
+    print(f"A promise was broken. Next: read the cases above, then {again} while you fix it.")
     return 1
 
 

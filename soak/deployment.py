@@ -79,7 +79,7 @@ class Deployment:
         return self._settings.client(service)
 
     def route_functions_through(self, proxy: str) -> None:
-        """Give every function the proxy as its AWS endpoint."""
+        """Set the proxy as the AWS endpoint of every function."""
         functions = self.client("lambda")
         for page in functions.get_paginator("list_functions").paginate():
             for function in page["Functions"]:
@@ -114,7 +114,7 @@ class Deployment:
         )
 
     def queued(self) -> tuple[int, int]:
-        """Give how many messages wait in the uploads queue, and how many are being worked on or come back later."""
+        """Return how many messages wait in the uploads queue, and how many are being worked on or come back later."""
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])["Attributes"]
         return (
             int(attributes["ApproximateNumberOfMessages"]),
@@ -122,7 +122,7 @@ class Deployment:
         )
 
     def running(self) -> int:
-        """Give how many executions run, except Express ones, whose messages are hidden as long as they do."""
+        """Return how many executions run, except Express ones, whose messages are hidden as long as they do."""
         pages = self.step_functions.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter="RUNNING"
         )

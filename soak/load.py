@@ -131,7 +131,7 @@ class Load:
         return self._ledger
 
     def _watch(self, playing: list[Future[None]], total: int) -> None:
-        """Say how far it is, until nothing moves any more or time is up."""
+        """Print how far it is, until nothing moves any more or time is up."""
         quiet_since = said = time.monotonic()
         while time.monotonic() < self._deadline:
             waiting, hidden, running = self._measure()
@@ -182,7 +182,7 @@ class Load:
         return marker
 
     def _measure(self) -> tuple[int, int, int]:
-        """Give the messages that wait, those that are hidden, and the executions that run."""
+        """Return the messages that wait, those that are hidden, and the executions that run."""
         begun = self._begun
         (waiting, hidden), running = self._deployment.queued(), self._deployment.running()
         with self._lock:

@@ -154,7 +154,7 @@ def draw(uploads: int, seed: int) -> list[Story]:
 
 
 def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:
-    """Give the keys of a story's thumbnails as docs/architecture.md describes them."""
+    """Return the keys of a story's thumbnails as docs/architecture.md describes them."""
     folder, slash, name = story.key.rpartition("/")
     # The one format of the soak that thumbnails are not written in.
     extension = ".jpg" if story.format == "HEIC" else ""

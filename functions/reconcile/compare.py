@@ -62,8 +62,8 @@ _BY_ERROR = {
     "OriginalTooLargeError": Verdict.TOO_LARGE,
     "OriginalEmptyError": Verdict.EMPTY,
 }
-# Files that lie beside pictures and are none. Only for keys without a manifest: an upload is judged by its content, and
-# to download two million videos in order to learn that they are none would cost more than the thumbnails.
+# Extensions of files that often lie beside pictures. They count only for keys without a manifest: uploads are judged by
+# their content, but to download two million videos only to learn what they are would cost more than the thumbnails.
 _NO_PICTURES = frozenset(
     {
         *("3gp", "aac", "avi", "flac", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpg", "ogg", "wav", "webm", "wmv"),
@@ -101,7 +101,7 @@ class Entry:
     verdict: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, without those that are as usual."""
+        """Return plain values, without those that have their default."""
         usual = {"storage_class": "STANDARD", "verdict": "", "manifest": None, "etag": None, "size": 0}
         return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
 

@@ -72,8 +72,8 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
 def list_keys(state: dict[str, Any], store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """List keys into parts for as long as there is time; return the state, ``finished`` or not.
 
-    Where it goes on is in an object: the originals that wait in the merge may be too many for a state. A segment that
-    is tried again begins at the same place and numbers its parts alike.
+    The place to go on from is kept in an object: the originals that wait in the merge may be too many for a state. A
+    segment that is tried again begins at the same place and numbers its parts alike.
     """
     names, prefix, segment = Names(state["plan"]), state["prefix"], state["segment"]
     cursor = store.read_json(names.cursor(segment)) if segment else None

@@ -31,7 +31,7 @@ _WORK_NAME = re.compile(r"(?P<number>\d{9})[ab]*-(?P<count>\d{3})\.json")
 
 
 def plan_id(execution: str, started: str) -> str:
-    """Return the id of the plan or the run of an execution: its second, and what tells it from others of that second.
+    """Return the id of the plan or the run of an execution: the second it began, and a digest.
 
     Parameters
     ----------

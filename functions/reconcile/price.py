@@ -27,8 +27,8 @@ _INVOCATIONS_OF_A_PART = 2
 _SECONDS_OF_A_PART = 1.0
 # PUT of the result; GET of the work and of the results.
 _PUTS_OF_A_PART, _GETS_OF_A_PART = 1, 2
-# S3 on AWS instead of on the same machine, and Step Functions between two pictures: assumed, because it cannot be
-# measured on one machine. For the hours only; docs/cost.md shows what 400 ms for each resize would cost.
+# What S3 on AWS takes longer than S3 on the same machine, and Step Functions between two pictures: assumed, because it
+# cannot be measured on one machine. For the hours only; docs/cost.md shows what 400 ms for each resize would cost.
 _SECONDS_BESIDE = 0.3
 
 

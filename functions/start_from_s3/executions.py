@@ -35,9 +35,9 @@ class Execution:
 def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -> Execution:
     """Describe the one execution that belongs to a hint.
 
-    ``upload-example-jpg-<32 hexadecimal digits>``: the name begins with the door that the hint came through, so that no
-    client of the API can take it (theirs begin with ``api-``). The file's name is for people, the digest is of what
-    happened and what is asked for: the same event again has the same name, which Step Functions starts only once.
+    ``upload-example-jpg-<32 hexadecimal digits>``: the name begins with what happened to the object, so that no
+    client of the API can take it (theirs begin with ``api-``). The file's name is for people, the digest is of the
+    event and of what is asked for: the same event again has the same name, which Step Functions starts only once.
 
     Parameters
     ----------

@@ -12,20 +12,21 @@ from collections import deque
 # All starters together look this often. The smallest quota of ListExecutions is a bucket of 100, refilled with 2 a
 # second, and it belongs to the account: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _LOOKS_A_SECOND = 1.0
-# In the first seconds a starter looks more often, and takes its time once this many looks have settled the pace.
+# At first a starter looks more often: the next look comes after the time since it became busy, divided by this, but not
+# within a second.
 _FIRST_LOOKS = 3.0
 # Executions that should run for each picture that can be resized at once: an execution of 0.55 s resizes for 0.4 s.
 # Too few leave functions idle; too many find none free and cost a retry.
 _EXECUTIONS_EACH = 1.375
 # The pace of the past is measured over this time.
 _PACE_SECONDS = 5.0
-# How soon a pace makes up for executions that are missing, or too many.
+# How soon a pace makes up for executions that are missing.
 _CORRECTION_SECONDS = 0.6
 # Below this share of what should run, executions are started at once: a single upload must not wait for a pace.
 _FEW = 0.95
 # A page of ListExecutions has at most 1,000, so this is the most that can be seen to be exceeded.
 _MOST = 999
-# For how long a starter rests that Step Functions has refused.
+# How long a starter rests after Step Functions has refused a start.
 _REST_SECONDS = 1.0
 
 
@@ -96,7 +97,7 @@ class Pacing:
         self._starts.append(now)
 
     def refused(self, now: float) -> None:
-        """Take in that Step Functions starts no more at present: its quota, which is the account's, is used up."""
+        """Take in that Step Functions has refused a start: the account's quota is used up for now."""
         self._rests_until = now + _REST_SECONDS
 
     @property

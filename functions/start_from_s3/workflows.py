@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import ListExecutionsInputTypeDef, StartSyncExecutionOutputTypeDef
 
-# The state ResizeFailed of the state machine marks errors of the picture or the request so.
+# The state ResizeFailed puts this before errors of the picture or the request.
 _PERMANENT = "Permanent."
 # The picture took too much time or memory, in both tries of the state machine.
 _SPENT = {"States.Timeout", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory"}
-# How the log says so; the error follows.
+# What the log says of an upload that will not be tried again; the error follows.
 FAILED_FOR_GOOD = "execution failed for good"
 # A start takes at most two calls, StartExecution, and DescribeExecution where the name exists; a look takes one.
 SECONDS_TO_START = 15.0
@@ -235,8 +235,8 @@ def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef", *, i
     if answer["status"] == "SUCCEEDED":
         return "execution succeeded"
     error = answer.get("error", "")
-    # A picture that is too much twice, half an hour apart, will not become less. Twenty times would hold up the others
-    # for forty minutes of a function.
+    # A picture that took too much time or memory twice, half an hour apart, will do so again. Twenty tries would take
+    # forty minutes of a function from the others.
     is_for_good = error.startswith(_PERMANENT) or (is_retry and error in _SPENT)
     if answer["status"] == "FAILED" and is_for_good:
         return f"{FAILED_FOR_GOOD}: {error}"

@@ -25,6 +25,13 @@ def test_the_page_is_what_make_cost_writes(facts: Facts) -> None:
     assert page == write_page(facts), "what costs money has changed. Run: make cost"
 
 
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_the_readme_has_the_same_figures(facts: Facts, workflow: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert readme.count(f"about ${facts.dollars(Work(1e6), workflow):.0f} ") == 2
+
+
 def test_what_is_read_of_the_template() -> None:
     deployment, resources = read_deployment(), read_template()["Resources"]
 
