@@ -155,6 +155,24 @@ def test_a_burst_that_is_worked_off_is_no_stall(waiting: int, worked_on: int, *,
     assert named == {"waiting": "ApproximateNumberOfMessagesVisible", "worked_on": "NumberOfMessagesDeleted"}
 
 
+# By the simulation of ten functions (make burst), a minute of a burst has some 70 throttles among 900 attempts.
+@pytest.mark.parametrize(
+    ("throttled", "run", "is_too_much"), [(70, 830, False), (0, 1, False), (60, 20, True), (9, 0, True)]
+)
+def test_the_throttles_of_a_burst_are_no_alarm(throttled: int, run: int, *, is_too_much: bool) -> None:
+    alarm = resources("AWS::CloudWatch::Alarm")["ResizeThrottlesAlarm"]["Properties"]
+    by_id = {metric["Id"]: metric for metric in alarm["Metrics"]}
+    quotient = re.fullmatch(r"(\w+) / \((\w+) \+ FILL\((\w+), 0\)\)", by_id["share"]["Expression"])
+    assert quotient is not None
+    values = {"throttled": throttled, "run": run}
+
+    share = values[quotient[1]] / (values[quotient[2]] + values[quotient[3]])
+
+    assert (share > alarm["Threshold"]) is is_too_much
+    named = {name: by_id[name]["MetricStat"]["Metric"]["MetricName"] for name in values}
+    assert named == {"throttled": "Throttles", "run": "Invocations"}
+
+
 @pytest.mark.parametrize(("workflow", "machines"), [("STANDARD", 1), ("EXPRESS", 2)])
 def test_the_ceiling_counts_the_executions_of_all_state_machines(workflow: str, machines: int) -> None:
     alarm = resources("AWS::CloudWatch::Alarm")["ExecutionsPerHourAlarm"]["Properties"]
