@@ -1,0 +1,275 @@
+"""``python -m soak.there_already``: thousands of originals with every kind of drift end in line.
+
+A stack of its own is filled with originals whose events never arrived, beside manifests that fit and that do not. While
+ReconcileThumbnails works, clients upload, overwrite and delete keys of the same folder, and functions are killed. Then
+everything that is stored is looked at: no original without its thumbnails, none that is stale, none twice.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from local.stack import ROOT, Settings, Stack
+from soak.pictures import picture
+
+_BOX = {"width": 64, "height": 64}
+_SHARES = {
+    "missing": 40,
+    "in_line": 30,
+    "stale": 8,
+    "other_recipe": 8,
+    "orphan": 6,
+    "letter": 4,
+    "archived": 2,
+    "film": 2,
+}
+_FUNCTIONS = {b"alison-image-resizer", b"alison-image-reconcile"}
+_MOST_RUNS = 12
+
+
+class Drift:
+    """The two buckets, and what happens in them."""
+
+    def __init__(self, stack: Stack, random: Random) -> None:
+        outputs = stack.outputs()
+        self._s3 = stack.settings.client("s3")
+        self._step_functions = stack.settings.client("stepfunctions")
+        self._sqs = stack.settings.client("sqs")
+        self._originals, self._thumbnails = outputs["OriginalsBucketName"], outputs["ThumbnailsBucketName"]
+        self._machines = outputs["ReconcileStateMachineArn"], outputs["StateMachineArn"]
+        self._queue = outputs["UploadsQueueUrl"]
+        self._random = random
+        self._pictures = [picture("JPEG", random) for _ in range(20)]
+        self._events: dict[str, Any] = {}
+
+    def fill(self, count: int) -> Counter[str]:
+        """Put originals and manifests without any event; return how many there are of each kind."""
+        configuration = self._s3.get_bucket_notification_configuration(Bucket=self._originals)
+        self._events = {name: value for name, value in configuration.items() if name.endswith("Configurations")}
+        self._s3.put_bucket_notification_configuration(Bucket=self._originals, NotificationConfiguration={})
+        kinds = self._random.choices(list(_SHARES), list(_SHARES.values()), k=count)
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self._put, range(count), kinds))
+        return Counter(kinds)
+
+    def switch_events_on(self) -> None:
+        """Let clients' changes start executions again."""
+        self._s3.put_bucket_notification_configuration(Bucket=self._originals, NotificationConfiguration=self._events)
+
+    def _put(self, number: int, kind: str) -> None:
+        key = f"there/{number:06}.{'mp4' if kind == 'film' else 'jpg'}"
+        data = b"a letter, not a picture" if kind in {"letter", "film"} else self._pictures[number % 20]
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if kind != "orphan":
+            more = {"StorageClass": "GLACIER"} if kind == "archived" else {}
+            self._s3.put_object(Bucket=self._originals, Key=key, Body=data, **more)
+        if kind in {"in_line", "stale", "other_recipe", "orphan"}:
+            box = {"width": 32, "height": 32} if kind == "other_recipe" else _BOX
+            self._put_manifest(key, "another" if kind == "stale" else etag, box)
+
+    def _put_manifest(self, key: str, etag: str, box: dict[str, int]) -> None:
+        folder, _, name = key.rpartition("/")
+        thumbnail = f"thumbnails/{folder}/{box['width']}x{box['height']}_{name}"
+        stored = self._s3.put_object(
+            Bucket=self._thumbnails, Key=thumbnail, Body=key.encode(), Metadata={"original-etag": etag}
+        )
+        entry: dict[str, Any] = {
+            "key": thumbnail,
+            "box": box,
+            "fit": "inside",
+            "format": "source",
+            "quality": None,
+            "width": 1,
+        }
+        entry |= {"height": 1, "bytes": 1, "content_type": "image/jpeg", "asked_by": ["recipe"]}
+        manifest: dict[str, Any] = {"revision": key, "original": {"key": key, "etag": etag}, "placeholder": None}
+        manifest["thumbnails"] = [entry | {"etag": stored["ETag"].strip('"')}]
+        body = json.dumps(manifest).encode()
+        self._s3.put_object(Bucket=self._thumbnails, Key=f"manifests/{key}.json", Body=body)
+
+    def change_something(self, count: int) -> str:
+        """Do what a client may do to one key."""
+        key = f"there/{self._random.randrange(count + count // 20):06}.jpg"
+        if self._random.random() < 0.3:  # noqa: PLR2004 - a third
+            self._s3.delete_object(Bucket=self._originals, Key=key)
+            return "deleted"
+        body = self._random.choice(self._pictures)
+        self._s3.put_object(Bucket=self._originals, Key=key, Body=body)
+        return "uploaded"
+
+    def run(self, **wanted: Any) -> dict[str, Any]:
+        """Run an execution of ReconcileThumbnails to its end."""
+        machine, _ = self._machines
+        arn = self._step_functions.start_execution(stateMachineArn=machine, input=json.dumps(wanted))["executionArn"]
+        while (ended := self._step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            time.sleep(0.5)
+        if ended["status"] != "SUCCEEDED":
+            return {"error": ended.get("error"), "cause": ended.get("cause")}
+        output: dict[str, Any] = json.loads(ended["output"])
+        return output
+
+    def wait_for_uploads(self) -> None:
+        """Wait until the queue is empty and no upload is worked on."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        while True:
+            found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
+            running = self._step_functions.list_executions(
+                stateMachineArn=self._machines[1], statusFilter="RUNNING", maxResults=1
+            )["executions"]
+            if not running and all(found[name] == "0" for name in names):
+                return
+            time.sleep(0.5)
+
+    def look(self) -> Counter[str]:
+        """Compare all that is stored, with code that shares nothing with the pipeline; return what is wrong."""
+        originals = self._list(self._originals, "there/")
+        manifests = self._list(self._thumbnails, "manifests/there/")
+        thumbnails = self._list(self._thumbnails, "thumbnails/there/")
+        wrong: Counter[str] = Counter()
+        listed: set[str] = set()
+        for key, (etag, storage) in originals.items():
+            body = self._read(f"manifests/{key}.json") if f"manifests/{key}.json" in manifests else None
+            if body is None:
+                wrong["lost"] += storage != "GLACIER" and not key.endswith(".mp4")
+                continue
+            wrong["stale"] += body["original"].get("etag") != etag
+            boxes = [entry["box"] for entry in body["thumbnails"]]
+            wrong["of another recipe"] += not (boxes == [_BOX] or (not boxes and "error" in body))
+            for entry in body["thumbnails"]:
+                listed.add(entry["key"])
+                wrong["listed and not there"] += thumbnails.get(entry["key"], ("", ""))[0] != entry["etag"]
+        wrong["doubled"] = len(thumbnails.keys() - listed)
+        wrong["orphans"] = sum(name[len("manifests/") : -len(".json")] not in originals for name in manifests)
+        return +wrong
+
+    def _list(self, bucket: str, prefix: str) -> dict[str, tuple[str, str]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return {
+            each["Key"]: (each["ETag"].strip('"'), each.get("StorageClass", "STANDARD"))
+            for page in pages
+            for each in page.get("Contents", [])
+        }
+
+    def _read(self, key: str) -> Any:
+        return json.load(self._s3.get_object(Bucket=self._thumbnails, Key=key)["Body"])
+
+
+def _kill_one(stack: Stack, random: Random) -> bool:
+    """Kill one process of the resize or the reconcile function of this stack."""
+    victims = []
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1]) if folder.name.isdigit() else 0
+            if parent == stack.aws_pid() and _FUNCTIONS & {
+                value.partition(b"=")[2]
+                for value in (folder / "environ").read_bytes().split(b"\0")
+                if value.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")
+            }:
+                victims.append(int(folder.name))
+        except OSError:
+            continue
+    if victims:
+        os.kill(random.choice(victims), signal.SIGKILL)
+    return bool(victims)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def main() -> int:
+    """Return 0 if everything ends in line."""
+    parser = argparse.ArgumentParser(prog="python -m soak.there_already", description=__doc__)
+    parser.add_argument("--originals", type=int, default=5000)
+    parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=16)
+    options = parser.parse_args()
+    settings = Settings(
+        aws_port=_free_port(),
+        api_port=_free_port(),
+        state=ROOT / ".local" / "there-already",
+        parameters={"ApiAuthorization": "NONE", "ThumbnailSizes": "64x64"},
+    )
+    stack = Stack(settings, lambda line: print(line, flush=True))
+    stack.down()
+    try:
+        stack.up()
+        return _soak(stack, options.originals, options.concurrency, Random(options.seed))
+    finally:
+        stack.down()
+
+
+def _soak(stack: Stack, count: int, concurrency: int, random: Random) -> int:
+    drift = Drift(stack, random)
+    began = time.monotonic()
+    _say(f"{time.monotonic() - began:6.0f} s  stored: {dict(drift.fill(count))}")
+    plan = drift.run(mode="plan", prefix="there/", concurrency=concurrency)
+    _say(f"{time.monotonic() - began:6.0f} s  planned: {plan}")
+    drift.switch_events_on()
+    done, happened = threading.Event(), Counter[str]()
+    others = [
+        threading.Thread(target=_change, args=(drift, count, done, happened)),
+        threading.Thread(target=_kill, args=(stack, random, done, happened)),
+    ]
+    for other in others:
+        other.start()
+    resized = 0
+    for number in range(1, _MOST_RUNS + 1):
+        ran = drift.run(mode="run", plan=plan["plan"], prune="all", concurrency=concurrency)
+        _say(f"{time.monotonic() - began:6.0f} s  run {number}: {ran}")
+        resized += ran.get("counts", {}).get("resized", 0)
+        if ran.get("counts", {}).get("left") == 0:
+            break
+    done.set()
+    for other in others:
+        other.join()
+    drift.wait_for_uploads()
+    wrong = drift.look()
+    _say(f"{time.monotonic() - began:6.0f} s  meanwhile: {dict(happened)}; wrong in the end: {dict(wrong)}")
+    again = drift.run(mode="plan", prefix="there/", strays=True, concurrency=concurrency)
+    nothing = drift.run(mode="run", plan=again["plan"], prune="all", concurrency=concurrency)
+    _say(f"{time.monotonic() - began:6.0f} s  planned again: {again}", f"          run again: {nothing}")
+    counts = again["counts"]
+    is_fine = not wrong and not counts["out_of_line"] and not nothing["counts"]["resized"] and resized > 0
+    _say(
+        f"{'Everything' if is_fine else 'Not everything'} is in line. Next: "
+        + (
+            "make soak, for uploads under faults"
+            if is_fine
+            else "read the lines above, then .local/there-already/*.log"
+        )
+    )
+    return 0 if is_fine else 1
+
+
+def _change(drift: Drift, count: int, done: threading.Event, happened: Counter[str]) -> None:
+    while not done.wait(0.7):
+        happened[drift.change_something(count)] += 1
+
+
+def _kill(stack: Stack, random: Random, done: threading.Event, happened: Counter[str]) -> None:
+    while not done.wait(4):
+        happened["killed"] += _kill_one(stack, random)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
