@@ -34,7 +34,6 @@ _SHARES = {
     "archived": 2,
     "film": 2,
 }
-_FUNCTIONS = {b"alison-image-resizer", b"alison-image-reconcile"}
 _MOST_RUNS = 12
 
 
@@ -167,18 +166,15 @@ class Drift:
 
 def _kill_one(stack: Stack, random: Random) -> bool:
     """Kill one process of the resize or the reconcile function of this stack."""
+    folders = tuple(f"{stack.scratch()}/ministack-lambda-alison-image-{name}-" for name in ("resizer", "reconcile"))
     victims = []
-    for folder in Path("/proc").iterdir():
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1]) if folder.name.isdigit() else 0
-            if parent == stack.aws_pid() and _FUNCTIONS & {
-                value.partition(b"=")[2]
-                for value in (folder / "environ").read_bytes().split(b"\0")
-                if value.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")
-            }:
-                victims.append(int(folder.name))
+            command = (process / "cmdline").read_text().split("\0")
         except OSError:
             continue
+        if any(argument.startswith(folders) for argument in command):
+            victims.append(int(process.name))
     if victims:
         os.kill(random.choice(victims), signal.SIGKILL)
     return bool(victims)
