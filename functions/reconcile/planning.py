@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 from typing import Any, Self
 
 from functions.reconcile.compare import (
@@ -21,8 +21,8 @@ from functions.reconcile.compare import (
 )
 from functions.reconcile.inputs import PlanInput
 from functions.reconcile.listing import Listed, Merge, Pair, Position
-from functions.reconcile.plans import Names, Part
-from functions.reconcile.price import KEYS_IN_A_PART, PriceTable, Work
+from functions.reconcile.plans import Names, Part, cut
+from functions.reconcile.price import KEYS_IN_A_PART, PriceTable, Work, seconds_to_make
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
 from functions.reconcile.strays import folder_of, is_stray, originals_of
 from functions.resize.keys import manifest_key
@@ -31,6 +31,8 @@ from functions.start_from_s3.recipes import Recipe
 
 # A segment ends while there is still time to write its cursor.
 SECONDS_TO_END = 60.0
+# A child ends after five minutes; half of them are left to retries and to pictures that are slower than most.
+_SECONDS_OF_WORK = 150.0
 
 
 def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
@@ -186,9 +188,11 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
     found = [dataclasses.replace(entry, verdict=verdicts[entry.key]) for entry in entries]
     work = [entry for entry in found if entry.verdict in OUT_OF_LINE]
     orphans = [entry for entry in found if entry.verdict == Verdict.ORPHAN]
-    for kind, some in (("keys", work), ("orphans", orphans)):
-        if some:
-            store.write_json(names.work_of(part, kind, len(some)), [entry.to_dict() for entry in some])
+    pieces = list(_pieces(names.work_of(part, "keys", len(work)), work, recipes))
+    if orphans:
+        pieces.append((names.work_of(part, "orphans", len(orphans)), orphans))
+    for name, some in pieces:
+        store.write_json(name, [entry.to_dict() for entry in some])
     store.write_json(
         names.compared(part),
         {
@@ -199,6 +203,24 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
         },
     )
     return {}
+
+
+def _pieces(name: str, work: list[Entry], recipes: list[Recipe]) -> Iterator[tuple[str, list[Entry]]]:
+    """Cut the keys of a part that are out of line, so that a child has time for all of its piece.
+
+    A child that is not done in time counts as failed, and many of them stop the run.
+    """
+    while work:
+        seconds = accumulate(
+            seconds_to_make(renditions_of(request_of(entry.key, recipes) or {"sizes": []})) for entry in work
+        )
+        at = max(1, sum(1 for _ in takewhile(lambda so_far: so_far <= _SECONDS_OF_WORK, seconds)))
+        if at == len(work):
+            yield name, work
+            return
+        first, name = cut(name, len(work), at)
+        yield first, work[:at]
+        work = work[at:]
 
 
 def _compare_thumbnails(

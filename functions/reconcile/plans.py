@@ -6,7 +6,8 @@
     cursors/00001.json            where the listing goes on
     parts/000000001.json          100 keys as they were listed
     compared/000000001.json       what came of comparing them
-    work/keys/000000001-037.json  those of them that are out of line; deleted when they are done
+    work/keys/000000001-037.json  those of them that are out of line; deleted when they are done. Where the
+                                  thumbnails take long: 000000001a-020.json, 000000001b-017.json
     work/orphans/…                those whose original is gone
     report.json                   the whole plan in numbers
     runs/<run>.json               a run has begun

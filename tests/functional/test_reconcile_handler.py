@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.reconcile.compare import Verdict, digest_of
+from functions.reconcile.plans import count_of
 from functions.start_from_s3.recipes import parse_recipes
+from functions.start_from_s3.workflows import EXPRESS_SECONDS
 from tests.functional.conftest import ORIGINALS, THUMBNAILS, Context, Function
 
 if TYPE_CHECKING:
@@ -241,6 +243,30 @@ def test_what_was_left_by_a_run_that_was_stopped_is_compared_again(machine: Mach
 
     assert [(each["key"], each["request"]["retry"]) for each in requests] == [("c.jpg", True)]
     assert (output["counts"]["in_line"], output["counts"]["missing"]) == (2, 1)
+
+
+# Twelve thumbnails of a 12 MP photograph take some four seconds, and a child ends after five minutes.
+SLOW = [{"prefix": "", "sizes": ["320x240", "640x480", "1280x960", "1920x1440"], "formats": ["avif", "webp", "jpeg"]}]
+
+
+def test_a_child_has_time_for_all_that_it_gets(
+    machine: Machine, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.reconcile.handler._RECIPES", parse_recipes(json.dumps(SLOW), []))
+    for number in range(45):
+        put(s3, f"{number:03}.jpg", Verdict.MISSING)
+    planned = machine.plan()
+    items: list[Any] = []
+
+    pieces = names(s3, f"plans/{planned['plan']}/work/keys/")
+    ended = machine.run(s3, into(items), planned["plan"], max_objects=25)
+    rest = machine.run(s3, into(items), planned["plan"])
+
+    assert sum(map(count_of, pieces)) == planned["counts"]["out_of_line"] == 45
+    assert all(5 < count_of(piece) * 4 < EXPRESS_SECONDS / 2 for piece in pieces)
+    assert (ended["counts"]["resized"], ended["counts"]["left"]) == (25, 20)
+    assert (rest["counts"]["resized"], rest["counts"]["left"]) == (20, 0)
+    assert sorted(each["key"] for each in items) == [f"{number:03}.jpg" for number in range(45)]
 
 
 def test_a_part_with_faults_is_left(machine: Machine, s3: "S3Client") -> None:
