@@ -24,7 +24,7 @@ def entry(
 
 def manifest(
     *boxes: tuple[int, int],
-    etag: str = "first",
+    etag: str | None = "first",
     error: str | None = None,
     asked_by: AskedBy = AskedBy.RECIPE,
     by_request: tuple[tuple[int, int], ...] = (),
@@ -55,6 +55,9 @@ WHOLE = manifest((64, 64), (128, 96))
         (manifest(error="TruncatedImageError"), Verdict.UNREADABLE),
         (manifest(error="OriginalEncryptedError"), Verdict.ENCRYPTED),
         (manifest(error="NotAnImageError", etag="another"), Verdict.STALE),
+        # S3 told nobody its ETag (SSE-C), so no run can bring it in line.
+        (manifest(error="OriginalEncryptedError", etag=None), Verdict.ENCRYPTED),
+        (manifest(etag=None), Verdict.STALE),
         # It was archived, and is not any more.
         (manifest(error="OriginalArchivedError"), Verdict.STALE),
     ],
