@@ -142,7 +142,10 @@ class StandardWorkflow:
 
     def _wait_for_room(self, seconds_left: Callable[[], float]) -> None:
         if seconds_left() < SECONDS_TO_START:
-            raise NoTimeLeftError
+            now = self._clock()
+            # The time was spent on waiting for room, by an upload before this one in the batch.
+            is_full = not self._pacing.may_look(now) and not self._pacing.may_start(now)
+            raise NoRoomError if is_full else NoTimeLeftError
         while not self._pacing.may_start(self._clock()):
             wait = self._pacing.seconds_to_wait(self._clock())
             if seconds_left() - wait < SECONDS_TO_START:

@@ -111,6 +111,25 @@ class Pages:
         self.started.append(request["name"])
 
 
+def test_the_last_uploads_of_a_batch_that_waited_for_room_wait_as_well() -> None:
+    """Otherwise a stall that passes would be counted, and an alarm raised, as uploads that cannot be started."""
+    now = [0.0]
+    client: Any = Pages(9)
+    answer = client.list_executions
+
+    def look_slowly(**request: Any) -> dict[str, Any]:
+        now[0] += 0.2
+        page: dict[str, Any] = answer(**request)
+        return page
+
+    client.list_executions = look_slowly
+    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), lambda: now[0], lambda _: None)
+
+    for _ in range(5):
+        with pytest.raises(NoRoomError):
+            workflow.run(UPLOAD, is_retry=False, seconds_left=lambda: 15.1 - now[0])
+
+
 @pytest.mark.parametrize(
     ("sizes", "is_started", "pages"), [((0, 2, 0, 3), True, 4), ((2, 0, 7, 5, 9, 9), False, 3), ((9, 9), False, 1)]
 )
