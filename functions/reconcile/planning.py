@@ -33,6 +33,8 @@ from functions.start_from_s3.recipes import Recipe
 SECONDS_TO_END = 60.0
 # A child ends after five minutes; half of them are left to retries and to pictures that are slower than most.
 _SECONDS_OF_WORK = 150.0
+# Results that are added up between two looks at the clock: what S3 lists at once.
+PAGE = 1000
 
 
 def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
@@ -333,13 +335,13 @@ def report(
     names = Names(state["plan"])
     nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "work": {}, "thumbnails": 0, "strays": 0}
     so_far = state.get("sums") or {"after": "", **nothing}
-    keys = list(store.list_names(names.all_compared, so_far["after"]))
+    keys = store.list_names(names.all_compared, so_far["after"])
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
+        while chunk := list(islice(keys, PAGE)):
             for each in pool.map(store.read_json, chunk):
                 so_far = _added(so_far, {**nothing, **each})
             so_far["after"] = chunk[-1]
-            if seconds_left() < SECONDS_TO_END and chunk[-1] != keys[-1]:
+            if seconds_left() < SECONDS_TO_END:
                 return {**state, "finished": False, "sums": so_far}
     output = _output_of(state, so_far, prices)
     store.write_json(names.report, {**store.read_json(names.about), **_details_of(so_far, prices), "output": output})

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from functions.reconcile.compare import OUT_OF_LINE, Entry, Verdict, digest_of, request_of
@@ -22,7 +23,7 @@ from functions.reconcile.errors import (
     TooManyStraysError,
 )
 from functions.reconcile.inputs import RunInput
-from functions.reconcile.planning import SECONDS_TO_END, find_strays, judge_all
+from functions.reconcile.planning import PAGE, SECONDS_TO_END, find_strays, judge_all
 from functions.reconcile.plans import Names, count_of, cut
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
 from functions.start_from_s3.recipes import Recipe
@@ -208,9 +209,9 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
     """
     names = Names(state["plan"])
     sums = state.get("sums") or {"after": "", "done": {}, "in_line": 0, "strays": 0, "failed": {}, "faulted": {}}
-    keys = list(store.list_names(names.results(state["run"]), sums["after"]))
+    keys = store.list_names(names.results(state["run"]), sums["after"])
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        for chunk in (keys[at : at + 1000] for at in range(0, len(keys), 1000)):
+        while chunk := list(islice(keys, PAGE)):
             for each in pool.map(store.read_json, chunk):
                 sums = {
                     "done": dict(Counter(sums["done"]) + Counter(each["done"])),
@@ -220,7 +221,7 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
                     "faulted": _added(sums["faulted"], each["faulted"]),
                 }
             sums["after"] = chunk[-1]
-            if seconds_left() < SECONDS_TO_END and chunk[-1] != keys[-1]:
+            if seconds_left() < SECONDS_TO_END:
                 return {**state, "finished": False, "sums": sums}
     output = _output_of(state, sums, sum(map(count_of, store.list_names(state["work"]))))
     return {"finished": True, "is_stopped": "stopped" in state, "output": output}
