@@ -13,6 +13,10 @@ from reconcile.deployed import Deployed, Execution
 from reconcile.page import dollars
 
 _POLL_SECONDS = 1.0
+# A look lists what was written so far, a thousand names in a request. Two million keys leave 20,000 names in days:
+# with a look each second, watching would cost a tenth of the run.
+_SECONDS_A_THOUSAND = 2.0
+_LONGEST_SECONDS = 300.0
 
 
 @dataclass(slots=True)
@@ -34,6 +38,11 @@ class Seen:
     strays: int = 0
     errors: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+
+    @property
+    def listed(self) -> int:
+        """Return how many results were listed by the last look, or little more."""
+        return len(self._names)
 
     @property
     def total(self) -> int:
@@ -105,7 +114,7 @@ def follow(deployed: Deployed, arn: str, console: Console, sleep: Callable[[floa
             seen.errors.clear()
             if not execution.is_running:
                 return execution
-            sleep(_POLL_SECONDS)
+            sleep(min(_LONGEST_SECONDS, max(_POLL_SECONDS, state.listed / 1000 * _SECONDS_A_THOUSAND)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,7 @@ class _State:
     completed: int
     total: int | None
     cost: str = ""
+    listed: int = 0
 
 
 def _look(deployed: Deployed, execution: Execution, report: dict[str, Any] | None, seen: Seen) -> _State:
@@ -125,10 +135,10 @@ def _look(deployed: Deployed, execution: Execution, report: dict[str, Any] | Non
         total = counts["out_of_line"] + (counts["orphans"] + counts.get("strays", 0) if prunes else 0)
         share = min(seen.total / total, 1.0) if total else 0.0
         cost = f"about {dollars(share * report['output']['dollars'])}" if report else ""
-        return _State("Working", "keys", seen.total, total or None, cost)
+        return _State("Working", "keys", seen.total, total or None, cost, seen.listed)
     found = deployed.map_run(execution.arn)
     if found is None:
         parts = sum(1 for _ in deployed.names(Names(execution.plan).parts))
-        return _State("Listing", "keys", 100 * parts, None)
+        return _State("Listing", "keys", 100 * parts, None, listed=parts)
     counts_of_map = found["itemCounts"]
     return _State("Comparing", "parts of 100 keys", counts_of_map["succeeded"], counts_of_map["total"])
