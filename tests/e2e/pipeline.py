@@ -102,8 +102,12 @@ class Pipeline:
         return wait_for(ended, f"the end of {arn}")
 
     def end_of_upload(self, key: str) -> Any:
-        """Wait until the execution that an upload started has ended and describe it."""
-        arns: list[str] = wait_for(lambda: self.executions_of(key), f"an execution for {key!r}")
+        """Wait until the execution that an upload started has ended and describe it; requests start others."""
+
+        def started() -> list[str]:
+            return [arn for arn in self.executions_of(key) if arn.rpartition(":")[2].startswith("upload-")]
+
+        arns: list[str] = wait_for(started, f"an execution for the upload of {key!r}")
         return self.end_of(arns[0])
 
     def ends_of(self, key: str, count: int) -> list[Any]:
