@@ -48,7 +48,7 @@ _execution_for = execution_for
 
 
 def execution_for(*arguments):
-    return Execution(str(uuid.uuid4()), _execution_for(*arguments).input)
+    return Execution(str(uuid.uuid4()), _execution_for(*arguments).request)
 """,
     ),
 }
