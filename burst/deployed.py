@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cost.deployment import way_of_a_success
-from local.template import read_template
+from local.template import example_stack
 
 _DEFINITION = Path(__file__).parents[1] / "statemachine" / "image_resize.asl.json"
 
@@ -85,14 +85,13 @@ def read_deployed(workflow: str, concurrency: int) -> Deployed:
     concurrency : int
         UploadConcurrency, one of its allowed values.
     """
-    template = read_template()
-    values = {"UploadWorkflow": workflow, "UploadConcurrency": str(concurrency)}
+    stack = example_stack({"UploadWorkflow": workflow, "UploadConcurrency": str(concurrency)})
 
     def property_of(resource: str, *path: str) -> int:
-        value = template["Resources"][resource]["Properties"]
+        value = stack.resolve(stack.template["Resources"][resource]["Properties"])
         for name in path:
-            value = _resolve(value, template, values)[name]
-        return int(_resolve(value, template, values))
+            value = value[name]
+        return int(value)
 
     mapping = ("Events", "Uploads", "Properties")
     variables = ("Environment", "Variables")
@@ -115,21 +114,6 @@ def read_deployed(workflow: str, concurrency: int) -> Deployed:
         retriers=_read_retriers(definition["States"]["ResizeImage"]["Retry"]),
         transitions=len(way_of_a_success(definition)),
     )
-
-
-def _resolve(value: Any, template: dict[str, Any], values: dict[str, str]) -> Any:
-    """Return what a value stands for, as far as it depends on ``values``."""
-    match value:
-        case {"Ref": name}:
-            return values[name]
-        case {"Fn::If": [condition, yes, no]}:
-            left, right = template["Conditions"][condition]["Fn::Equals"]
-            holds = _resolve(left, template, values) == _resolve(right, template, values)
-            return _resolve(yes if holds else no, template, values)
-        case {"Fn::FindInMap": [name, first, second]}:
-            return template["Mappings"][name][_resolve(first, template, values)][second]
-        case _:
-            return value
 
 
 def _read_retriers(rules: list[dict[str, Any]]) -> dict[str, tuple[int, Retrier]]:

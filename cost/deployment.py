@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.template import read_template
+from local.template import example_stack
 
 _ROOT = Path(__file__).parents[1]
 _STATE_MACHINE = _ROOT / "statemachine" / "image_resize.asl.json"
@@ -75,12 +75,13 @@ _METRICS_OF_A_METHOD = 5
 
 def read_deployment() -> Deployment:
     """Read the files as they are."""
-    template = read_template()
+    stack = example_stack({})
+    template = stack.template
     parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
     resources = template["Resources"]
     resize, start = (resources[name]["Properties"] for name in ("ResizeFunction", "StartFromS3Function"))
+    variables = start["Environment"]["Variables"]
     api = resources["ResizeApi"]["Properties"]
-    shares = template["Mappings"]["Concurrency"][str(parameters["UploadConcurrency"])]
     definition = _STATE_MACHINE.read_text(encoding="utf-8")
     kinds = [resource["Type"] for resource in resources.values()]
     return Deployment(
@@ -88,9 +89,9 @@ def read_deployment() -> Deployment:
         architecture=parameters["Architecture"],
         resize_mb=resize["MemorySize"],
         start_mb=start["MemorySize"],
-        starters=int(shares["StartersAtOnce"]),
-        pictures=int(shares["PicturesAtOnce"]),
-        batch_size=_otherwise(start["Events"]["Uploads"]["Properties"]["BatchSize"]),
+        starters=int(stack.resolve(variables["STARTERS_AT_ONCE"])),
+        pictures=int(stack.resolve(variables["PICTURES_AT_ONCE"])),
+        batch_size=int(stack.resolve(start["Events"]["Uploads"]["Properties"]["BatchSize"])),
         transitions=len(way_of_a_success(json.loads(definition))),
         definition_bytes=len(definition.encode()),
         log_level=parameters["WorkflowLogLevel"],
@@ -126,11 +127,6 @@ def _choose(state: dict[str, Any]) -> str:
     """Return where the status SUCCESS leads."""
     chosen: str = next(choice["Next"] for choice in state["Choices"] if '"SUCCESS"' in json.dumps(choice))
     return chosen
-
-
-def _otherwise(value: Any) -> int:
-    """Return what a property is unless uploads are EXPRESS."""
-    return int(value["Fn::If"][2] if isinstance(value, dict) else value)
 
 
 def _count_metrics() -> int:

@@ -8,9 +8,8 @@ import json
 import sys
 from typing import Any
 
-from local.intrinsics import Intrinsics
 from local.stack import ROOT
-from local.template import read_template
+from local.template import example_stack
 
 PATH = ROOT / "docs" / "openapi.json"
 _EXTENSION = "x-amazon-"
@@ -47,25 +46,6 @@ def imported_body(parameters: dict[str, str]) -> dict[str, Any]:
     definition = stack.template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]
     body: dict[str, Any] = stack.resolve(_included(definition))
     return body
-
-
-def example_stack(parameters: dict[str, str]) -> Intrinsics:
-    """Return the template as a stack that nothing was deployed for: its resources have made-up ids.
-
-    Parameters
-    ----------
-    parameters : dict of str to str
-        Values of template parameters; the others have their defaults.
-    """
-    template = read_template()
-    return Intrinsics(
-        template=template,
-        parameters=parameters,
-        physical_ids={name: name for name in template["Resources"]},
-        stack_name="stack",
-        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/stack/1",
-        attribute=lambda _kind, physical_id, attribute: f"{physical_id}.{attribute}",
-    )
 
 
 def main() -> int:

@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from local.intrinsics import Intrinsics
+
 PATH = Path(__file__).parents[1] / "template.yaml"
 
 
@@ -38,3 +40,22 @@ def read_template() -> dict[str, Any]:
     """
     template: dict[str, Any] = yaml.load(PATH.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader with tags
     return template
+
+
+def example_stack(parameters: dict[str, str]) -> Intrinsics:
+    """Return the template as a stack that nothing was deployed for: its resources have made-up ids.
+
+    Parameters
+    ----------
+    parameters : dict of str to str
+        Values of template parameters; the others have their defaults.
+    """
+    template = read_template()
+    return Intrinsics(
+        template=template,
+        parameters=parameters,
+        physical_ids={name: name for name in template["Resources"]},
+        stack_name="stack",
+        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/stack/1",
+        attribute=lambda _kind, physical_id, attribute: f"{physical_id}.{attribute}",
+    )

@@ -13,7 +13,7 @@ import moto  # before any handler is imported: it hooks itself into the clients 
 import pytest
 from aws_lambda_powertools.metrics.provider.cold_start import reset_cold_start_flag
 
-from local.openapi import example_stack
+from local.template import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
 

@@ -12,7 +12,7 @@ from functions.start_from_s3.hints import read_hints
 from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.recipes import parse_recipes
 from functions.start_from_s3.workflows import EXPRESS_SECONDS, SECONDS_TO_START
-from local.openapi import example_stack
+from local.template import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
 from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function, environment

@@ -19,7 +19,7 @@ from bench import startup
 from bench.loopback_s3 import loopback_s3
 from functions.reconcile.price import MEASURED_PATH, PRICES_PATH
 from functions.start_from_s3.recipes import RECIPES_PATH
-from local.openapi import example_stack
+from local.template import example_stack
 from samples import profiles
 from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH

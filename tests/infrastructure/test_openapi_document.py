@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from local.openapi import PATH, example_stack, imported_body
+from local.openapi import PATH, imported_body
+from local.template import example_stack
 from tests.deployed import read_template
 
 # Every branch of every condition in the body is imported by at least one of these stacks.

@@ -11,7 +11,7 @@ from functions.reconcile.errors import RefusedError
 from functions.resize import errors
 from functions.resize.limits import Limits
 from local.aws.filter_pattern import compile_json
-from local.openapi import example_stack
+from local.template import example_stack
 from tests.deployed import ROOT, read_state_machine, read_template
 
 ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")

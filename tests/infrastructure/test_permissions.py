@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.intrinsics import Intrinsics
-from local.openapi import example_stack
+from local.template import example_stack
 
 # Actions without resource types, so that "*" is the only resource they can be granted on.
 WITHOUT_RESOURCE_TYPES = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.reconcile.storage import PLANS_PREFIX
-from local.openapi import example_stack
+from local.template import example_stack
 from tests.deployed import ROOT, TEMPLATE_PATH
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction"]
