@@ -10,7 +10,7 @@ from botocore.auth import SigV4Auth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, choose_recipe, parse_recipes, parse_sizes
+from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, parse_recipes, parse_sizes, wanted_of
 
 # Clocks of this machine and of AWS may differ by so much.
 _CLOCK_SECONDS = 60.0
@@ -264,10 +264,10 @@ def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
     """
     plain = {"sizes": parse_sizes(sizes)}
     try:
-        recipe = choose_recipe(prefix, parse_recipes(text, parse_sizes(sizes)))
+        wanted = wanted_of(prefix, parse_recipes(text, parse_sizes(sizes)))
     except RecipesError as error:
         raise CannotRunError(f"{error}. Next: correct it and deploy.") from error
-    if recipe is None or recipe.request != plain:
+    if wanted != plain:
         raise CannotRunError(
             f"recipes.json asks for other thumbnails in {prefix} than ThumbnailSizes, which this test expects. "
             f'Next: put {{"prefix": "{prefix}"}} first in recipes.json and deploy.'

@@ -12,7 +12,7 @@ from functions.resize.keys import check_key
 from functions.resize.limits import Limits
 from functions.resize.manifest import Manifest
 from functions.resize.recipe import Rendition, read_recipe
-from functions.start_from_s3.recipes import Recipe, choose_recipe
+from functions.start_from_s3.recipes import Recipe, wanted_of
 
 
 class Verdict(StrEnum):
@@ -111,26 +111,21 @@ class Entry:
         return cls(**{"etag": None, **values})
 
 
-def request_of(key: str, recipes: list[Recipe]) -> dict[str, Any] | None:
-    """Return what the recipe of a key asks for, as in a request; ``None`` where it is left alone."""
-    recipe = choose_recipe(key, recipes)
-    return recipe.request if recipe else None
-
-
-def renditions_of(request: dict[str, Any]) -> tuple[Rendition, ...]:
-    """Return the thumbnails that a request asks for."""
-    return read_recipe(request).renditions
+def renditions_of(key: str, recipes: list[Recipe]) -> tuple[Rendition, ...]:
+    """Return the thumbnails that the recipe of a key asks for; none where the key is left alone."""
+    wanted = wanted_of(key, recipes)
+    return read_recipe(wanted).renditions if wanted else ()
 
 
 def judge_listed(entry: Entry, recipes: list[Recipe]) -> Verdict | None:
     """Judge a key by the listing alone; ``None`` where its manifest has to be read."""
-    request = request_of(entry.key, recipes)
+    renditions = renditions_of(entry.key, recipes)
     if entry.key.endswith("/"):
         return Verdict.FOLDER
-    if request is None:
+    if not renditions:
         return Verdict.WITHOUT_RECIPE
     try:
-        check_key(entry.key, renditions_of(request))
+        check_key(entry.key, renditions)
     except InvalidKeyError:
         return Verdict.INVALID_KEY
     if entry.etag is None:
@@ -177,8 +172,8 @@ def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_
         found = _BY_ERROR.get(manifest.error[0], Verdict.UNREADABLE)
         was_restored = found is Verdict.ARCHIVED and entry.storage_class not in _ARCHIVES and not is_new
         return Verdict.STALE if was_restored else found
-    wanted = renditions_of(request_of(entry.key, recipes) or {"sizes": []})
-    return Verdict.IN_LINE if manifest.by_recipe() == set(wanted) else Verdict.OTHER_RECIPE
+    is_as_wanted = manifest.by_recipe() == set(renditions_of(entry.key, recipes))
+    return Verdict.IN_LINE if is_as_wanted else Verdict.OTHER_RECIPE
 
 
 def digest_of(recipes: Sequence[Recipe]) -> str:

@@ -17,7 +17,6 @@ from functions.reconcile.compare import (
     judge,
     judge_listed,
     renditions_of,
-    request_of,
 )
 from functions.reconcile.inputs import PlanInput
 from functions.reconcile.listing import Listed, Merge, Pair, Position
@@ -27,7 +26,7 @@ from functions.reconcile.storage import CALLS_AT_ONCE, Store
 from functions.reconcile.strays import folder_of, is_stray, originals_of
 from functions.resize.keys import manifest_key
 from functions.resize.manifest import Manifest
-from functions.start_from_s3.recipes import Recipe
+from functions.start_from_s3.recipes import Recipe, wanted_of
 
 # A segment ends while there is still time to write its cursor.
 SECONDS_TO_END = 60.0
@@ -213,9 +212,7 @@ def _pieces(name: str, work: list[Entry], recipes: list[Recipe]) -> Iterator[tup
     A child that is not done in time counts as failed, and many of them stop the run.
     """
     while work:
-        seconds = accumulate(
-            seconds_to_make(renditions_of(request_of(entry.key, recipes) or {"sizes": []})) for entry in work
-        )
+        seconds = accumulate(seconds_to_make(renditions_of(entry.key, recipes)) for entry in work)
         at = max(1, sum(1 for _ in takewhile(lambda so_far: so_far <= _SECONDS_OF_WORK, seconds)))
         if at == len(work):
             yield name, work
@@ -252,7 +249,7 @@ def find_strays(
     """
 
     def is_served(original: str) -> bool:
-        return original.startswith(prefix) and request_of(original, recipes) is not None
+        return original.startswith(prefix) and wanted_of(original, recipes) is not None
 
     @cache
     def manifest_of(original: str) -> tuple[Manifest | None, str] | None:
@@ -317,7 +314,7 @@ def _read_manifest(key: str, store: Store) -> tuple[Manifest | None, str] | None
 
 
 def _work_of(work: list[Entry], orphans: int, recipes: list[Recipe]) -> Work:
-    counts = [(entry, len(renditions_of(request_of(entry.key, recipes) or {"sizes": []}))) for entry in work]
+    counts = [(entry, len(renditions_of(entry.key, recipes))) for entry in work]
     first = [count for entry, count in counts if entry.manifest is None]
     return Work(len(work), sum(count for _, count in counts), len(first), sum(first), orphans)
 

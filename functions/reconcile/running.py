@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from functions.reconcile.compare import OUT_OF_LINE, Entry, Verdict, digest_of, request_of
+from functions.reconcile.compare import OUT_OF_LINE, Entry, Verdict, digest_of
 from functions.reconcile.errors import (
     OtherRecipeError,
     PlanNotFinishedError,
@@ -26,7 +26,8 @@ from functions.reconcile.inputs import RunInput
 from functions.reconcile.planning import PAGE, SECONDS_TO_END, find_strays, judge_all
 from functions.reconcile.plans import Names, count_of, cut
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
-from functions.start_from_s3.recipes import Recipe
+from functions.start_from_s3.recipes import Recipe, wanted_of
+from functions.start_from_s3.requests import as_retry, request_for
 
 MOST_DAYS = 7.0
 # Share of all manifests, or of all thumbnails.
@@ -152,14 +153,8 @@ def _remove_strays(work: dict[str, Any], recipes: list[Recipe], store: Store) ->
 
 def _request(key: str, recipes: list[Recipe], store: Store, *, is_retry: bool) -> dict[str, Any]:
     """Return the request that an event on this key would start."""
-    request = {
-        "source_bucket": store.originals,
-        "destination_bucket": store.thumbnails,
-        "object_key": key,
-        **(request_of(key, recipes) or {}),
-        "if_missing": "remove",
-    }
-    return {**request, "retry": True} if is_retry else request
+    request = request_for(store.originals, store.thumbnails, key, wanted_of(key, recipes) or {})
+    return as_retry(request) if is_retry else request
 
 
 def record(state: dict[str, Any], store: Store) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.start_from_s3.hints import Change, Hint
+from functions.start_from_s3.requests import as_retry, request_for
 
 # CloudWatch logs only executions with these characters in their names, and names end at 80:
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
@@ -29,7 +30,7 @@ class Execution:
 
     def as_retry(self) -> "Execution":
         """Return the execution that makes up for one that ended in the middle."""
-        return Execution(self.name, {**self.request, "retry": True})
+        return Execution(self.name, as_retry(self.request))
 
 
 def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -> Execution:
@@ -46,13 +47,7 @@ def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -
     wanted : dict
         What the recipe asks for, as in a request.
     """
-    request = {
-        "source_bucket": hint.bucket,
-        "destination_bucket": destination_bucket,
-        "object_key": hint.key,
-        **wanted,
-        "if_missing": "remove",
-    }
+    request = request_for(hint.bucket, destination_bucket, hint.key, wanted)
     identity = json.dumps([_to_json(request), hint.event])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
     file_name = _UNSAFE.sub("-", hint.key.rpartition("/")[2])[:_FILE_NAME_CHARACTERS]

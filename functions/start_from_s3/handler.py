@@ -21,7 +21,7 @@ from botocore.config import Config
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import EventError, read_hints
 from functions.start_from_s3.pacing import Pacing
-from functions.start_from_s3.recipes import RECIPES_PATH, choose_recipe, parse_recipes, parse_sizes
+from functions.start_from_s3.recipes import RECIPES_PATH, parse_recipes, parse_sizes, wanted_of
 from functions.start_from_s3.workflows import (
     EXPRESS_SECONDS,
     ExecutionNameTakenError,
@@ -117,11 +117,11 @@ def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
         if not hint.key.startswith(_ORIGINALS_PREFIX):
             logger.info("left alone: outside OriginalsPrefix", object_key=hint.key)
             continue
-        recipe = choose_recipe(hint.key, _RECIPES)
-        if recipe is None or recipe.request is None:
+        wanted = wanted_of(hint.key, _RECIPES)
+        if wanted is None:
             logger.info("left alone: no recipe asks for thumbnails", object_key=hint.key)
             continue
-        execution = execution_for(hint, _THUMBNAILS_BUCKET, recipe.request)
+        execution = execution_for(hint, _THUMBNAILS_BUCKET, wanted)
         try:
             done = _WORKFLOW.run(
                 execution, is_retry=is_retry, seconds_left=lambda: lambda_context.get_remaining_time_in_millis() / 1000

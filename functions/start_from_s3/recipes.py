@@ -57,9 +57,9 @@ class Recipe:
     request: dict[str, Any] | None
 
 
-def choose_recipe(key: str, recipes: list[Recipe]) -> Recipe | None:
-    """Return the first recipe for a key, or ``None`` where there is none."""
-    return next((recipe for recipe in recipes if key.startswith(recipe.prefix)), None)
+def wanted_of(key: str, recipes: list[Recipe]) -> dict[str, Any] | None:
+    """Return what the first recipe for a key asks for, as in a request; ``None`` where the key is left alone."""
+    return next((recipe.request for recipe in recipes if key.startswith(recipe.prefix)), None)
 
 
 def parse_sizes(text: str) -> list[dict[str, int]]:

@@ -35,7 +35,7 @@ FILES = {
 # Modules of other functions that a function imports.
 SHARED = {
     "ReconcileFunction": {
-        "start_from_s3": {"__init__.py", "recipes.py"},
+        "start_from_s3": {"__init__.py", "recipes.py", "requests.py"},
         "resize": {"__init__.py", "errors.py", "keys.py", "limits.py", "manifest.py", "recipe.py"},
     }
 }

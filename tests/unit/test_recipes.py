@@ -13,10 +13,10 @@ from functions.start_from_s3 import recipes
 from functions.start_from_s3.recipes import (
     RECIPES_PATH,
     RecipesError,
-    choose_recipe,
     main,
     parse_recipes,
     parse_sizes,
+    wanted_of,
 )
 from tests.deployed import ROOT
 
@@ -32,8 +32,7 @@ def refused(text: str) -> RecipesError:
 
 def wanted(key: str, *recipes: dict[str, Any]) -> dict[str, Any] | None:
     """Return what the recipe for a key asks for."""
-    recipe = choose_recipe(key, parse_recipes(json.dumps(recipes), DEFAULT_SIZES))
-    return recipe.request if recipe else None
+    return wanted_of(key, parse_recipes(json.dumps(recipes), DEFAULT_SIZES))
 
 
 def test_the_first_recipe_whose_prefix_the_key_begins_with_is_used() -> None:

@@ -126,10 +126,9 @@ def test_the_digest_is_that_of_what_is_asked_for() -> None:
 
 
 def test_a_recipe_asks_for_every_size_in_every_format() -> None:
-    (recipe,) = parse_recipes('[{"prefix": "", "formats": ["webp", "jpeg"], "fit": "cover", "quality": 80}]', SIZES)
-    assert recipe.request is not None
+    recipes = parse_recipes('[{"prefix": "", "formats": ["webp", "jpeg"], "fit": "cover", "quality": 80}]', SIZES)
 
-    renditions = renditions_of(recipe.request)
+    renditions = renditions_of("a.jpg", recipes)
 
     assert [(each.box.width, each.format, each.fit, each.quality) for each in renditions] == [
         (64, "webp", "cover", 80),
