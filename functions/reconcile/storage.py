@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from functions.reconcile.listing import MANIFEST_SUFFIX, Listed
 from functions.resize.keys import MANIFESTS_PREFIX, THUMBNAILS_PREFIX
+from functions.resize.storage import ConditionFailedError, Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,8 +28,6 @@ _CONFIG = Config(
     max_pool_connections=CALLS_AT_ONCE,
 )
 _MISSING = {"NoSuchKey", "404"}
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
-_CONDITION_FAILED = {404, 409, 412}
 
 
 def create_s3_client() -> "S3Client":
@@ -51,6 +49,8 @@ class Store:
 
     def __init__(self, client: "S3Client", owner: str, originals: str, thumbnails: str) -> None:
         self._client = client
+        # What S3's answers to reads and conditional deletes mean is said there.
+        self._storage = Storage(client, owner, kms_key="")
         self._owner = owner
         self.originals = originals
         self.thumbnails = thumbnails
@@ -101,12 +101,8 @@ class Store:
         """Delete a thumbnail if it has this ETag; return whether it had."""
         assert key.startswith(THUMBNAILS_PREFIX), key  # noqa: S101 - the key was listed there
         try:
-            self._client.delete_object(
-                Bucket=self.thumbnails, Key=key, IfMatch=f'"{etag}"', ExpectedBucketOwner=self._owner
-            )
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _CONDITION_FAILED:
-                raise
+            self._storage.delete(self.thumbnails, key, etag)
+        except ConditionFailedError:
             return False
         return True
 
@@ -116,14 +112,8 @@ class Store:
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return an object of the thumbnails bucket and its ETag, or ``None`` where there is none."""
-        try:
-            answer = self._client.get_object(Bucket=self.thumbnails, Key=key, ExpectedBucketOwner=self._owner)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _MISSING:
-                raise
-            return None
-        with closing(answer["Body"]) as body:
-            return body.read(), answer["ETag"].strip('"')
+        found = self._storage.read(self.thumbnails, key)
+        return (found.data, found.etag) if found else None
 
     def read_json(self, key: str) -> Any:
         """Return what an object of a plan says, or ``None`` where there is none."""

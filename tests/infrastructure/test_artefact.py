@@ -36,7 +36,7 @@ FILES = {
 SHARED = {
     "ReconcileFunction": {
         "start_from_s3": {"__init__.py", "recipes.py", "requests.py"},
-        "resize": {"__init__.py", "errors.py", "keys.py", "limits.py", "manifest.py", "recipe.py"},
+        "resize": {"__init__.py", "errors.py", "keys.py", "limits.py", "manifest.py", "recipe.py", "storage.py"},
     }
 }
 OPERATIONS = {
