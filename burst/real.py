@@ -1,9 +1,7 @@
 """A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
 
 import io
-import re
 import signal
-import socket
 import struct
 import sys
 import time
@@ -17,19 +15,15 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from burst.deployed import read_deployed
 from burst.prices import Bill
 from burst.scenarios import LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
-from local.stack import Settings, Stack, StackError, functions_log, shown
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
+from local.pipeline import Pipeline, billed_seconds, own_stack
+from local.stack import Stack, StackError, functions_log, shown
 
 # UploadConcurrency, which means two pictures at once, and what the function is held at.
 _CONCURRENCY = 4
@@ -43,8 +37,6 @@ _QUIET_SECONDS = 3.0
 # A burst ends after this time and so much for each upload at the latest.
 _MOST_SECONDS = 120.0
 _MOST_SECONDS_EACH = 0.5
-_BILLED = re.compile(r"Billed Duration: (\d+) ms")
-_LOG_GROUP = "/aws/lambda/alison-image-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +70,20 @@ def burst(uploads: int, workflow: str, state: Path) -> int:
 
 @contextmanager
 def _deployed(workflow: str, state: Path) -> Iterator[Stack]:
-    parameters = {
-        "ApiAuthorization": "NONE",
-        "UploadWorkflow": workflow,
-        "UploadConcurrency": str(_CONCURRENCY),
-    }
-    settings = Settings(aws_port=_free_port(), api_port=_free_port(), state=state, parameters=parameters)
-    stack = Stack(settings, lambda line: print(line, flush=True))
-    stack.down()
-    try:
-        stack.up()
-        settings.client("lambda").put_function_concurrency(
+    parameters = {"UploadWorkflow": workflow, "UploadConcurrency": str(_CONCURRENCY)}
+    with own_stack(state, parameters) as stack:
+        stack.settings.client("lambda").put_function_concurrency(
             FunctionName="alison-image-resizer", ReservedConcurrentExecutions=_AT_ONCE
         )
         yield stack
-    finally:
-        stack.down()
 
 
-class _Burst:
+class _Burst(Pipeline):
     """One burst on one stack."""
 
     def __init__(self, stack: Stack, workflow: str) -> None:
-        outputs = stack.outputs()
-        self._stack = stack
+        super().__init__(stack)
         self._deployed = read_deployed(workflow, _CONCURRENCY)
-        self._originals = outputs["OriginalsBucketName"]
-        self._thumbnails = outputs["ThumbnailsBucketName"]
-        self._machine = outputs["StateMachineArn"]
-        self._queue = outputs["UploadsQueueUrl"]
-        self._dead_letters = outputs["UploadsDeadLetterQueueUrl"]
-        self._s3: S3Client = stack.settings.client("s3")
-        self._sqs: SQSClient = stack.settings.client("sqs")
-        self._step_functions: SFNClient = stack.settings.client("stepfunctions")
-        self._logs = stack.settings.client("logs")
 
     def run(self, uploads: int) -> int:
         """Upload one by one, then all at once; count, print, and return the exit status."""
@@ -139,7 +111,7 @@ class _Burst:
     def _judge(self, uploads: int, calm: _Figures, burst: _Figures, first: float, *, has_ended: bool) -> int:
         statuses = self._statuses("burst/")
         lost = self._lost(uploads)
-        dead = sum(self._depth(self._dead_letters))
+        dead = sum(self.queued(self.dead_letters))
         price = burst.bill.dollars(self._deployed) / uploads
         calm_price = calm.bill.dollars(self._deployed) / _CALM_UPLOADS
         # While both run, the two processors of a small machine are shared: the duration is that of the burst itself.
@@ -170,13 +142,11 @@ class _Burst:
         if is_kept:
             print("Every promise was kept. Next: make burst N=3000 WORKFLOW=EXPRESS, or read docs/decisions")
             return 0
-        print(
-            f"A promise was broken. Next: read the rows above, and {shown(functions_log(self._stack.settings.state))}"
-        )
+        print(f"A promise was broken. Next: read the rows above, and {shown(functions_log(self.stack.settings.state))}")
         return 1
 
     def _upload(self, name: str) -> None:
-        self._s3.put_object(Bucket=self._originals, Key=f"{name}.png", Body=_picture(name))
+        self.s3.put_object(Bucket=self.originals, Key=f"{name}.png", Body=_picture(name))
 
     def _seconds_to_start(self) -> float:
         """Upload one into the idle stack; return how long it takes to its execution, or to its thumbnail (EXPRESS)."""
@@ -184,34 +154,21 @@ class _Burst:
         began = time.time()
         while time.time() < began + _MOST_SECONDS:
             if self._deployed.is_express:
-                if self._s3.list_objects_v2(Bucket=self._thumbnails, Prefix="manifests/single.png").get("KeyCount"):
+                if self.s3.list_objects_v2(Bucket=self.thumbnails, Prefix="manifests/single.png").get("KeyCount"):
                     return time.time() - began
             else:
-                listed = self._step_functions.list_executions(stateMachineArn=self._machine, maxResults=10)
+                listed = self.step_functions.list_executions(stateMachineArn=self.machine, maxResults=10)
                 for execution in listed["executions"]:
                     if execution["name"].startswith("upload-single"):
                         return max(0.0, execution["startDate"].timestamp() - began)
             time.sleep(0.02)
         raise StackError("A single upload was not worked on; see make status.")
 
-    def _depth(self, queue: str) -> tuple[int, int]:
-        attributes = self._sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
-        return (
-            int(attributes["ApproximateNumberOfMessages"]),
-            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
-        )
-
-    def _running(self) -> int:
-        pages = self._step_functions.get_paginator("list_executions").paginate(
-            stateMachineArn=self._machine, statusFilter="RUNNING"
-        )
-        return sum(len(page["executions"]) for page in pages)
-
     def _wait(self, most: float) -> bool:
         """Print how far it is, until nothing moves any more; return whether that was in time."""
         began = moved = said = time.monotonic()
         while time.monotonic() < began + most:
-            (waiting, hidden), running = self._depth(self._queue), self._running()
+            (waiting, hidden), running = self.queued(), self.running()
             now = time.monotonic()
             if waiting or hidden or running:
                 moved = now
@@ -226,7 +183,9 @@ class _Burst:
         return False
 
     def _measure(self, prefix: str, began: float, uploads: int, seconds: float = 0.0) -> _Figures:
-        resizes, starters = (self._billed(function, began) for function in ("resizer", "start-from-s3"))
+        resizes, starters = (
+            billed_seconds(self.logged(function, began, "REPORT")) for function in ("resizer", "start-from-s3")
+        )
         if not resizes or not starters:
             raise StackError("The functions logged no durations; see make status.")
         bill = Bill(
@@ -245,16 +204,9 @@ class _Burst:
             bill.transitions = self._deployed.transitions * uploads + retries
         return _Figures(bill, seconds, mean(resizes), retries)
 
-    def _billed(self, function: str, began: float) -> list[float]:
-        pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=_LOG_GROUP + function, startTime=int(began * 1000), filterPattern="REPORT"
-        )
-        found = (_BILLED.search(event["message"]) for page in pages for event in page["events"])
-        return [float(match[1]) / 1000 for match in found if match]
-
     def _executions(self, prefix: str) -> list[Any]:
         name = f"upload-{prefix.rstrip('/')}"
-        pages = self._step_functions.get_paginator("list_executions").paginate(stateMachineArn=self._machine)
+        pages = self.step_functions.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
         return [found for page in pages for found in page["executions"] if found["name"].startswith(name)]
 
     def _statuses(self, prefix: str) -> Counter[str]:
@@ -262,7 +214,7 @@ class _Burst:
 
     def _count_retries(self, prefix: str) -> int:
         def retries(execution: Any) -> int:
-            history = self._step_functions.get_execution_history(
+            history = self.step_functions.get_execution_history(
                 executionArn=execution["executionArn"], maxResults=1000, includeExecutionData=False
             )
             return sum(event["type"] == "TaskScheduled" for event in history["events"]) - 1
@@ -271,7 +223,7 @@ class _Burst:
             return sum(pool.map(retries, self._executions(prefix)))
 
     def _lost(self, uploads: int) -> int:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._thumbnails)
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.thumbnails)
         there = {stored["Key"] for page in pages for stored in page.get("Contents", ())}
         return sum(
             f"manifests/burst/burst-{number:05}.png.json" not in there
@@ -298,10 +250,3 @@ def _plain_picture() -> tuple[bytes, bytes]:
     # Signature, and a chunk of 13 bytes.
     end = 8 + 12 + 13
     return data[:end], data[end:]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

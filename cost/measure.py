@@ -8,7 +8,6 @@ has run before the first upload that counts.
 import argparse
 import io
 import json
-import re
 import statistics
 import sys
 import time
@@ -23,6 +22,7 @@ from PIL import Image
 
 from bench.machine import processor
 from cost.measured import PATH
+from local.pipeline import Pipeline, billed_seconds
 from local.stack import ROOT, Settings, Stack, StackError
 
 _PHOTOGRAPH = ROOT / ".tools" / "photos" / "skimage" / "data" / "coffee.png"
@@ -33,7 +33,6 @@ _WARM_UP = 6
 _FIVE = (128, 320, 640, 1024, 1600)
 _SECONDS_BETWEEN = 0.6
 _SECONDS_TO_END = 30.0
-_BILLED = re.compile(r"Billed Duration: (\d+(?:\.\d+)?) ms")
 # CloudWatch Logs counts 26 bytes for each event beside its text:
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 _EVENT_BYTES = 26
@@ -41,9 +40,9 @@ _EVENT_BYTES = 26
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """What one function logged since a moment."""
+    """What one function logged since a moment: seconds of each invocation, and bytes."""
 
-    billed_ms: list[float]
+    billed: list[float]
     bytes: int
 
 
@@ -54,7 +53,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=PATH, help="default docs/measured.json")
     options = parser.parse_args()
     try:
-        measured = _measure(_running_stack(), options.uploads)
+        measured = _measure(Pipeline(_running_stack()), options.uploads)
     except StackError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -71,21 +70,19 @@ def _running_stack() -> Stack:
     return stack
 
 
-def _measure(stack: Stack, uploads: int) -> dict[str, Any]:
-    outputs = stack.outputs()
-    machine, originals = outputs["StateMachineArn"], outputs["OriginalsBucketName"]
+def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
     pictures = [_picture(seed) for seed in range(_VARIANTS)]
-    s3 = stack.settings.client("s3")
 
     def upload(number: int) -> None:
-        s3.put_object(Bucket=originals, Key=f"measured/{number:06}.jpg", Body=pictures[number % _VARIANTS])
+        key, body = f"measured/{number:06}.jpg", pictures[number % _VARIANTS]
+        pipeline.s3.put_object(Bucket=pipeline.originals, Key=key, Body=body)
 
     def ask_for_five(number: int) -> None:
         _post(
-            stack.settings.api,
+            pipeline.settings.api,
             {
-                "source_bucket": originals,
-                "destination_bucket": outputs["ThumbnailsBucketName"],
+                "source_bucket": pipeline.originals,
+                "destination_bucket": pipeline.thumbnails,
                 "object_key": f"measured/{number:06}.jpg",
                 "sizes": [{"width": side, "height": side} for side in _FIVE],
             },
@@ -95,27 +92,27 @@ def _measure(stack: Stack, uploads: int) -> dict[str, Any]:
     for number in range(_WARM_UP):
         upload(uploads + number)
         time.sleep(_SECONDS_BETWEEN)
-    began = _begin(stack, machine)
+    began = _begin(pipeline)
     _one_by_one(upload, uploads)
-    _wait(stack, machine)
-    resize, start = (_read_log(stack, function, began) for function in ("resizer", "start-from-s3"))
-    if len(resize.billed_ms) != uploads:
-        raise StackError(f"{len(resize.billed_ms)} of {uploads} uploads were resized. See: make status")
+    _wait(pipeline)
+    resize, start = (_read_log(pipeline, function, began) for function in ("resizer", "start-from-s3"))
+    if len(resize.billed) != uploads:
+        raise StackError(f"{len(resize.billed)} of {uploads} uploads were resized. See: make status")
     print(f"Asking for five sizes of {uploads} …", flush=True)
-    began = _begin(stack, machine)
+    began = _begin(pipeline)
     _one_by_one(ask_for_five, uploads)
-    _wait(stack, machine)
-    five = _read_log(stack, "resizer", began)
+    _wait(pipeline)
+    five = _read_log(pipeline, "resizer", began)
     size = "x".join(map(str, _SIZE))
     return {
         "source": f"python -m cost.measure --uploads {uploads} on the local stack, S3 on loopback, {processor()}; "
         f"JPEG {size}, {len(pictures[0]) / 1e6:.1f} MB",
-        "resize_ms": round(statistics.mean(resize.billed_ms), 1),
-        "start_ms": round(sum(start.billed_ms) / uploads, 1),
+        "resize_ms": round(1000 * statistics.mean(resize.billed), 1),
+        "start_ms": round(1000 * sum(start.billed) / uploads, 1),
         "resize_log_bytes": round(resize.bytes / uploads),
         "start_log_bytes": round(start.bytes / uploads),
-        "machine_log_bytes": _machine_log_bytes(stack, machine),
-        "resize_ms_5": round(statistics.mean(five.billed_ms), 1),
+        "machine_log_bytes": _machine_log_bytes(pipeline),
+        "resize_ms_5": round(1000 * statistics.mean(five.billed), 1),
     }
 
 
@@ -144,44 +141,34 @@ def _one_by_one(call: Callable[[int], None], count: int) -> None:
         time.sleep(_SECONDS_BETWEEN)
 
 
-def _begin(stack: Stack, machine: str) -> int:
-    """Wait until nothing runs; return the moment in milliseconds."""
-    _wait(stack, machine)
+def _begin(pipeline: Pipeline) -> float:
+    """Wait until nothing runs; return the moment."""
+    _wait(pipeline)
     time.sleep(1)
-    return int(time.time() * 1000)
+    return time.time()
 
 
-def _wait(stack: Stack, machine: str) -> None:
-    client = stack.settings.client("stepfunctions")
+def _wait(pipeline: Pipeline) -> None:
     deadline = time.monotonic() + _SECONDS_TO_END
     time.sleep(_SECONDS_BETWEEN)
-    while client.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+    while pipeline.running():
         if time.monotonic() > deadline:
             raise StackError("Executions go on running. See: make status")
         time.sleep(_SECONDS_BETWEEN)
+    # MiniStack writes a log when the function has answered.
     time.sleep(1)
 
 
-def _read_log(stack: Stack, function: str, began: int) -> _Log:
-    client = stack.settings.client("logs")
-    billed: list[float] = []
-    count = 0
-    pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/alison-image-{function}", startTime=began
-    )
-    for page in pages:
-        for event in page["events"]:
-            count += len(event["message"].encode()) + _EVENT_BYTES
-            if found := _BILLED.search(event["message"]):
-                billed.append(float(found[1]))
-    return _Log(billed, count)
+def _read_log(pipeline: Pipeline, function: str, since: float) -> _Log:
+    lines = pipeline.logged(function, since)
+    return _Log(billed_seconds(lines), sum(len(line.encode()) + _EVENT_BYTES for line in lines))
 
 
-def _machine_log_bytes(stack: Stack, machine: str) -> int:
+def _machine_log_bytes(pipeline: Pipeline) -> int:
     """Return what one success would log at ALL with data, made of its history: the local stack writes no such log."""
-    client = stack.settings.client("stepfunctions")
-    listed = client.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED", maxResults=1000)["executions"]
-    arn = next(each["executionArn"] for each in listed if each["name"].startswith("upload-"))
+    client: Any = pipeline.step_functions
+    listed = client.list_executions(stateMachineArn=pipeline.machine, statusFilter="SUCCEEDED", maxResults=1000)
+    arn = next(each["executionArn"] for each in listed["executions"] if each["name"].startswith("upload-"))
     total = 0
     for event in client.get_execution_history(executionArn=arn)["events"]:
         (details,) = [value for name, value in event.items() if name.endswith("EventDetails")] or [{}]

@@ -165,6 +165,14 @@ def seize(folder: Path) -> Iterator[bool]:
         yield is_held
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def is_port_free(port: int) -> bool:
     """Return whether a server could listen on a port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

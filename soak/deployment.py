@@ -1,23 +1,18 @@
 """The pipeline of a soak: a local stack of its own, with the fault proxy between its functions and AWS."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from local.processes import Background, is_port_free
-from local.stack import ROOT, Settings, Stack, StackError
+from local.pipeline import Pipeline, own_stack
+from local.processes import Background, free_port, is_port_free
+from local.stack import ROOT, Stack, StackError
 from soak.plan import RACE_FOLDER
 from soak.safeguards import switch_off
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 SIZES = ("64x64", "128x96")
 
@@ -47,8 +42,8 @@ class Faults:
     rate: float
 
 
-class Deployment:
-    """The deployed pipeline, seen from the outside.
+class Deployment(Pipeline):
+    """The deployed pipeline, and what of it only a soak needs. Whoever uploads and counts has no faults.
 
     Attributes
     ----------
@@ -57,26 +52,13 @@ class Deployment:
     """
 
     def __init__(self, stack: Stack, fault_log: Path) -> None:
-        outputs = stack.outputs()
+        super().__init__(stack)
         self._workflow = stack.settings.parameters["UploadWorkflow"]
-        self.originals = outputs["OriginalsBucketName"]
-        self.thumbnails = outputs["ThumbnailsBucketName"]
-        self.machine = outputs["StateMachineArn"]
-        self.uploads_queue = outputs["UploadsQueueUrl"]
-        self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
         self.api = stack.settings.api
         self.fault_log = fault_log
-        self._settings = stack.settings
-        self.s3: S3Client = self.client("s3")
-        self.sqs: SQSClient = self.client("sqs")
-        self.step_functions: SFNClient = self.client("stepfunctions")
         self.log_group = _LOG_GROUP if self._workflow == "EXPRESS" else ""
         # A second queue that gets a copy of each event, for the events to be delivered again are real ones.
         self.copies = self.sqs.create_queue(QueueName="soak-copies-of-events")["QueueUrl"]
-
-    def client(self, service: str) -> Any:
-        """Make a client that reaches AWS directly: whoever uploads and counts has no faults."""
-        return self._settings.client(service)
 
     def route_functions_through(self, proxy: str) -> None:
         """Set the proxy as the AWS endpoint of every function."""
@@ -113,21 +95,6 @@ class Deployment:
             },
         )
 
-    def queued(self) -> tuple[int, int]:
-        """Return how many messages wait in the uploads queue, and how many are being worked on or come back later."""
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])["Attributes"]
-        return (
-            int(attributes["ApproximateNumberOfMessages"]),
-            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
-        )
-
-    def running(self) -> int:
-        """Return how many executions run, except Express ones, whose messages are hidden as long as they do."""
-        pages = self.step_functions.get_paginator("list_executions").paginate(
-            stateMachineArn=self.machine, statusFilter="RUNNING"
-        )
-        return sum(len(page["executions"]) for page in pages)
-
     def faults(self) -> list[dict[str, Any]]:
         """Read what the proxy has done so far."""
         if not self.fault_log.exists():
@@ -159,36 +126,28 @@ def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str)
     ------
     StackError
     """
-    settings = Settings(
-        aws_port=_free_port(),
-        api_port=_free_port(),
-        state=state,
-        parameters={
-            "ApiAuthorization": "NONE",
-            "ThumbnailSizes": ",".join(SIZES),
-            "UploadWorkflow": workflow,
-            # So that Express executions can be read.
-            "WorkflowLogLevel": "ALL",
-            "WorkflowLogData": "true",
-        },
-        emulator={"SFN_WAIT_SCALE": _WAIT_SCALE},
-    )
-    stack = Stack(settings, lambda line: print(line, flush=True))
+    parameters = {
+        "ThumbnailSizes": ",".join(SIZES),
+        "UploadWorkflow": workflow,
+        # So that Express executions can be read.
+        "WorkflowLogLevel": "ALL",
+        "WorkflowLogData": "true",
+    }
     proxy = Background("proxy", state)
-    stack.down()
     proxy.stop()
     try:
-        stack.up(lambda build: switch_off(without, build))
-        fault_log = state / "faults.jsonl"
-        fault_log.unlink(missing_ok=True)
-        deployment = Deployment(stack, fault_log)
-        print("Starting the fault proxy …", flush=True)
-        deployment.route_functions_through(_start(proxy, stack, faults, fault_log))
-        deployment.return_messages_sooner()
-        deployment.copy_events()
-        yield deployment
+        with own_stack(
+            state, parameters, {"SFN_WAIT_SCALE": _WAIT_SCALE}, lambda build: switch_off(without, build)
+        ) as stack:
+            fault_log = state / "faults.jsonl"
+            fault_log.unlink(missing_ok=True)
+            deployment = Deployment(stack, fault_log)
+            print("Starting the fault proxy …", flush=True)
+            deployment.route_functions_through(_start(proxy, stack, faults, fault_log))
+            deployment.return_messages_sooner()
+            deployment.copy_events()
+            yield deployment
     finally:
-        stack.down()
         proxy.stop()
 
 
@@ -196,7 +155,7 @@ def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> 
     program = ROOT / ".tools" / "soak" / "bin" / "mitmdump"
     if not program.exists():
         raise StackError("The fault proxy is not installed. Run: make soak, which installs it")
-    port = _free_port()
+    port = free_port()
     options = {
         "confdir": stack.settings.state / "mitmproxy",
         # The signature of a request covers its Host header.
@@ -220,10 +179,3 @@ def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> 
             raise StackError(f"The fault proxy did not start: {proxy.last_words()}")
         time.sleep(0.1)
     return f"http://127.0.0.1:{port}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

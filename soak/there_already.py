@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -20,7 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from local.stack import ROOT, Settings, Stack
+from local.pipeline import Pipeline, own_stack
+from local.stack import ROOT, Stack
 from soak.pictures import picture
 
 _BOX = {"width": 64, "height": 64}
@@ -37,26 +37,20 @@ _SHARES = {
 _MOST_RUNS = 12
 
 
-class Drift:
+class Drift(Pipeline):
     """The two buckets, and what happens in them."""
 
     def __init__(self, stack: Stack, random: Random) -> None:
-        outputs = stack.outputs()
-        self._s3 = stack.settings.client("s3")
-        self._step_functions = stack.settings.client("stepfunctions")
-        self._sqs = stack.settings.client("sqs")
-        self._originals, self._thumbnails = outputs["OriginalsBucketName"], outputs["ThumbnailsBucketName"]
-        self._machines = outputs["ReconcileStateMachineArn"], outputs["StateMachineArn"]
-        self._queue = outputs["UploadsQueueUrl"]
+        super().__init__(stack)
         self._random = random
         self._pictures = [picture("JPEG", random) for _ in range(20)]
-        self._events: dict[str, Any] = {}
+        self._events: Any = {}
 
     def fill(self, count: int) -> Counter[str]:
         """Put originals and manifests without any event; return how many there are of each kind."""
-        configuration = self._s3.get_bucket_notification_configuration(Bucket=self._originals)
+        configuration = self.s3.get_bucket_notification_configuration(Bucket=self.originals)
         self._events = {name: value for name, value in configuration.items() if name.endswith("Configurations")}
-        self._s3.put_bucket_notification_configuration(Bucket=self._originals, NotificationConfiguration={})
+        self.s3.put_bucket_notification_configuration(Bucket=self.originals, NotificationConfiguration={})
         kinds = self._random.choices(list(_SHARES), list(_SHARES.values()), k=count)
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(self._put, range(count), kinds))
@@ -64,15 +58,15 @@ class Drift:
 
     def switch_events_on(self) -> None:
         """Let clients' changes start executions again."""
-        self._s3.put_bucket_notification_configuration(Bucket=self._originals, NotificationConfiguration=self._events)
+        self.s3.put_bucket_notification_configuration(Bucket=self.originals, NotificationConfiguration=self._events)
 
     def _put(self, number: int, kind: str) -> None:
         key = f"there/{number:06}.{'mp4' if kind == 'film' else 'jpg'}"
         data = b"a letter, not a picture" if kind in {"letter", "film"} else self._pictures[number % 20]
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if kind != "orphan":
-            more = {"StorageClass": "GLACIER"} if kind == "archived" else {}
-            self._s3.put_object(Bucket=self._originals, Key=key, Body=data, **more)
+            more: Any = {"StorageClass": "GLACIER"} if kind == "archived" else {}
+            self.s3.put_object(Bucket=self.originals, Key=key, Body=data, **more)
         if kind in {"in_line", "stale", "other_recipe", "orphan"}:
             box = {"width": 32, "height": 32} if kind == "other_recipe" else _BOX
             self._put_manifest(key, "another" if kind == "stale" else etag, box)
@@ -80,8 +74,8 @@ class Drift:
     def _put_manifest(self, key: str, etag: str, box: dict[str, int]) -> None:
         folder, _, name = key.rpartition("/")
         thumbnail = f"thumbnails/{folder}/{box['width']}x{box['height']}_{name}"
-        stored = self._s3.put_object(
-            Bucket=self._thumbnails, Key=thumbnail, Body=key.encode(), Metadata={"original-etag": etag}
+        stored = self.s3.put_object(
+            Bucket=self.thumbnails, Key=thumbnail, Body=key.encode(), Metadata={"original-etag": etag}
         )
         entry: dict[str, Any] = {
             "key": thumbnail,
@@ -95,23 +89,23 @@ class Drift:
         manifest: dict[str, Any] = {"revision": key, "original": {"key": key, "etag": etag}, "placeholder": None}
         manifest["thumbnails"] = [entry | {"etag": stored["ETag"].strip('"')}]
         body = json.dumps(manifest).encode()
-        self._s3.put_object(Bucket=self._thumbnails, Key=f"manifests/{key}.json", Body=body)
+        self.s3.put_object(Bucket=self.thumbnails, Key=f"manifests/{key}.json", Body=body)
 
     def change_something(self, count: int) -> str:
         """Do what a client may do to one key."""
         key = f"there/{self._random.randrange(count + count // 20):06}.jpg"
         if self._random.random() < 0.3:  # noqa: PLR2004 - a third
-            self._s3.delete_object(Bucket=self._originals, Key=key)
+            self.s3.delete_object(Bucket=self.originals, Key=key)
             return "deleted"
         body = self._random.choice(self._pictures)
-        self._s3.put_object(Bucket=self._originals, Key=key, Body=body)
+        self.s3.put_object(Bucket=self.originals, Key=key, Body=body)
         return "uploaded"
 
     def run(self, **wanted: Any) -> dict[str, Any]:
         """Run an execution of ReconcileThumbnails to its end."""
-        machine, _ = self._machines
-        arn = self._step_functions.start_execution(stateMachineArn=machine, input=json.dumps(wanted))["executionArn"]
-        while (ended := self._step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        started = self.step_functions.start_execution(stateMachineArn=self.reconcile_machine, input=json.dumps(wanted))
+        arn = started["executionArn"]
+        while (ended := self.step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
             time.sleep(0.5)
         if ended["status"] != "SUCCEEDED":
             return {"error": ended.get("error"), "cause": ended.get("cause")}
@@ -120,21 +114,14 @@ class Drift:
 
     def wait_for_uploads(self) -> None:
         """Wait until the queue is empty and no upload is worked on."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        while True:
-            found = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=names)["Attributes"]
-            running = self._step_functions.list_executions(
-                stateMachineArn=self._machines[1], statusFilter="RUNNING", maxResults=1
-            )["executions"]
-            if not running and all(found[name] == "0" for name in names):
-                return
+        while self.running() or any(self.queued()):
             time.sleep(0.5)
 
     def look(self) -> Counter[str]:
         """Compare all that is stored, with code that shares nothing with the pipeline; return what is wrong."""
-        originals = self._list(self._originals, "there/")
-        manifests = self._list(self._thumbnails, "manifests/there/")
-        thumbnails = self._list(self._thumbnails, "thumbnails/there/")
+        originals = self._list(self.originals, "there/")
+        manifests = self._list(self.thumbnails, "manifests/there/")
+        thumbnails = self._list(self.thumbnails, "thumbnails/there/")
         wrong: Counter[str] = Counter()
         listed: set[str] = set()
         for key, (etag, storage) in originals.items():
@@ -153,7 +140,7 @@ class Drift:
         return +wrong
 
     def _list(self, bucket: str, prefix: str) -> dict[str, tuple[str, str]]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return {
             each["Key"]: (each["ETag"].strip('"'), each.get("StorageClass", "STANDARD"))
             for page in pages
@@ -161,7 +148,7 @@ class Drift:
         }
 
     def _read(self, key: str) -> Any:
-        return json.load(self._s3.get_object(Bucket=self._thumbnails, Key=key)["Body"])
+        return json.load(self.s3.get_object(Bucket=self.thumbnails, Key=key)["Body"])
 
 
 def _kill_one(stack: Stack, random: Random) -> bool:
@@ -180,13 +167,6 @@ def _kill_one(stack: Stack, random: Random) -> bool:
     return bool(victims)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main() -> int:
     """Return 0 if everything ends in line."""
     parser = argparse.ArgumentParser(prog="python -m soak.there_already", description=__doc__)
@@ -194,19 +174,8 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=4)
     parser.add_argument("--seed", type=int, default=16)
     options = parser.parse_args()
-    settings = Settings(
-        aws_port=_free_port(),
-        api_port=_free_port(),
-        state=ROOT / ".local" / "there-already",
-        parameters={"ApiAuthorization": "NONE", "ThumbnailSizes": "64x64"},
-    )
-    stack = Stack(settings, lambda line: print(line, flush=True))
-    stack.down()
-    try:
-        stack.up()
+    with own_stack(ROOT / ".local" / "there-already", {"ThumbnailSizes": "64x64"}) as stack:
         return _soak(stack, options.originals, options.concurrency, Random(options.seed))
-    finally:
-        stack.down()
 
 
 def _soak(stack: Stack, count: int, concurrency: int, random: Random) -> int:

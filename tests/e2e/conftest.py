@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.processes import free_port
 from local.stack import ROOT, Settings, Stack
-from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, free_port
+from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline
 
 
 @pytest.fixture(scope="session")

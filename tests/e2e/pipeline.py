@@ -2,23 +2,18 @@
 
 import io
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
 
+from local.pipeline import Pipeline as DeployedPipeline
 from local.stack import Stack
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 UPLOAD_SIZES = ("64x64", "128x96")
 
@@ -36,22 +31,11 @@ class Answer:
     body: Any
 
 
-class Pipeline:
+class Pipeline(DeployedPipeline):
     """The deployed pipeline as its users see it: two buckets, the API, the executions and the queues."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.settings = stack.settings
-        outputs = stack.outputs()
-        self.originals = outputs["OriginalsBucketName"]
-        self.thumbnails = outputs["ThumbnailsBucketName"]
-        self.machine = outputs["StateMachineArn"]
-        self.uploads_queue = outputs["UploadsQueueUrl"]
-        self.dead_letters = outputs["UploadsDeadLetterQueueUrl"]
-        self.s3: S3Client = self.settings.client("s3")
-        self.sqs: SQSClient = self.settings.client("sqs")
-        self.step_functions: SFNClient = self.settings.client("stepfunctions")
-        self.logs = self.settings.client("logs")
+        super().__init__(stack)
         self._inputs: dict[str, Any] = {}
 
     def post(self, body: Any, *, path: str = "/prod/resize", **headers: str) -> Answer:
@@ -136,17 +120,7 @@ class Pipeline:
 
     def wait_until_queue_is_empty(self) -> None:
         """Wait until every upload's message was worked on and deleted."""
-
-        def is_empty() -> bool:
-            attributes = self.sqs.get_queue_attributes(QueueUrl=self.uploads_queue, AttributeNames=["All"])[
-                "Attributes"
-            ]
-            return (
-                attributes["ApproximateNumberOfMessages"] == "0"
-                and attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
-            )
-
-        wait_for(is_empty, "an empty uploads queue")
+        wait_for(lambda: self.queued() == (0, 0), "an empty uploads queue")
 
 
 def wait_for(probe: Callable[[], _T], what: str) -> _T:
@@ -157,14 +131,6 @@ def wait_for(probe: Callable[[], _T], what: str) -> _T:
             pytest.fail(f"{what} did not come within {_WAIT_SECONDS:.0f} seconds")
         time.sleep(0.1)
     return answer
-
-
-def free_port() -> int:
-    """Give a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def photograph(width: int = 400, height: int = 300, format: str = "JPEG") -> bytes:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.processes import is_port_free
+from local.processes import free_port, is_port_free
 from local.stack import ROOT, Settings, Stack, StackError
-from tests.e2e.pipeline import Pipeline, free_port, wait_for
+from tests.e2e.pipeline import Pipeline, wait_for
 
 
 def make(target: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local.processes import free_port
 from local.stack import ROOT, Settings, Stack
-from tests.e2e.pipeline import Answer, Pipeline, free_port, photograph
+from tests.e2e.pipeline import Answer, Pipeline, photograph
 
 ORIGIN = "https://example.org"
 

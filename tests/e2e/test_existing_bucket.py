@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.processes import free_port
 from local.stack import ROOT, Settings, Stack
-from tests.e2e.pipeline import Pipeline, free_port, photograph
+from tests.e2e.pipeline import Pipeline, photograph
 from tests.e2e.test_smoke import broken, left_over, smoke
 
 if TYPE_CHECKING:

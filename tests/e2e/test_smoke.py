@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local.processes import free_port
 from local.stack import ROOT
-from tests.e2e.pipeline import Pipeline, free_port
+from tests.e2e.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import NotificationConfigurationTypeDef

@@ -19,8 +19,8 @@ from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 
 from local.gateway.integration import AwsServices
+from local.processes import free_port
 from local.stack import Settings, Stack
-from tests.e2e.pipeline import free_port
 
 ACCOUNT = "000000000000"
 PASS = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
