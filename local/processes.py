@@ -20,6 +20,11 @@ _TERMINATE_SECONDS = 10.0
 # Every process inherits this variable from what started it, so it is found without a record of it.
 _MARK = "LOCAL_STACK_FOLDER"
 
+# Of Linux; macOS has none.
+_PROC = Path("/proc")
+# Field 22 of a line whose first three are the id, the name and the state.
+_START_TICKS = 22 - 4
+
 
 class Background:
     """One process with its log and a record of its identity, kept in a folder.
@@ -213,7 +218,16 @@ def _living(identity: Mapping[str, Any]) -> int | None:
 
 def _start_time(pid: int) -> str:
     """Return when a process started, as text, or nothing for one that is gone or a zombie."""
-    state, _, started = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).strip().partition(" ")
+    if (_PROC / "self").exists():
+        # Ticks since boot, proc(5). The date that ps makes of them changes whenever the clock is set.
+        try:
+            _, _, fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(") ")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+        state, *numbers = fields.split()
+        started = numbers[_START_TICKS]
+    else:
+        state, _, started = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).strip().partition(" ")
     return "" if state.startswith("Z") else started.strip()
 
 

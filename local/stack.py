@@ -225,9 +225,17 @@ class Stack:
         command: list[str | Path] = [_tool("awscli", "aws"), "--endpoint-url", self.settings.endpoint, *arguments]
         return self._run("aws cli", command, 120)
 
-    def aws_pid(self) -> int | None:
-        """Return the process id of MiniStack while it runs."""
-        return self._aws.pid()
+    def aws_pid(self) -> int:
+        """Return the process id of MiniStack.
+
+        Raises
+        ------
+        StackError
+            It does not run.
+        """
+        if (pid := self._aws.pid()) is None:
+            raise StackError(f"MiniStack has ended: {self._aws.last_words()} (all of it in {shown(self._aws.log)})")
+        return pid
 
     def scratch(self) -> Path:
         """Return the folder in which MiniStack unpacks and runs the functions."""
@@ -266,7 +274,7 @@ class Stack:
             *("--bind", f"127.0.0.1:{self.settings.aws_port}", "--keep-alive", "75", "--log-level", "WARNING"),
         ]
         self._aws.start(command, environment)
-        self._wait_for(self._aws, self._aws_health, "MiniStack")
+        wait_for(self._aws, self._aws_health, "MiniStack")
 
     def _start_gateway(self) -> None:
         # Always anew: it reads the template that has just been deployed.
@@ -277,7 +285,7 @@ class Stack:
             *("--stack", self.settings.stack_name, "--port", str(self.settings.api_port)),
         ]
         self._gateway.start(command, self.settings.environment() | {"PYTHONPATH": str(ROOT)})
-        self._wait_for(self._gateway, self._gateway_health, "the API gateway")
+        wait_for(self._gateway, self._gateway_health, "the API gateway")
 
     def _build(self) -> None:
         self._say("Building the functions (sam build) …")
@@ -376,17 +384,6 @@ class Stack:
                 f"{_SPACE_BYTES // 1_000_000} MB. Free some space, or choose a folder elsewhere with LOCAL_STATE"
             )
 
-    def _wait_for(self, process: Background, url: str, name: str) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _answers(url):
-            if process.pid() is None:
-                raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {shown(process.log)})")
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {shown(process.log)}."
-                )
-            time.sleep(0.1)
-
 
 def down(state: Path) -> bool:
     """End whatever runs for a state folder, whatever became of its records; return whether anything did."""
@@ -395,6 +392,30 @@ def down(state: Path) -> bool:
         _ports_file(state).unlink(missing_ok=True)
         shutil.rmtree(_scratch(state), ignore_errors=True)
     return any(ended)
+
+
+def wait_for(process: Background, url: str, name: str) -> None:
+    """Wait until a server that was started answers a URL.
+
+    Parameters
+    ----------
+    process : Background
+    url : str
+    name : str
+        Of the server, for messages.
+
+    Raises
+    ------
+    StackError
+        It ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while not _answers(url):
+        if process.pid() is None:
+            raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {shown(process.log)})")
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {shown(process.log)}.")
+        time.sleep(0.1)
 
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:

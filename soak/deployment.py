@@ -1,7 +1,6 @@
 """The pipeline of a soak: a local stack of its own, with the fault proxy between its functions and AWS."""
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from local.pipeline import Pipeline, own_stack
-from local.processes import Background, free_port, is_port_free
-from local.stack import ROOT, Stack, StackError
+from local.processes import Background, free_port
+from local.stack import ROOT, Stack, StackError, wait_for
 from soak.plan import RACE_FOLDER
 from soak.safeguards import switch_off
 
@@ -22,9 +21,6 @@ _WAIT_SCALE = "0.1"
 _VISIBILITY_SECONDS = {"STANDARD": 12, "EXPRESS": 45}
 
 _LOG_GROUP = "/aws/vendedlogs/states/alison-image-image-resize"
-
-# Its first start compiles its bytecode.
-_PROXY_START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +169,7 @@ def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> 
         *(part for name, value in options.items() for part in ("--set", f"{name}={value}")),
     ]
     proxy.start(command, stack.settings.environment())
-    deadline = time.monotonic() + _PROXY_START_SECONDS
-    while is_port_free(port):
-        if proxy.pid() is None or time.monotonic() > deadline:
-            raise StackError(f"The fault proxy did not start: {proxy.last_words()}")
-        time.sleep(0.1)
-    return f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    # Its add-on answers: mitmdump listens and lets everything pass when an add-on was not loaded.
+    wait_for(proxy, f"{url}/_soak/health", "The fault proxy")
+    return url

@@ -23,6 +23,9 @@ from mitmproxy import ctx  # type: ignore[import-not-found, unused-ignore]  # of
 from mitmproxy import http as mitm  # type: ignore[import-not-found, unused-ignore]  # likewise
 from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
 
+# The soak asks for it until it is answered, so that no soak runs without faults.
+_HEALTH = "/_soak/health"
+
 # Share of requests, in per cent. A killed process costs seconds until the next one has started.
 _FAULTS: dict[str, dict[str, float]] = {
     "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
@@ -97,6 +100,9 @@ class Faults:
 
     async def request(self, flow: mitm.HTTPFlow) -> None:
         """Do what happens before AWS sees a request."""
+        if flow.request.path == _HEALTH:
+            flow.response = mitm.Response.make(mitm.status_codes.OK)
+            return
         operation, name = _read(flow.request)
         if operation not in _FAULTS:
             return

@@ -62,6 +62,19 @@ def test_a_process_is_known_until_it_is_stopped(folder: Path) -> None:
     assert not process.stop()
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS keeps the date at which a process started, not its age")
+def test_a_process_is_known_when_the_clock_was_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ps of Linux adds the age of a process to the time of boot, which moves with the clock."""
+    process = Background("server", folder)
+    process.start(SLEEP, os.environ)
+    ps = folder / "ps"
+    ps.write_text('#!/bin/sh\n/bin/date "+S %c"\n')
+    ps.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    assert process.pid() is not None
+
+
 def test_a_process_that_ended_at_once_is_no_broken_record(folder: Path) -> None:
     process = Background("server", folder)
     process.start(["/bin/sh", "-c", "exit 1"], os.environ)
