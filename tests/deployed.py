@@ -9,9 +9,11 @@ from local.template import read_template
 
 ROOT = Path(__file__).parents[1]
 STATE_MACHINE_PATH = ROOT / "statemachine" / "image_resize.asl.json"
+RECONCILE_PATH = ROOT / "statemachine" / "reconcile.asl.json"
 SCHEMA_PATH = ROOT / "schemas" / "resize_request.json"
 
 __all__ = [
+    "RECONCILE_PATH",
     "ROOT",
     "SCHEMA_PATH",
     "STATE_MACHINE_PATH",
@@ -22,9 +24,9 @@ __all__ = [
 ]
 
 
-def read_state_machine(substitutions: dict[str, str] | None = None) -> dict[str, Any]:
-    """Read the state machine, its ``${Names}`` filled where values are given."""
-    text = STATE_MACHINE_PATH.read_text(encoding="utf-8")
+def read_state_machine(substitutions: dict[str, str] | None = None, path: Path = STATE_MACHINE_PATH) -> dict[str, Any]:
+    """Read a state machine, its ``${Names}`` filled where values are given."""
+    text = path.read_text(encoding="utf-8")
     for name, value in (substitutions or {}).items():
         text = text.replace(f"${{{name}}}", value)
     definition: dict[str, Any] = json.loads(text)

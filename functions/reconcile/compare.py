@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -91,6 +91,8 @@ class Entry:
         ETag of the manifest; ``None`` where there is none.
     verdict : str
         What the plan found; empty before it has looked.
+    is_recent : bool
+        Of the original: its event may still be on its way.
     """
 
     key: str
@@ -99,11 +101,12 @@ class Entry:
     storage_class: str = "STANDARD"
     manifest: str | None = None
     verdict: str = ""
+    is_recent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, without those that have their default."""
-        usual = {"storage_class": "STANDARD", "verdict": "", "manifest": None, "etag": None, "size": 0}
-        return {name: value for name, value in asdict(self).items() if name not in usual or value != usual[name]}
+        usual = {each.name: each.default for each in fields(self)} | {"etag": None}
+        return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Entry":

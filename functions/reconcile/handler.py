@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.reconcile import planning, running
@@ -16,6 +17,7 @@ from functions.reconcile.storage import Store, create_s3_client
 from functions.start_from_s3.recipes import RECIPES_PATH, parse_recipes, parse_sizes
 
 logger = Logger()
+metrics = Metrics()
 
 _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
 _PRICES = PriceTable.read(os.environ["ARCHITECTURE"])
@@ -47,6 +49,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return {"refused": {"error": type(error).__name__, "message": str(error)}}
     if "output" in state:
         logger.info("reported", step=event["step"], **state["output"])
+    # A plan of a part says nothing about the whole.
+    if "drift" in state and event["state"]["prefix"] == _ORIGINALS_PREFIX:
+        metrics.add_metric("Drift", MetricUnit.Count, state["drift"])
+        metrics.flush_metrics()
     return state
 
 

@@ -175,7 +175,7 @@ def _entry_of(pair: Pair) -> Entry:
     etag = manifest.etag if manifest else None
     if original is None:
         return Entry(manifest.key if manifest else "", None, manifest=etag)
-    return Entry(original.key, original.etag, original.size, original.storage_class, etag)
+    return Entry(original.key, original.etag, original.size, original.storage_class, etag, is_recent=original.is_recent)
 
 
 def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
@@ -200,6 +200,7 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
             "verdicts": Counter(entry.verdict for entry in found),
             "manifests": sum(entry.manifest is not None for entry in entries),
             "bytes": sum(entry.size for entry in work),
+            "drift": len(orphans) + sum(not entry.is_recent for entry in work),
             "work": dataclasses.asdict(_work_of(work, len(orphans), recipes)),
         },
     )
@@ -277,12 +278,14 @@ def judge_all(
     recipes : list of Recipe
     store : Store
     is_again : bool
-        Time has passed since the keys were listed: a manifest may have come or gone.
+        Much time has passed since the keys were listed: a manifest may have come.
     """
-    verdicts, unread = {}, []
+    verdicts: dict[str, Verdict] = {}
+    unread = []
     for entry in entries:
         verdict = judge_listed(entry, recipes)
-        if verdict is None or (is_again and verdict in {Verdict.MISSING, Verdict.ORPHAN}):
+        # A manifest may have gone since it was listed, with its original.
+        if verdict in {None, Verdict.ORPHAN} or (is_again and verdict is Verdict.MISSING):
             unread.append(entry)
         else:
             verdicts[entry.key] = verdict
@@ -327,10 +330,11 @@ def report(
     Returns
     -------
     dict
-        The state; with ``output`` if it is ``finished``.
+        The state; with ``output`` if it is ``finished``, and ``drift``: keys that are out of line although every event
+        has had an hour to arrive.
     """
     names = Names(state["plan"])
-    nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "work": {}, "thumbnails": 0, "strays": 0}
+    nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "drift": 0, "work": {}, "thumbnails": 0, "strays": 0}
     so_far = state.get("sums") or {"after": "", **nothing}
     keys = store.list_names(names.all_compared, so_far["after"])
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
@@ -342,7 +346,7 @@ def report(
                 return {**state, "finished": False, "sums": so_far}
     output = _output_of(state, so_far, prices)
     store.write_json(names.report, {**store.read_json(names.about), **_details_of(so_far, prices), "output": output})
-    return {"finished": True, "output": output}
+    return {"finished": True, "output": output, "drift": so_far["drift"] + so_far["strays"]}
 
 
 def _added(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class Reconcile:
         started = self._pipeline.step_functions.start_execution(stateMachineArn=self.machine, input=json.dumps(wanted))
         return started["executionArn"]
 
+    def executions(self) -> set[str]:
+        """Return the ARNs of all that were started."""
+        pages = self._pipeline.step_functions.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
+        return {found["executionArn"] for page in pages for found in page["executions"]}
+
     def run(self, **wanted: Any) -> Any:
         return self._pipeline.end_of(self.start(**wanted))
 
@@ -305,3 +310,25 @@ def test_the_command(pipeline: Pipeline) -> None:
     assert (refused.returncode, "InvalidInputError" in refused.stderr) == (1, True)
     for each in (planned, declined, done, status, report, stop, refused):
         assert "Next: " in each.stdout.strip().splitlines()[-1]
+
+
+def test_the_schedule_starts_a_check_that_changes_nothing(pipeline: Pipeline, reconcile: Reconcile) -> None:
+    scheduler = pipeline.client("scheduler")
+    deployed = scheduler.get_schedule(Name="alison-image-reconcile-check")
+    settings = {name: deployed[name] for name in ("Name", "FlexibleTimeWindow", "Target")}
+    before = reconcile.executions()
+    stored = pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix="thumbnails/").get("Contents")
+
+    scheduler.update_schedule(**settings, ScheduleExpression="rate(1 minute)")
+    try:
+        (arn,) = wait_for(lambda: reconcile.executions() - before, "a check")
+    finally:
+        scheduler.update_schedule(**settings, ScheduleExpression=deployed["ScheduleExpression"])
+    checked = pipeline.end_of(arn)
+
+    assert json.loads(checked["input"]) == {"mode": "plan"}
+    assert checked["status"] == "SUCCEEDED"
+    assert pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix="thumbnails/").get("Contents") == stored
+    (line,) = pipeline.logged("reconcile", checked["startDate"].timestamp(), "Drift")
+    # All originals are of this hour.
+    assert json.loads(line)["Drift"] == [json.loads(checked["output"])["counts"]["orphans"]]

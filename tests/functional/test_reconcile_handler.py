@@ -3,10 +3,13 @@
 import json
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions.reconcile import storage
 from functions.reconcile.compare import Verdict, digest_of
 from functions.reconcile.plans import count_of
 from functions.start_from_s3.recipes import parse_recipes
@@ -188,6 +191,61 @@ def test_a_prefix_has_no_manifests_of_others(machine: Machine, s3: "S3Client") -
     counts = machine.plan(prefix="a.j")["counts"]
 
     assert (counts["in_line"], counts["orphans"], counts["out_of_line"]) == (1, 0, 0)
+
+
+@pytest.fixture
+def drift(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[float]]:
+    """Return a function for the values of the metric since its last call, as CloudWatch reads them."""
+
+    def read() -> list[float]:
+        documents = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        for document in documents:
+            (found,) = document["_aws"]["CloudWatchMetrics"]
+            assert found["Dimensions"] == [["service"]]
+            assert document["service"] == "reconcile"
+        return [value for document in documents for value in document["Drift"]]
+
+    return read
+
+
+@pytest.mark.parametrize("case", [(0, 1), (59, 1), (61, 4)])
+def test_a_plan_of_everything_reports_what_no_event_will_bring_in_line(
+    case: tuple[int, int],
+    machine: Machine,
+    s3: "S3Client",
+    drift: Callable[[], list[float]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Events of what was uploaded in the last hour may be on their way; an orphan has no date."""
+    for kind in (*KINDS, Verdict.IN_LINE):
+        put(s3, f"a/{kind}.jpg", kind)
+    minutes, out_of_line = case
+    later = datetime.now(UTC) + timedelta(minutes=minutes)
+    monkeypatch.setattr(storage, "datetime", SimpleNamespace(now=later.astimezone))
+
+    machine.plan()
+
+    assert drift() == [out_of_line]
+
+
+def test_a_plan_of_a_part_reports_no_drift(machine: Machine, s3: "S3Client", drift: Callable[[], list[float]]) -> None:
+    put(s3, "a/b.jpg", Verdict.ORPHAN)
+
+    assert machine.plan(prefix="a/")["counts"]["orphans"] == 1
+
+    assert drift() == []
+
+
+def test_an_orphan_that_has_gone_since_it_was_listed_is_none(machine: Machine, s3: "S3Client") -> None:
+    put(s3, "a.jpg", Verdict.ORPHAN)
+    state = machine.step("begin", {"mode": "plan"})
+    state = machine.step("list", state)
+    s3.delete_object(Bucket=THUMBNAILS, Key="manifests/a.jpg.json")
+    machine.step("compare", {"plan": state["plan"], "part": f"{state['parts']}{1:09}.json"})
+
+    counts = machine.step("report_plan", state)["output"]["counts"]
+
+    assert (counts["orphans"], counts["in_line"]) == (0, 1)
 
 
 def test_what_the_pipeline_writes_is_no_original_even_in_the_same_bucket(

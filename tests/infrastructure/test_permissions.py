@@ -109,6 +109,7 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             *((action, "*") for action in WITHOUT_RESOURCE_TYPES),
         },
     ),
+    "ReconcileCheckRole": ("scheduler.amazonaws.com", {("states:StartExecution", "ReconcileThumbnails")}),
     "ResizeApiRole": (
         "apigateway.amazonaws.com",
         {
@@ -283,11 +284,14 @@ def test_a_role_is_for_one_account(logical_id: str, resources: dict[str, Any]) -
     account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
     if ROLES[logical_id][0] == "states.amazonaws.com":
-        # The one service of the three that documents what it sends:
+        # It documents what it sends:
         # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
         assert statement["Condition"]["StringEquals"] == account
         source = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
         assert source.endswith(":${AWS::Region}:${AWS::AccountId}:stateMachine:*")
+    elif ROLES[logical_id][0] == "scheduler.amazonaws.com":
+        # So does it: https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+        assert statement["Condition"] == {"StringEquals": account}
     else:
         # API Gateway sends no account; a plain StringEquals would refuse it:
         # https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479

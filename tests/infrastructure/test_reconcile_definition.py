@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from functions.reconcile.inputs import parse_input
 from functions.start_from_s3.workflows import EXPRESS_SECONDS
+from local.template import example_stack
 from tests.deployed import ROOT, read_state_machine, read_template
 
 DEFINITION = json.loads((ROOT / "statemachine" / "reconcile.asl.json").read_text(encoding="utf-8"))
@@ -154,3 +156,41 @@ def test_it_is_logged_and_traced_as_the_other_state_machine() -> None:
 
     assert ours["Tracing"] == theirs["Tracing"]
     assert {**ours["Logging"], "Destinations": []} == {**theirs["Logging"], "Destinations": []}
+
+
+def test_the_check_is_a_plan_of_everything_at_the_operators_rate() -> None:
+    schedule = read_template()["Resources"]["ReconcileCheck"]
+    settings = example_stack({"ReconcileSchedule": "rate(7 days)"}).resolve(schedule["Properties"])
+
+    assert settings["ScheduleExpression"] == "rate(7 days)"
+    assert parse_input(json.loads(settings["Target"]["Input"])) == parse_input({"mode": "plan", "prefix": ""})
+    assert schedule["Properties"]["Target"]["Arn"] == {"Ref": "ReconcileThumbnails"}
+
+
+def test_nothing_is_checked_unless_that_is_asked_for() -> None:
+    conditions = {name: item.get("Condition") for name, item in read_template()["Resources"].items()}
+
+    assert {name for name, condition in conditions.items() if condition == "IsChecked"} == {
+        "ReconcileCheck",
+        "ReconcileCheckRole",
+        "DriftAlarm",
+    }
+    assert read_template()["Parameters"]["ReconcileSchedule"]["Default"] == ""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_one"),
+    [("", True), ("rate(7 days)", True), ("cron(0 3 ? * SUN *)", True), ("weekly", False), ("rate()", False)],
+)
+def test_what_is_no_schedule_is_refused_before_anything_is_deployed(schedule: str, *, is_one: bool) -> None:
+    pattern = read_template()["Parameters"]["ReconcileSchedule"]["AllowedPattern"]
+
+    assert (re.fullmatch(pattern, schedule) is not None) is is_one
+
+
+def test_the_drift_alarm_watches_what_the_function_reports() -> None:
+    alarm = read_template()["Resources"]["DriftAlarm"]["Properties"]
+    variables = read_template()["Resources"]["ReconcileFunction"]["Properties"]["Environment"]["Variables"]
+
+    assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]

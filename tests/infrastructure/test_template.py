@@ -642,6 +642,7 @@ class TestParameters:
             "ReservedConcurrency": "",
             "NoncurrentVersionDays": 90,
             "KmsKeyArn": "",
+            "ReconcileSchedule": "",
         }
 
     @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))
