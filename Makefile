@@ -96,8 +96,8 @@ fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
 
 .PHONY: smoke
 STACK ?= alison-image
-smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=alison-image, API_URL=)
-	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)")
+smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=alison-image, API_URL=, DELIVERY_VIA=)
+	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)") $(if $(DELIVERY_VIA),--delivery-via "$(DELIVERY_VIA)")
 
 .PHONY: reconcile
 DO ?= plan

@@ -42,7 +42,7 @@ ENVIRONMENT = {
     "THUMBNAILS_BUCKET": "thumbnails",
     "BUCKET_OWNER": "123456789012",
     "KMS_KEY_ARN": "",
-    "CACHE_CONTROL": "public, max-age=86400",
+    "CACHE_CONTROL": "max-age=86400",
     "CARRIED_HEADERS": "",
     # No profile or configuration of this machine's user.
     "HOME": "/nonexistent",

@@ -30,6 +30,10 @@ def main() -> int:
         "--api-url", help="where to post, instead of the stack's output ApiUrl: such as a custom domain"
     )
     parser.add_argument(
+        "--delivery-via",
+        help="where to connect instead of the host of the stack's output DeliveryUrl: the endpoint of a local stack",
+    )
+    parser.add_argument(
         "--wait", type=float, default=90.0, help="seconds for executions and logs (default %(default)s)"
     )
     options = parser.parse_args()
@@ -37,7 +41,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = time.monotonic()
     try:
-        deployment = read_deployment(options.stack, options.api_url or None)
+        deployment = read_deployment(options.stack, options.api_url or None, options.delivery_via or None)
         _say(
             f"Checking {options.stack} in {deployment.session.region_name}: about a minute, "
             f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."

@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, parse_recipes, parse_sizes, wanted_of
+from smoke.delivery import Viewer
 
 # Clocks of this machine and of AWS may differ by so much.
 _CLOCK_SECONDS = 60.0
@@ -59,6 +60,8 @@ class Deployment:
         By logical id.
     api_url : str
         Where resizes are posted: the output ``ApiUrl``, or what the caller chose instead.
+    delivery_via : str or None
+        Where the distribution is reached instead of at its own host.
     """
 
     session: boto3.Session
@@ -67,6 +70,7 @@ class Deployment:
     outputs: Mapping[str, str]
     resources: Mapping[str, Resource]
     api_url: str
+    delivery_via: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -112,6 +116,13 @@ class Deployment:
     def machine(self) -> str:
         """Return the ARN of the state machine."""
         return self.outputs["StateMachineArn"]
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """Return who looks at pictures through the distribution; ``None`` if the stack has none."""
+        url = self.outputs.get("DeliveryUrl")
+        page = self.parameters.get("AllowedOrigin", "").strip("*") or "https://example.org"
+        return Viewer(url, self.delivery_via, page) if url else None
 
     @property
     def has_express_uploads(self) -> bool:
@@ -194,7 +205,7 @@ class Deployment:
 SERVICES = ("apigateway", "cloudformation", "cloudwatch", "logs", "s3", "sqs", "stepfunctions", "sts")
 
 
-def read_deployment(stack: str, api_url: str | None) -> Deployment:
+def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = None) -> Deployment:
     """Read a stack with the credentials, the region and the endpoint of the environment.
 
     Raises
@@ -239,6 +250,7 @@ def read_deployment(stack: str, api_url: str | None) -> Deployment:
             if "PhysicalResourceId" in each
         },
         api_url or outputs["ApiUrl"],
+        delivery_via,
     )
     check_recipes(RECIPES_PATH.read_text(encoding="utf-8"), found.parameters["ThumbnailSizes"], found.prefix)
     # Clients may be shared by threads; making them may not.

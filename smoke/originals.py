@@ -63,6 +63,11 @@ def to_be_removed() -> Original:
     return Original("JPEG", "removed.jpg", _encoded(_scene(3), "JPEG"), "image/jpeg")
 
 
+def to_be_replaced(times: int) -> Original:
+    """Return the original that is uploaded again with another picture: as it is after so many times."""
+    return Original("JPEG", "replaced.jpg", _encoded(_scene(4 + times), "JPEG"), "image/jpeg")
+
+
 def _scene(moment: int) -> Image.Image:
     return Image.effect_mandelbrot((_WIDTH, _HEIGHT), (-2.0 + moment / 4, -1.0, 1.0 + moment / 4, 1.0), 40).convert(
         "RGB"

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.start_from_s3.workflows import FAILED_FOR_GOOD
 from smoke.api import Answer, Api
+from smoke.delivery import Served, Viewer
 from smoke.deployment import Deployment, why_not
-from smoke.originals import Original, originals, to_be_removed
+from smoke.originals import Original, originals, to_be_removed, to_be_replaced
 
 _WORKERS = 8
 _POLL_SECONDS = 1.0
@@ -23,7 +25,7 @@ _CLOCK_SECONDS = 300.0
 _DELETED_AT_ONCE = 1000
 
 MORE_SIZES_THAN_ALLOWED = 17
-# Where the pipeline writes.
+# Where the pipeline writes of originals.
 _FOLDERS = ("thumbnails", "manifests")
 
 
@@ -78,6 +80,30 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """What the distribution served of a picture before and after it was replaced.
+
+    Attributes
+    ----------
+    first_url, second_url : str
+        As in the manifest, before and after.
+    first, second : Served
+        What was answered there.
+    stored : bytes
+        The thumbnail that the bucket has after.
+    seconds : float
+        From the second upload to the manifest that shows it.
+    """
+
+    first_url: str
+    second_url: str
+    first: Served
+    second: Served
+    stored: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """What was sent and what came of it.
 
@@ -97,6 +123,10 @@ class Visit:
     removal : Removal
     patience : float
         Seconds that anything is waited for.
+    private : tuple of str
+        Keys of the thumbnails bucket that exist: a plan, a manifest and a thumbnail.
+    replacement : Replacement or None
+        ``None`` if there is no distribution, or it did not serve the manifests in time.
     """
 
     id: str
@@ -107,6 +137,13 @@ class Visit:
     conditions: Mapping[str, int]
     removal: Removal
     patience: float
+    private: tuple[str, ...] = ()
+    replacement: Replacement | None = None
+
+    @property
+    def plan(self) -> str:
+        """Return the key of the plan."""
+        return self.private[0]
 
 
 @dataclass
@@ -150,6 +187,11 @@ class Visitor:
         arns = self._posted
         ended = self._wait(len(files) + 1, arns)
         removal = self._remove(self._key(to_be_removed()))
+        plan = f"plans/{self.prefix}unseen.json"
+        self.deployment.client("s3").put_object(Bucket=self.deployment.thumbnails, Key=plan, Body=b"{}")
+        manifest = f"manifests/{keys[0]}.json"
+        thumbnails = [each for each in self._made(self.prefix) if each.startswith("thumbnails/")]
+        replacement = self._replace(self.deployment.viewer) if self.deployment.viewer else None
         by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
         return Visit(
             self.id,
@@ -163,6 +205,8 @@ class Visitor:
             conditions,
             removal,
             self.patience,
+            (plan, manifest, *thumbnails[:1]),
+            replacement,
         )
 
     def clean_up(self) -> list[str]:
@@ -174,7 +218,7 @@ class Visitor:
             self._wait_for_stragglers()
         finally:
             # … is deleted here.
-            for folder in _FOLDERS:
+            for folder in (*_FOLDERS, "plans"):
                 left += self._delete(self.deployment.thumbnails, f"{folder}/{self.prefix}")
         return left
 
@@ -215,6 +259,36 @@ class Visitor:
             if is_over or time.monotonic() > deadline:
                 return Removal(before, made(), self._describe(removing[0]) if removing else None)
             time.sleep(_POLL_SECONDS)
+
+    def _replace(self, viewer: Viewer) -> Replacement | None:
+        """Upload a picture and then another under its key, and look at it through the distribution each time."""
+        key = self._key(to_be_replaced(0))
+        self.say(f"Replacing {key} …")
+        first = self._first_of_manifest(viewer, key, self._upload(to_be_replaced(0)))
+        if first is None:
+            return None
+        before = viewer.get(first["url"])
+        began = time.monotonic()
+        second = self._first_of_manifest(viewer, key, self._upload(to_be_replaced(1)))
+        if second is None:
+            return None
+        seconds = time.monotonic() - began
+        stored = self.deployment.client("s3").get_object(Bucket=self.deployment.thumbnails, Key=second["key"])
+        after = viewer.get(second["url"])
+        return Replacement(first["url"], second["url"], before, after, stored["Body"].read(), seconds)
+
+    def _first_of_manifest(self, viewer: Viewer, key: str, etag: str) -> dict[str, Any] | None:
+        """Wait until the manifest that is served is of an original, and return its first thumbnail."""
+        deadline = time.monotonic() + self.patience
+        while time.monotonic() < deadline:
+            served = viewer.get(quote(f"manifests/{key}.json"))
+            if served.status == 200:  # noqa: PLR2004 - HTTP OK
+                manifest = json.loads(served.data)
+                if manifest["original"]["etag"] == etag and manifest["thumbnails"]:
+                    entry: dict[str, Any] = manifest["thumbnails"][0]
+                    return entry
+            time.sleep(_POLL_SECONDS)
+        return None
 
     def _try_conditions(self) -> dict[str, int]:
         """Ask S3 for what it must refuse, on an object of its own; return the HTTP statuses."""

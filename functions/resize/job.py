@@ -5,6 +5,7 @@ read the same manifest only one commits, and the last one to commit has read the
 shows why.
 """
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,6 +47,9 @@ MAX_ATTEMPTS = 4
 # S3 takes 2 KB of user metadata (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); two entries
 # are the pipeline's own.
 _CARRIED_BYTES = 2048 - 200
+# Step Functions takes 256 KiB as the output of a state. Dozens of thumbnails with the longest keys and their URLs do
+# not fit: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+_RESULT_BYTES = 200_000
 # Uploads are I/O-bound.
 _CALLS_AT_ONCE = 8
 
@@ -262,7 +266,7 @@ class _Key:
         self._stored = self._store.read(self._request.destination_bucket, manifest_key(self._request.object_key))
         if self._stored:
             try:
-                self._manifest = Manifest.from_json(self._stored.data)
+                self._manifest = Manifest.from_json(self._stored.data, self._revision)
                 self._listed = {entry.key: entry.etag for entry in self._manifest.thumbnails}
             except ValueError as error:
                 # It is replaced, and everything is made again.
@@ -346,9 +350,14 @@ class _Key:
                 entries[key] = replace(first, also=(*first.also, thumbnail.rendition.format))
         size = made.original
         source = replace(self._describe_original(original), format=size.format, width=size.width, height=size.height)
+        known = {entry.key: entry for entry in self._manifest.thumbnails} if self._manifest else {}
+        untouched = {key: entry for key, entry in known.items() if key not in self._found}
         with self._clock("upload_ms"):
             for key, etag in self._write(thumbnails, original).items():
-                entries[key] = replace(entries[key], etag=etag)
+                # The ETag alone is no version: after A, B and A again, caches may hold B under the URL of the first A.
+                before = untouched.get(key)
+                version = before.version if before and before.etag == etag else self._revision
+                entries[key] = replace(entries[key], etag=etag, version=version)
             removed = self._delete(self._existing() - entries.keys())
             manifest = Manifest(self._revision, source, made.placeholder, tuple(entries.values()))
             self._commit(manifest)
@@ -553,11 +562,15 @@ class _Key:
 
     def _describe(self, manifest: Manifest, made: Iterable[Entry], removed: list[str]) -> dict[str, Any]:
         """Return the result."""
+        thumbnails = [{"bucket": self._request.destination_bucket, **describe_entry(entry)} for entry in made]
+        if len(json.dumps(thumbnails)) > _RESULT_BYTES:
+            for thumbnail in thumbnails:
+                del thumbnail["url"]
         return {
             "status": "SUCCESS",
             "source": {"bucket": self._request.source_bucket, **describe_source(manifest.source)},
             "placeholder": describe_placeholder(manifest.placeholder),
-            "thumbnails": [{"bucket": self._request.destination_bucket, **describe_entry(entry)} for entry in made],
+            "thumbnails": thumbnails,
             "removed": removed,
         }
 
@@ -575,7 +588,7 @@ class _Key:
 
 
 def _describe_thumbnail(key: str, thumbnail: Thumbnail, asked_by: frozenset[AskedBy]) -> Entry:
-    """Return the manifest's entry of a thumbnail, whose ETag is not known before it is written."""
+    """Return the manifest's entry of a thumbnail, whose ETag and version are not known before it is written."""
     return Entry(
         key,
         thumbnail.rendition,
@@ -583,8 +596,9 @@ def _describe_thumbnail(key: str, thumbnail: Thumbnail, asked_by: frozenset[Aske
         thumbnail.height,
         len(thumbnail.data),
         thumbnail.content_type,
-        "",
-        asked_by,
+        etag="",
+        version="",
+        asked_by=asked_by,
     )
 
 

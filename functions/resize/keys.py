@@ -1,6 +1,7 @@
 """Where thumbnails and manifests are written: one rule for every key that S3 allows."""
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from functions.resize.errors import InvalidKeyError
 from functions.resize.recipe import Fit, Rendition
@@ -37,6 +38,16 @@ def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") ->
     folder, slash, name = object_key.rpartition("/")
     suffix = "" if fit is Fit.INSIDE else f"-{fit}"
     return f"{THUMBNAILS_PREFIX}{folder}{slash}{box.width}x{box.height}{suffix}_{name}{extension}"
+
+
+def thumbnail_url(key: str, version: str) -> str:
+    """Return the URL of one version of a thumbnail, relative to the root of whatever serves the bucket.
+
+    Everything but RFC 3986's unreserved characters and ``/`` is percent-encoded, so that browsers, CloudFront and S3
+    read the same key. S3 takes a plain ``+`` for a space, browsers take a plain backslash for a slash, and a comma or a
+    space may end a URL in a ``srcset``. ``check_key`` refuses the segments ``.`` and ``..``, which cannot be encoded.
+    """
+    return f"{quote(key, safe='/')}?v={version}"
 
 
 def check_key(object_key: str, renditions: Iterable[Rendition]) -> None:

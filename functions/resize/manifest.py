@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from functions.resize.keys import thumbnail_url
 from functions.resize.recipe import Box, Fit, OutputFormat, Placeholder, Rendition
 
 
@@ -47,6 +48,7 @@ class Source:
 class Entry:
     """A thumbnail that exists: its key, what was asked for and by whom, its size in pixels, and its file.
 
+    ``version``: part of its URL, another one whenever other bytes are written under the key.
     ``also``: formats that were asked for with it and are this file, such as ``source`` of a JPEG beside ``jpeg``.
     """
 
@@ -57,6 +59,7 @@ class Entry:
     bytes: int
     content_type: str
     etag: str
+    version: str
     asked_by: frozenset[AskedBy]
     also: tuple[OutputFormat, ...] = ()
 
@@ -120,8 +123,14 @@ class Manifest:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Manifest":
+    def from_json(cls, data: bytes, version: str = "") -> "Manifest":
         """Read the file.
+
+        Parameters
+        ----------
+        data : bytes
+        version : str
+            Version of thumbnails that have no URL, as in manifests that an earlier version of this product wrote.
 
         Raises
         ------
@@ -143,7 +152,7 @@ class Manifest:
                     source.get("height"),
                 ),
                 Placeholder(placeholder["thumbhash"], placeholder["colour"]) if placeholder else None,
-                tuple(_read_entry(entry) for entry in document["thumbnails"]),
+                tuple(_read_entry(entry, version) for entry in document["thumbnails"]),
                 {_read_rendition(each): _read_asked_by(each) for each in document.get("missing", ())},
                 (error["name"], error["message"]) if error else None,
             )
@@ -166,6 +175,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
     """Return what a manifest and a result say of a thumbnail."""
     return {
         "key": entry.key,
+        "url": thumbnail_url(entry.key, entry.version),
         **_describe_rendition(entry.rendition),
         "width": entry.width,
         "height": entry.height,
@@ -194,7 +204,7 @@ def _read_asked_by(entry: dict[str, Any]) -> frozenset[AskedBy]:
     return frozenset(map(AskedBy, entry["asked_by"]))
 
 
-def _read_entry(entry: dict[str, Any]) -> Entry:
+def _read_entry(entry: dict[str, Any], version: str) -> Entry:
     return Entry(
         entry["key"],
         _read_rendition(entry),
@@ -203,6 +213,7 @@ def _read_entry(entry: dict[str, Any]) -> Entry:
         entry["bytes"],
         entry["content_type"],
         entry["etag"],
+        entry.get("url", "").partition("?v=")[2] or version,
         _read_asked_by(entry),
         tuple(map(OutputFormat, entry.get("also", ()))),
     )

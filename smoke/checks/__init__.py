@@ -9,6 +9,13 @@ from smoke.checks.api import (
     only_signed_requests_are_taken,
     repeated_requests_start_once,
 )
+from smoke.checks.delivery import (
+    a_replaced_picture_is_served,
+    http_is_redirected,
+    nothing_else_is_served,
+    pictures_are_served,
+    the_bucket_is_private,
+)
 from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
 from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
 from smoke.checks.removal import a_removal_takes_all_along
@@ -33,6 +40,13 @@ Check = Callable[[Deployment, Visit], Iterator[Row]]
 CHECKS: dict[str, tuple[Check, ...]] = {
     "Buckets and queues": (changes_are_notified, conditions_hold, buckets_are_closed, nothing_is_left_in_queues),
     "Uploads": (thumbnails_are_made, manifests_are_written, no_picture_fails_by_name, names_can_be_logged),
+    "Delivery": (
+        the_bucket_is_private,
+        pictures_are_served,
+        nothing_else_is_served,
+        http_is_redirected,
+        a_replaced_picture_is_served,
+    ),
     "Removals": (a_removal_takes_all_along,),
     "API": (
         only_signed_requests_are_taken,

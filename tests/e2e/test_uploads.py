@@ -61,7 +61,7 @@ def test_aws_s3_cp_makes_every_configured_thumbnail(pipeline: Pipeline, tmp_path
         assert made["bytes"] == len(data)
         assert made["etag"] == stored["ETag"].strip('"')
         assert stored["ContentType"] == made["content_type"] == "image/jpeg"
-        assert stored["CacheControl"] == "public, max-age=86400"
+        assert stored["CacheControl"] == "max-age=86400"
         assert stored["Metadata"]["original-etag"] == etag
         with Image.open(io.BytesIO(data)) as thumbnail:
             assert thumbnail.size == (made["width"], made["height"])

@@ -102,6 +102,7 @@ def test_success(resize: Function, s3: "S3Client") -> None:
             {
                 "bucket": THUMBNAILS,
                 "key": key,
+                "url": f"{key}?v={made[key]['Metadata']['revision']}",
                 "box": {"width": side, "height": side},
                 "fit": "inside",
                 "format": "source",
@@ -122,7 +123,7 @@ def test_success(resize: Function, s3: "S3Client") -> None:
     assert sorted(stored_thumbnails(s3)) == sorted(made)
     for answer in made.values():
         assert answer["ContentType"] == "image/jpeg"
-        assert answer["CacheControl"] == "public, max-age=86400"
+        assert answer["CacheControl"] == "max-age=86400"
         assert answer["Metadata"].keys() == {"original-etag", "revision"}
         assert answer["Metadata"]["original-etag"] == etag
         assert "ContentDisposition" not in answer

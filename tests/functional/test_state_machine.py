@@ -117,6 +117,7 @@ def test_success_ends_with_the_result_of_the_function(pipeline: Pipeline, s3: "S
     stored = s3.get_object(Bucket=THUMBNAILS, Key="manifests/trip/example.jpg.json")
     manifest = json.loads(stored["Body"].read())
     output = json.loads(execution["output"])
+    revision = s3.head_object(Bucket=THUMBNAILS, Key=thumbnail["Key"])["Metadata"]["revision"]
     assert output.pop("placeholder") == manifest["placeholder"]
     assert output == {
         "status": "SUCCESS",
@@ -133,6 +134,7 @@ def test_success_ends_with_the_result_of_the_function(pipeline: Pipeline, s3: "S
             {
                 "bucket": THUMBNAILS,
                 "key": "thumbnails/trip/128x128_example.jpg",
+                "url": f"thumbnails/trip/128x128_example.jpg?v={revision}",
                 "box": {"width": 128, "height": 128},
                 "fit": "inside",
                 "format": "source",

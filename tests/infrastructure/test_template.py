@@ -8,17 +8,22 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from functions.reconcile.storage import PLANS_PREFIX
-from local.template import example_stack
+from functions.resize.keys import MANIFESTS_PREFIX, THUMBNAILS_PREFIX, thumbnail_url
+from local.template import example_stack, read_template
 from tests.deployed import ROOT, TEMPLATE_PATH
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
 ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
 EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
+DELIVERY = {"Delivery": "CLOUDFRONT"}
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+OWN_DOMAIN = {"DeliveryDomain": "images.example.org", "DeliveryCertificateArn": CERTIFICATE}
 QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
@@ -317,9 +322,9 @@ class TestBuckets:
             for found in resources.values()
             if found["Type"] == "AWS::S3::BucketPolicy" and found["Properties"]["Bucket"] == {"Ref": bucket}
         ]
-        [statement] = policy["PolicyDocument"]["Statement"]
+        [statement] = [found for found in policy["PolicyDocument"]["Statement"] if found.get("Effect") == "Deny"]
 
-        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert (statement["Principal"], statement["Action"]) == ("*", "s3:*")
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         name = properties(resources, bucket)["BucketName"]["Fn::Sub"]
         assert statement["Resource"] == [
@@ -334,6 +339,159 @@ class TestBuckets:
         assert names == {
             "${BucketPrefix}-originals-${BucketSuffix}",
             "${BucketPrefix}-thumbnails-${BucketSuffix}",
+        }
+
+
+class TestDelivery:
+    @staticmethod
+    def distribution(**parameters: str) -> dict[str, Any]:
+        found: dict[str, Any] = example_stack({**DELIVERY, **parameters}).resolve(
+            read_template()["Resources"]["DeliveryDistribution"]["Properties"]["DistributionConfig"]
+        )
+        return found
+
+    @classmethod
+    def behaviours(cls) -> list[dict[str, Any]]:
+        found = cls.distribution()
+        return [*found["CacheBehaviors"], found["DefaultCacheBehavior"]]
+
+    @staticmethod
+    def allowed(**parameters: str) -> list[dict[str, Any]]:
+        policy = read_template()["Resources"]["ThumbnailsBucketPolicy"]["Properties"]
+        return allowed(policy, parameters)
+
+    def test_there_is_none_unless_it_is_asked_for(self, resources: dict[str, Any]) -> None:
+        made = {name for name, resource in resources.items() if resource["Type"].startswith("AWS::CloudFront::")}
+
+        assert {name for name, resource in resources.items() if resource.get("Condition") == "HasDelivery"} == made
+        assert made >= {"DeliveryDistribution", "DeliveryOriginAccess"}
+        assert self.allowed() == []
+        for parameters, has_delivery in (({}, False), (DELIVERY, True)):
+            assert example_stack(parameters).resolve({"Fn::If": ["HasDelivery", True, False]}) is has_delivery
+
+    def test_the_policy_lets_this_distribution_read_two_prefixes_and_nobody_list(self) -> None:
+        (statement,) = self.allowed(**DELIVERY)
+
+        bucket = "arn:aws:s3:::alison-image-thumbnails-01"
+        assert statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        assert statement["Action"] == "s3:GetObject"
+        assert statement["Resource"] == [f"{bucket}/{prefix}*" for prefix in (THUMBNAILS_PREFIX, MANIFESTS_PREFIX)]
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:SourceArn": "arn:aws:cloudfront::123456789012:distribution/DeliveryDistribution"}
+        }
+
+    def test_only_requests_for_these_prefixes_are_signed(self, resources: dict[str, Any]) -> None:
+        found = self.distribution()
+        origins = {origin["Id"]: origin for origin in found["Origins"]}
+        signed = {name for name, origin in origins.items() if "OriginAccessControlId" in origin}
+        access = properties(resources, "DeliveryOriginAccess")["OriginAccessControlConfig"]
+
+        assert {origin["DomainName"] for origin in origins.values()} == {"ThumbnailsBucket.RegionalDomainName"}
+        assert {origin["S3OriginConfig"]["OriginAccessIdentity"] for origin in origins.values()} == {""}
+        assert [origins[name]["OriginAccessControlId"] for name in signed] == ["DeliveryOriginAccess"]
+        assert (access["SigningBehavior"], access["SigningProtocol"], access["OriginAccessControlOriginType"]) == (
+            "always",
+            "sigv4",
+            "s3",
+        )
+        assert {each["PathPattern"]: each["TargetOriginId"] in signed for each in found["CacheBehaviors"]} == {
+            f"{THUMBNAILS_PREFIX}*": True,
+            f"{MANIFESTS_PREFIX}*": True,
+        }
+        assert found["DefaultCacheBehavior"]["TargetOriginId"] not in signed
+        # Neither a root object nor an error page is another way in.
+        assert "DefaultRootObject" not in found
+        assert [error.keys() for error in found["CustomErrorResponses"]] == [{"ErrorCode", "ErrorCachingMinTTL"}]
+
+    def test_it_is_for_reading_by_https(self) -> None:
+        for behaviour in self.behaviours():
+            assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
+            assert behaviour["AllowedMethods"] == ["GET", "HEAD"]
+            assert behaviour["ResponseHeadersPolicyId"] == "DeliveryHeaders"
+        assert self.distribution()["HttpVersion"] == "http2and3"
+
+    def test_thumbnails_are_cached_by_path_and_version(self, resources: dict[str, Any]) -> None:
+        (behaviour,) = [each for each in self.behaviours() if each.get("PathPattern") == f"{THUMBNAILS_PREFIX}*"]
+        policy = properties(resources, "DeliveryCachePolicy")["CachePolicyConfig"]
+        key = policy["ParametersInCacheKeyAndForwardedToOrigin"]
+        (name,) = parse_qs(urlsplit(thumbnail_url("thumbnails/a", "1")).query)
+
+        assert behaviour["CachePolicyId"] == "DeliveryCachePolicy"
+        assert key["QueryStringsConfig"] == {"QueryStringBehavior": "whitelist", "QueryStrings": [name]}
+        assert key["CookiesConfig"] == {"CookieBehavior": "none"}
+        assert key["HeadersConfig"] == {"HeaderBehavior": "none"}
+        # private and no-store of CacheControl hold in CloudFront as well.
+        assert policy["MinTTL"] == 0
+
+    def test_manifests_are_compressed_and_not_kept(self) -> None:
+        (behaviour,) = [each for each in self.behaviours() if each.get("PathPattern") == f"{MANIFESTS_PREFIX}*"]
+
+        # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
+        assert behaviour["CachePolicyId"] == "658327ea-f89d-4fab-a63d-7e88639e58f6"
+        assert behaviour["Compress"] is True
+
+    @pytest.mark.parametrize(("allowed", "origin"), [("", "*"), ("*", "*"), ("https://a.example", "https://a.example")])
+    def test_pages_of_the_allowed_origin_may_read(self, allowed: str, origin: str, resources: dict[str, Any]) -> None:
+        config = properties(resources, "DeliveryHeaders")["ResponseHeadersPolicyConfig"]
+        found = example_stack({**DELIVERY, "AllowedOrigin": allowed}).resolve(config)
+
+        assert found["CorsConfig"]["AccessControlAllowOrigins"] == {"Items": [origin]}
+        assert found["CorsConfig"]["AccessControlAllowCredentials"] is False
+        assert found["SecurityHeadersConfig"] == {"ContentTypeOptions": {"Override": True}}
+        removed = [each["Header"] for each in found["RemoveHeadersConfig"]["Items"]]
+        assert "x-amz-server-side-encryption-aws-kms-key-id" in removed
+
+    def test_a_domain_of_its_own_has_a_certificate_and_new_protocols(self) -> None:
+        own, without = self.distribution(**OWN_DOMAIN), self.distribution()
+
+        assert own["Aliases"] == ["images.example.org"]
+        assert own["ViewerCertificate"] == {
+            "AcmCertificateArn": CERTIFICATE,
+            "MinimumProtocolVersion": "TLSv1.2_2021",
+            "SslSupportMethod": "sni-only",
+        }
+        assert "Aliases" not in without
+        assert without["ViewerCertificate"] == {"CloudFrontDefaultCertificate": True}
+
+    @pytest.mark.parametrize(
+        ("parameters", "refused"),
+        [
+            ({}, False),
+            (DELIVERY, False),
+            ({**DELIVERY, **OWN_DOMAIN}, False),
+            ({**DELIVERY, "DeliveryLogsBucket": "logs"}, False),
+            (OWN_DOMAIN, True),
+            ({**DELIVERY, "DeliveryDomain": "images.example.org"}, True),
+            ({**DELIVERY, "DeliveryCertificateArn": CERTIFICATE}, True),
+            ({"DeliveryLogsBucket": "logs"}, True),
+        ],
+    )
+    def test_settings_that_need_others_are_refused_without_them(
+        self, parameters: dict[str, str], *, refused: bool, template: dict[str, Any]
+    ) -> None:
+        stack = example_stack(parameters)
+        rules = [rule for name, rule in template["Rules"].items() if name.startswith("Delivery")]
+        stack.template["Conditions"] |= {
+            f"{number}-{place}": part
+            for number, rule in enumerate(rules)
+            for place, part in enumerate([rule["RuleCondition"], *(each["Assert"] for each in rule["Assertions"])])
+        }
+
+        def holds(number: int, place: int) -> bool:
+            return bool(stack.resolve({"Fn::If": [f"{number}-{place}", True, False]}))
+
+        kept = [
+            not holds(number, 0) or all(holds(number, place) for place in range(1, len(rule["Assertions"]) + 1))
+            for number, rule in enumerate(rules)
+        ]
+        assert all(kept) is not refused
+
+    def test_access_logs_go_to_the_bucket_of_the_parameter(self) -> None:
+        assert "Logging" not in self.distribution()
+        assert self.distribution(DeliveryLogsBucket="logs")["Logging"] == {
+            "Bucket": "logs.s3.amazonaws.com",
+            "IncludeCookies": False,
+            "Prefix": "alison-image-thumbnails-01/",
         }
 
 
@@ -582,8 +740,8 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["", "128", "0x1", "1x0", "10000x1", "128X128", "128x128,", ",128x128", "128x128;8x8", ",".join(["8x8"] * 17)],
     ),
     "CacheControl": (
-        "public, max-age=86400",
-        ["", "no-cache", "public, max-age=31536000, immutable", "s-maxage=60"],
+        "max-age=86400",
+        ["", "no-cache", "public, max-age=31536000, immutable", "private, max-age=60", "s-maxage=60"],
         ["max-age=60\n", 'private="a"', "max-age: 60", "x" * 201],
     ),
     "CarriedHeaders": (
@@ -604,6 +762,28 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab", "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1"],
         ["alias/aws/s3", "arn:aws:kms:eu-central-1:123456789012:alias/mine", "1234abcd-12ab", " "],
     ),
+    "DeliveryDomain": (
+        "",
+        ["images.example.org", "a.b", "xn--bcher-kva.example", f"{'a' * 63}.example.org"],
+        ["example", "https://images.example.org", "images.example.org/", "*.example.org", "a..b", "-a.b", "A.b", "a.1"],
+    ),
+    # CloudFront reads certificates of this region only:
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
+    "DeliveryCertificateArn": (
+        "",
+        ["arn:aws:acm:us-east-1:123456789012:certificate/1234abcd-12ab"],
+        [
+            "arn:aws:acm:eu-central-1:123456789012:certificate/1234abcd-12ab",
+            "arn:aws:iam::123456789012:server-certificate/mine",
+            "1234abcd-12ab",
+            " ",
+        ],
+    ),
+    "DeliveryLogsBucket": (
+        "",
+        ["abc", "my.old-logs.2019"],
+        ["ab", "arn:aws:s3:::logs", "logs.s3.amazonaws.com/", "Logs"],
+    ),
     "AllowedOrigin": (
         "",
         ["*", "https://example.org", "http://localhost:8080"],
@@ -620,7 +800,7 @@ class TestParameters:
             "ExistingOriginalsBucket": "",
             "OriginalsPrefix": "",
             "ThumbnailSizes": "128x128",
-            "CacheControl": "public, max-age=86400",
+            "CacheControl": "max-age=86400",
             "CarriedHeaders": "",
             "ApiAuthorization": "AWS_IAM",
             "LogRetentionDays": 30,
@@ -643,6 +823,11 @@ class TestParameters:
             "NoncurrentVersionDays": 90,
             "KmsKeyArn": "",
             "ReconcileSchedule": "",
+            "Delivery": "NONE",
+            "DeliveryDomain": "",
+            "DeliveryCertificateArn": "",
+            "DeliveryPriceClass": "PriceClass_100",
+            "DeliveryLogsBucket": "",
         }
 
     @pytest.mark.parametrize(("name", "examples"), PARAMETERS.items(), ids=list(PARAMETERS))
@@ -695,7 +880,7 @@ class TestParameters:
 
 
 def test_outputs(template: dict[str, Any]) -> None:
-    values = {name: output["Value"] for name, output in template["Outputs"].items()}
+    values = {name: output["Value"] for name, output in template["Outputs"].items() if "Condition" not in output}
 
     assert values.pop("ApiUrl")["Fn::Sub"].endswith("/prod/resize")
     assert values == {
@@ -708,6 +893,19 @@ def test_outputs(template: dict[str, Any]) -> None:
     }
 
 
+def test_outputs_of_the_delivery(template: dict[str, Any]) -> None:
+    outputs = {name: template["Outputs"][name] for name in ("DeliveryUrl", "DeliveryDistributionDomain")}
+
+    assert {output["Condition"] for output in outputs.values()} == {"HasDelivery"}
+    for parameters, url in (
+        ({}, "https://DeliveryDistribution.DomainName/"),
+        (OWN_DOMAIN, "https://images.example.org/"),
+    ):
+        resolve = example_stack({**DELIVERY, **parameters}).resolve
+        assert resolve(outputs["DeliveryUrl"]["Value"]) == url
+        assert resolve(outputs["DeliveryDistributionDomain"]["Value"]) == "DeliveryDistribution.DomainName"
+
+
 def test_samconfig_deploys_with_no_more_than_is_needed(resources: dict[str, Any]) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
 
@@ -718,7 +916,10 @@ def test_samconfig_deploys_with_no_more_than_is_needed(resources: dict[str, Any]
 
 
 def test_the_template_needs_no_account_or_region(template: dict[str, Any]) -> None:
-    text = json.dumps(template)
+    # CloudFront reads certificates of one region, whatever the region of the stack.
+    others = {name: value for name, value in template["Parameters"].items() if name != "DeliveryCertificateArn"}
+    rules = {name: value for name, value in template["Rules"].items() if name != "DeliveryDomainHasCertificate"}
+    text = json.dumps({**template, "Parameters": others, "Rules": rules})
 
     assert not re.search(r"\b\d{12}\b", text)
     assert not re.search(r"\b(us|eu|ap|ca|sa|me|af|il)-[a-z]+-\d\b", text)

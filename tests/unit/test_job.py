@@ -129,6 +129,7 @@ def test_the_result_is_the_documented_one() -> None:
             {
                 "bucket": "thumbnails",
                 "key": LARGE,
+                "url": f"{LARGE}?v={store.objects[LARGE].revision}",
                 "box": {"width": 128, "height": 128},
                 "fit": "inside",
                 "format": "source",

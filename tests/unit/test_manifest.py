@@ -22,6 +22,7 @@ ENTRY = Entry(
     4321,
     "image/webp",
     "0123456789abcdef0123456789abcdef-2",
+    "fedcba9876543210",
     frozenset({AskedBy.RECIPE, AskedBy.REQUEST}),
 )
 MANIFEST = Manifest(
@@ -71,6 +72,7 @@ def test_a_page_finds_what_it_needs() -> None:
     assert document["placeholder"] == {"thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w", "colour": "#4a7f92"}
     assert document["thumbnails"][0] == {
         "key": "thumbnails/trip/128x96-cover_é.jpg.webp",
+        "url": "thumbnails/trip/128x96-cover_%C3%A9.jpg.webp?v=fedcba9876543210",
         "box": {"width": 128, "height": 96},
         "fit": "cover",
         "format": "webp",
@@ -88,6 +90,20 @@ def test_a_page_finds_what_it_needs() -> None:
 
 def test_an_unreadable_original_says_why() -> None:
     assert json.loads(BROKEN.to_json())["error"] == {"name": "NotAnImageError", "message": "No."}
+
+
+def test_a_manifest_of_an_earlier_version_of_the_product_has_no_urls_and_gets_a_version() -> None:
+    document = json.loads(MANIFEST.to_json())
+    for entry in document["thumbnails"]:
+        del entry["url"]
+    data = json.dumps(document).encode()
+
+    manifest = Manifest.from_json(data, "00000000")
+
+    assert violations(data) == []
+    assert {entry.version for entry in manifest.thumbnails} == {"00000000"}
+    assert [replace(entry, version=ENTRY.version) for entry in manifest.thumbnails] == [*MANIFEST.thumbnails]
+    assert {entry.version for entry in Manifest.from_json(MANIFEST.to_json(), "00000000").thumbnails} == {ENTRY.version}
 
 
 def test_two_states_are_never_the_same_file() -> None:
@@ -137,6 +153,7 @@ NO_MANIFESTS = {
     "thumbnails of another form": changed("thumbnails", to=5),
     "a thumbnail of another form": changed("thumbnails", 0, to="thumbnails/a.jpg"),
     "a thumbnail without etag": changed("thumbnails", 0, "etag", to=...),
+    "a URL of another form": changed("thumbnails", 0, "url", to=5),
     "a thumbnail without box": changed("thumbnails", 0, "box", to=None),
     "an unknown fit": changed("thumbnails", 0, "fit", to="squeeze"),
     "an unknown format": changed("thumbnails", 0, "format", to="gif"),

@@ -31,7 +31,7 @@ def manifest(
 ) -> Manifest:
     listed = [(box, asked_by) for box in boxes] + [(box, AskedBy.REQUEST) for box in by_request]
     thumbnails = tuple(
-        Thumbnail(f"thumbnails/{box}", Rendition(Box(*box)), 1, 1, 1, "image/jpeg", "etag", frozenset({by}))
+        Thumbnail(f"thumbnails/{box}", Rendition(Box(*box)), 1, 1, 1, "image/jpeg", "etag", "1", frozenset({by}))
         for box, by in listed
     )
     return Manifest("1", Source("2026/a.jpg", etag), None, thumbnails, {}, (error, "…") if error else None)

@@ -1,8 +1,10 @@
 """What the smoke test says of answers shaped as AWS's: it finds what is right, and what is not."""
 
+import http.client
 import io
 import json
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -13,22 +15,23 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
 from smoke.api import Answer, Api
-from smoke.checks import alarms, gateway, logs, removal, storage, uploads
+from smoke.checks import alarms, delivery, gateway, logs, removal, storage, uploads
 from smoke.checks import api as requests
 from smoke.checks.alarms import Metric
 from smoke.checks.uploads import Stored
 from smoke.cost import dollars
+from smoke.delivery import Served, Viewer
 from smoke.deployment import CannotRunError, Deployment, Resource, check_recipes, read_deployment, why_not
 from smoke.originals import Original, originals
 from smoke.report import Mark, Row, table
-from smoke.visit import Execution, Post, Removal, Upload, Visit
+from smoke.visit import Execution, Post, Removal, Replacement, Upload, Visit
 from tests.deployed import read_schema
 
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:ImageResizeStateMachine"
 EXECUTIONS = MACHINE.replace(":stateMachine:", ":execution:")
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:p-uploads-01"
 ALL_EVENTS = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
-CACHED = "public, max-age=86400"
+CACHED = "max-age=86400"
 MADE = {"thumbnails": [{"key": "thumbnails/smoke/1/40x30_1-a.jpg"}]}
 
 
@@ -77,7 +80,7 @@ class TestThumbnails:
         ("change", "fault"),
         [
             ({"content_type": "binary/octet-stream"}, "is binary/octet-stream, not image/jpeg"),
-            ({"cache_control": ""}, "has Cache-Control '', not 'public, max-age=86400'"),
+            ({"cache_control": ""}, "has Cache-Control '', not 'max-age=86400'"),
             ({"metadata": {}}, "has original-etag '', the original has 'etag'"),
             ({"metadata": {"original-etag": "older"}}, "has original-etag 'older'"),
             ({"data": b"text"}, "cannot be decoded"),
@@ -107,6 +110,114 @@ class TestThumbnails:
         row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture((20, 10)))], CACHED)
 
         assert row.mark is Mark.KEPT
+
+
+SERVED_WITH = {
+    "access-control-allow-origin": "*",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",
+    "content-type": "image/jpeg",
+}
+LISTED = {"key": "thumbnails/a.jpg", "url": "thumbnails/a.jpg?v=1", "content_type": "image/jpeg"}
+MANIFEST = Served(200, SERVED_WITH, json.dumps({"thumbnails": [LISTED]}).encode())
+
+
+class TestDelivery:
+    def test_what_is_as_promised_is_kept(self) -> None:
+        assert list(delivery.manifest_faults("JPEG", MANIFEST)) == []
+        assert delivery.listed(MANIFEST) == [LISTED]
+        assert list(delivery.thumbnail_faults("JPEG", Served(200, SERVED_WITH, b"a"), LISTED, b"a")) == []
+
+    @pytest.mark.parametrize(
+        ("headers", "fault"),
+        [
+            ({"access-control-allow-origin": ""}, "has no Access-Control-Allow-Origin"),
+            ({"x-content-type-options": ""}, "has no X-Content-Type-Options"),
+            ({"x-amz-server-side-encryption-aws-kms-key-id": "arn"}, "names the KMS key"),
+        ],
+    )
+    def test_each_header_that_is_wrong_is_found(self, headers: dict[str, str], fault: str) -> None:
+        served = Served(200, SERVED_WITH | headers, MANIFEST.data)
+
+        assert [fault in found for found in delivery.manifest_faults("JPEG", served)] == [True]
+        assert [fault in found for found in delivery.thumbnail_faults("JPEG", served, LISTED, served.data)] == [True]
+
+    def test_each_manifest_that_is_wrong_is_found(self) -> None:
+        cached = Served(200, SERVED_WITH | {"cache-control": "max-age=9"}, MANIFEST.data)
+        bare = Served(200, SERVED_WITH, b'{"thumbnails": [{"key": "thumbnails/a.jpg"}]}')
+
+        assert list(delivery.manifest_faults("JPEG", Served(403, {}, b""))) == [
+            "the manifest of JPEG was answered with 403"
+        ]
+        assert list(delivery.manifest_faults("JPEG", cached)) == ["the manifest of JPEG has Cache-Control 'max-age=9'"]
+        assert list(delivery.manifest_faults("JPEG", bare)) == ["the manifest of JPEG has thumbnails without url"]
+        assert delivery.listed(Served(403, {}, b"<Error/>")) == []
+
+    def test_each_thumbnail_that_is_wrong_is_found(self) -> None:
+        other = Served(200, SERVED_WITH | {"content-type": "text/html"}, b"a")
+
+        assert list(delivery.thumbnail_faults("JPEG", Served(0, {}, b""), LISTED, b"a")) == [
+            "the thumbnail of JPEG was answered with 0"
+        ]
+        assert list(delivery.thumbnail_faults("JPEG", other, LISTED, b"b")) == [
+            "the thumbnail of JPEG is text/html, not image/jpeg",
+            "the thumbnail of JPEG is not what the bucket has",
+        ]
+
+    @pytest.mark.parametrize(("status", "mark"), [(403, Mark.KEPT), (200, Mark.BROKEN), (0, Mark.BROKEN)])
+    def test_what_is_not_refused_is_found(self, status: int, mark: Mark) -> None:
+        row = delivery.refused("nothing else is served", {"/": 403, "/plans/…": status})
+
+        assert row.mark is mark
+
+    @pytest.mark.parametrize(
+        ("served", "mark"),
+        [
+            (Served(301, {"location": "https://a.example/b"}, b""), Mark.KEPT),
+            (Served(301, {"location": "http://a.example/b"}, b""), Mark.BROKEN),
+            (Served(200, {}, b"picture"), Mark.BROKEN),
+        ],
+    )
+    def test_http_that_is_not_redirected_is_found(self, served: Served, mark: Mark) -> None:
+        assert delivery.redirected(served, "https://a.example/b").mark is mark
+
+    def test_a_replaced_picture_that_stays_old_is_found(self) -> None:
+        first, second = Served(200, {}, b"first"), Served(200, {}, b"second")
+
+        assert delivery.replaced(Replacement("a?v=1", "a?v=2", first, second, b"second", 1.0)).mark is Mark.KEPT
+        for broken in (
+            None,
+            Replacement("a?v=1", "a?v=1", first, second, b"second", 1.0),
+            Replacement("a?v=1", "a?v=2", first, first, b"second", 1.0),
+            Replacement("a?v=1", "a?v=2", second, second, b"second", 1.0),
+            Replacement("a?v=1", "a?v=2", first, Served(403, {}, b""), b"second", 1.0),
+        ):
+            assert delivery.replaced(broken).mark is Mark.BROKEN
+
+    def test_a_stack_without_distribution_has_no_viewer(self) -> None:
+        assert deployment().viewer is None
+
+    @pytest.mark.parametrize(
+        ("allowed", "page"), [("*", "https://example.org"), ("https://a.example", "https://a.example")]
+    )
+    def test_a_viewer_is_on_an_allowed_page(self, allowed: str, page: str) -> None:
+        found = deployment(AllowedOrigin=allowed)
+        served = replace(
+            found, outputs={"DeliveryUrl": "https://d1.cloudfront.net/"}, delivery_via="http://127.0.0.1:1"
+        )
+
+        assert served.viewer == Viewer("https://d1.cloudfront.net/", "http://127.0.0.1:1", page)
+        assert dollars(served) > dollars(found)
+
+    def test_a_viewer_that_gets_no_answer_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise ConnectionRefusedError("nobody listens")
+
+        monkeypatch.setattr(http.client.HTTPConnection, "request", refuse)
+
+        served = Viewer("https://d1.cloudfront.net/", "http://127.0.0.1:1", "https://a.example").get("a")
+
+        assert served == Served(0, {}, b"nobody listens")
 
 
 class TestManifests:
