@@ -629,6 +629,7 @@ class TestParameters:
             "UploadConcurrency": 10,
             "BacklogHours": 24,
             "ExecutionsPerHour": 100_000,
+            "Dashboard": "true",
             "MonthlyBudgetUSD": "",
             "WorkflowLogLevel": "ERROR",
             "WorkflowLogData": "false",
@@ -697,6 +698,7 @@ def test_outputs(template: dict[str, Any]) -> None:
     values = {name: output["Value"] for name, output in template["Outputs"].items()}
 
     assert values.pop("ApiUrl")["Fn::Sub"].endswith("/prod/resize")
+    assert values.pop("DashboardUrl")["Fn::Sub"].endswith("#dashboards/dashboard/${OperationsDashboard}")
     assert values == {
         "OriginalsBucketName": ORIGINALS,
         "ThumbnailsBucketName": {"Ref": "ThumbnailsBucket"},
