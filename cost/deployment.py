@@ -45,6 +45,8 @@ class Deployment:
     metrics, api_metrics, alarms : int
         Custom metrics of functions and log filters, detailed metrics of the API's methods, and metrics that alarms
         watch.
+    dashboards : int
+        Dashboards.
     is_traced : bool
         Whether X-Ray records traces.
     """
@@ -65,6 +67,7 @@ class Deployment:
     metrics: int
     api_metrics: int
     alarms: int
+    dashboards: int
     is_traced: bool
 
 
@@ -105,6 +108,7 @@ def read_deployment() -> Deployment:
             for resource in resources.values()
             if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
         ),
+        dashboards=int(parameters["Dashboard"] == "true"),
         is_traced=parameters["XRayTracing"] == "true",
     )
 

@@ -150,6 +150,7 @@ def price_month(deployment: Deployment) -> list[Line]:
     """Return what a month costs at most, whether anything happens or not. Metrics count only the hours with data."""
     polls = _POLLERS * _MONTH / _POLL_SECONDS
     return [
+        Line("CloudWatch", "dashboard", deployment.dashboards, "dashboard_month"),
         Line("CloudWatch", "metrics that alarms watch", deployment.alarms, "alarm_month"),
         Line("CloudWatch", "custom metrics of functions and log", deployment.metrics, "metric_month"),
         Line("CloudWatch", "detailed metrics of the API", deployment.api_metrics, "metric_month"),

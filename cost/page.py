@@ -35,6 +35,7 @@ _SECONDS = (0.1, 0.4, 1.0)
 _ORIGINAL_GB, _THUMBNAIL_GB = 3.5e-3, 5e-6
 # A month, for good: https://aws.amazon.com/step-functions/pricing/
 _FREE_TRANSITIONS = 4000
+_HOURS_OF_A_MONTH = 730
 _PAGE_WIDTH = 120
 # From here on, units are shown without decimals.
 _WHOLE = 100
@@ -287,6 +288,8 @@ def _a_month(facts: Facts) -> str:
     rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
     rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
     with_bucket_key, without = (_dollars(total(key, facts.table)) for key in price_kms(Work(_MILLION)))
+    query_gb = facts.table.prices["query_gb"].usd
+    an_hour = _dollars(_MILLION / _HOURS_OF_A_MONTH * facts.measured.machine_log_bytes / 1e9 * query_gb, 5)
     return f"""
 ## A month, whatever happens
 
@@ -294,6 +297,11 @@ def _a_month(facts: Facts) -> str:
 
 Metrics are billed for the hours in which they have data, so a quiet month costs less. Without messages, Lambda goes on
 asking the queue; that it does so from five places, for 20 s each, is how AWS describes it and not measured.
+
+The dashboard is free as one of the first three of an account, because it has no more than 50 metrics. Every look at it
+makes Logs Insights scan the log of the state machines for the time that is shown, at {_dollars(query_gb, 3)} a GB. At
+the default `WorkflowLogLevel` that log holds failures only. At ALL with data, and with a million uploads a month, each
+hour that is shown costs {an_hour}.
 
 `KmsKeyArn` adds {with_bucket_key} to a month with a million uploads: the key, and the requests that the S3 Bucket Key
 leaves, which by AWS's words are at least 1 %. Without the Bucket Key it would be {without}.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from cost.prices import read_prices
 from smoke.checks.alarms import COUNTED, DATA_ASKED
+from smoke.checks.queries import QUERIES_ASKED
 from smoke.deployment import Deployment
 
 _TABLE = read_prices().prices
@@ -18,6 +19,7 @@ PRICES = {
     "SQS request": _TABLE["sqs_request"].usd,
     "metric asked for": _TABLE["metric_request"].usd,
     "GB of logs": _TABLE["log_gb"].usd,
+    "GB of logs searched": _TABLE["query_gb"].usd,
     "trace": _TABLE["trace"].usd,
     "KMS request": _TABLE["kms_request"].usd,
     # A custom metric counts by the hour in which it has data.
@@ -36,6 +38,8 @@ _SECONDS_EACH, _SECONDS_TO_REMOVE, _GIGABYTES = 1.0, 0.2, 1.73
 # Those of the functions, and the one of the metric filter.
 _METRICS = sum(map(len, COUNTED.values())) + 1
 _LOGGED_GB_EACH = 30e-6
+# Each scans what was logged since the visit began, by anybody: taken to be ten megabytes.
+_QUERIES, _SEARCHED_GB_EACH = 3, 0.01
 
 
 def counts(deployment: Deployment) -> Mapping[str, float]:
@@ -56,6 +60,7 @@ def counts(deployment: Deployment) -> Mapping[str, float]:
         "SQS request": 4 * (uploads + removals),
         "metric asked for": _METRICS * (1 + DATA_ASKED),
         "GB of logs": executions * _LOGGED_GB_EACH,
+        "GB of logs searched": _QUERIES * (1 + QUERIES_ASKED) * _SEARCHED_GB_EACH,
         "KMS request": 2 * keys,
         "trace": 2 * executions + uploads + removals,
         "metric for an hour": _METRICS,

@@ -12,6 +12,7 @@ MiniStack and says in its first lines what AWS documents:
 ``machine_logs`` The history of an execution is written to the log group of its state machine.
 ``function_log`` What the functions print is copied to a file.
 ``metrics``    EMF lines and metric filters make metrics; filter patterns for JSON match what they say.
+``saved_queries`` CloudFormation saves queries of Logs Insights, and StartQuery runs them (``insights``).
 ============== ====================================================================================================
 
 What MiniStack keeps is in its memory only, so ``make down`` forgets all of it.

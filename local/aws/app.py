@@ -21,6 +21,7 @@ from local.aws import (
     machines,
     map_runs,
     metrics,
+    saved_queries,
     signers,
     throttles,
 )
@@ -38,6 +39,7 @@ for _module in (
     machines,
     map_runs,
     metrics,
+    saved_queries,
     throttles,
 ):
     _module.install()

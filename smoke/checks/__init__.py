@@ -18,6 +18,7 @@ from smoke.checks.delivery import (
 )
 from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
 from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
+from smoke.checks.queries import saved_queries_answer
 from smoke.checks.removal import a_removal_takes_all_along
 from smoke.checks.storage import (
     buckets_are_closed,
@@ -55,6 +56,6 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         repeated_requests_start_once,
     ),
     "What API Gateway made of the template": (the_model_is_the_schema, stage_is_set),
-    "Logs": (functions_log, executions_are_logged, api_requests_are_logged),
+    "Logs": (functions_log, executions_are_logged, api_requests_are_logged, saved_queries_answer),
     "Metrics and alarms": (metrics_and_alarms,),
 }

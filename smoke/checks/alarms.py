@@ -23,13 +23,13 @@ COUNTED = {
 # How often CloudWatch is asked for data, after the first time.
 DATA_ASKED = 3
 
-# The metrics that AWS documents, those that an alarm may be set on without asking for more:
+# The metrics that AWS documents, those that an alarm or a widget may show without asking for more:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-_DOCUMENTED = {
+DOCUMENTED = {
     "AWS/SQS": {
         *("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "NumberOfEmptyReceives"),
         *("ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesVisible", "SentMessageSize"),
@@ -38,7 +38,7 @@ _DOCUMENTED = {
     "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
     "AWS/States": {
         *("ExecutionThrottled", "ExecutionTime", "ExecutionsAborted", "ExecutionsFailed", "ExecutionsStarted"),
-        *("ExecutionsSucceeded", "ExecutionsTimedOut"),
+        *("ExecutionsSucceeded", "ExecutionsTimedOut", "ExpressExecutionBilledDuration"),
     },
     "AWS/Events": {
         *("DeadLetterInvocations", "FailedInvocations", "Invocations", "InvocationsFailedToBeSentToDlq"),
@@ -171,7 +171,7 @@ def _fault(metric: Metric, sent: set[Metric], resources: Mapping[str, set[str]])
     """Return why nobody sends a metric; nothing if somebody does."""
     if not metric.namespace.startswith("AWS/"):
         return "" if metric in sent else f"nothing sends {metric}"
-    if metric.name not in _DOCUMENTED.get(metric.namespace, ()):
+    if metric.name not in DOCUMENTED.get(metric.namespace, ()):
         return f"{metric} is no metric that AWS documents"
     if not metric.dimensions:
         return f"{metric} is that of the whole account"

@@ -50,6 +50,22 @@ def test_find_what_failed(pipeline: Pipeline) -> None:
     assert "NotAnImageError" in line
 
 
+def test_run_a_saved_query(pipeline: Pipeline) -> None:
+    pipeline.upload("runbook/saved.jpg", photograph())
+    name = pipeline.end_of_upload("runbook/saved.jpg")["name"]
+
+    ran = run(pipeline, "Run a saved query", **{"file name": "saved.jpg"})
+
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["status"] == "Complete"
+    first, *_ = ({each["field"]: each["value"] for each in row} for row in answer["results"])
+    assert (first["what"], first["object_key"], first["execution_name"]) == (
+        *("execution started", "runbook/saved.jpg"),
+        name,
+    )
+
+
 def test_read_a_log(pipeline: Pipeline) -> None:
     pipeline.upload("runbook/logged.jpg", photograph())
     pipeline.end_of_upload("runbook/logged.jpg")

@@ -531,3 +531,41 @@ def test_events_of_s3_in_eventbridge_name_versions_and_reach_only_queues_that_le
     assert deleted["sequencer"] > created["sequencer"]
     for name in ("other", "closed"):
         assert "Messages" not in sqs.receive_message(QueueUrl=urls[name])
+
+
+def test_saved_queries_follow_their_stack_and_run(aws: Settings) -> None:
+    def template(query: str) -> Template:
+        named = {"Name": "folder/Two fields", "QueryString": query, "LogGroupNames": ["queried"]}
+        return {"Resources": {"Query": {"Type": "AWS::Logs::QueryDefinition", "Properties": named}}}
+
+    logs = aws.client("logs")
+    logs.create_log_group(logGroupName="queried")
+    logs.create_log_stream(logGroupName="queried", logStreamName="stream")
+    now = int(time.time())
+    lines = [
+        {"timestamp": now * 1000, "message": json.dumps({"key": key, "ms": ms})} for key, ms in (("a", 5), ("b", 7))
+    ]
+    logs.put_log_events(logGroupName="queried", logStreamName="stream", logEvents=lines)
+
+    assert deploy(aws, "queries", template("fields key")) == "CREATE_COMPLETE"
+    (before,) = logs.describe_query_definitions(queryDefinitionNamePrefix="folder/")["queryDefinitions"]
+    assert deploy(aws, "queries", template("fields key, ms | filter key = 'b'")) == "UPDATE_COMPLETE"
+    (saved,) = logs.describe_query_definitions(queryDefinitionNamePrefix="folder/")["queryDefinitions"]
+    started = logs.start_query(
+        logGroupNames=saved["logGroupNames"], startTime=now - 1, endTime=now + 1, queryString=saved["queryString"]
+    )
+    answer = logs.get_query_results(queryId=started["queryId"])
+
+    assert saved["queryDefinitionId"] == before["queryDefinitionId"]
+    assert (answer["status"], answer["statistics"]["recordsMatched"]) == ("Complete", 1)
+    assert answer["results"] == [[{"field": "key", "value": "b"}, {"field": "ms", "value": "7"}]]
+    with pytest.raises(logs.exceptions.MalformedQueryException, match="The command dedup is not known"):
+        logs.start_query(logGroupNames=["queried"], startTime=now - 1, endTime=now + 1, queryString="dedup key")
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.start_query(logGroupNames=["nowhere"], startTime=now - 1, endTime=now + 1, queryString="fields key")
+
+    aws.client("cloudformation").delete_stack(StackName="queries")
+    aws.client("cloudformation").get_waiter("stack_delete_complete").wait(
+        StackName="queries", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    assert logs.describe_query_definitions(queryDefinitionNamePrefix="folder/")["queryDefinitions"] == []

@@ -809,6 +809,7 @@ class TestParameters:
             "UploadConcurrency": 10,
             "BacklogHours": 24,
             "ExecutionsPerHour": 100_000,
+            "Dashboard": "true",
             "MonthlyBudgetUSD": "",
             "WorkflowLogLevel": "ERROR",
             "WorkflowLogData": "false",
@@ -891,6 +892,13 @@ def test_outputs(template: dict[str, Any]) -> None:
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},
         "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
     }
+
+
+def test_the_output_of_the_dashboard(template: dict[str, Any]) -> None:
+    output = template["Outputs"]["DashboardUrl"]
+
+    assert output["Condition"] == "HasDashboard"
+    assert output["Value"]["Fn::Sub"].endswith("#dashboards/dashboard/${OperationsDashboard}")
 
 
 def test_outputs_of_the_delivery(template: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ DEPLOYMENT = Deployment(
     metrics=4,
     api_metrics=10,
     alarms=12,
+    dashboards=1,
     is_traced=True,
 )
 MEASURED = Measured(
@@ -146,6 +147,7 @@ def test_express_is_billed_in_chunks_of_64_mb() -> None:
 
 def test_a_month() -> None:
     assert units(price_month(DEPLOYMENT)) == {
+        "dashboard": 1,
         "metrics that alarms watch": 12,
         "custom metrics of functions and log": 4,
         "detailed metrics of the API": 10,

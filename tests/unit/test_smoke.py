@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
 from smoke.api import Answer, Api
-from smoke.checks import alarms, delivery, gateway, logs, removal, storage, uploads
+from smoke.checks import alarms, delivery, gateway, logs, queries, removal, storage, uploads
 from smoke.checks import api as requests
 from smoke.checks.alarms import Metric
 from smoke.checks.uploads import Stored
@@ -218,6 +218,57 @@ class TestDelivery:
         served = Viewer("https://d1.cloudfront.net/", "http://127.0.0.1:1", "https://a.example").get("a")
 
         assert served == Served(0, {}, b"nobody listens")
+
+
+class TestSavedQueries:
+    ROWS: tuple[dict[str, str], ...] = (
+        {"@log": "1:start", "object_key": "smoke/1/1-a.jpg", "what": "execution started"},
+        {"@log": "1:resize", "object_key": "smoke/1/1-a.jpg", "what": "resized"},
+        {"@log": "1:machine", "failure": "Permanent.NotAnImageError", "what": "ExecutionFailed"},
+    )
+
+    @pytest.mark.parametrize(
+        ("missing", "fault"),
+        [
+            (None, []),
+            (0, ["no line for smoke/1/1-a.jpg in start"]),
+            (1, ["no line for smoke/1/1-a.jpg in resize"]),
+            (2, ["no NotAnImageError in machine"]),
+        ],
+    )
+    def test_one_key(self, missing: int | None, fault: list[str]) -> None:
+        rows = [row for at, row in enumerate(self.ROWS) if at != missing]
+
+        faults = queries.one_key_faults(rows, keys={"smoke/1/1-a.jpg"}, groups=("start", "resize"), machine="machine")
+
+        assert faults == fault
+
+    @pytest.mark.parametrize(
+        ("rows", "is_well"),
+        [
+            ([("20.5", "a"), ("3", "b")], True),
+            ([("3", "a"), ("20.5", "b")], False),
+            ([("3", "")], False),
+            ([], False),
+        ],
+    )
+    def test_slowest(self, rows: list[tuple[str, str]], *, is_well: bool) -> None:
+        found = [{"total_ms": time, "object_key": key} for time, key in rows]
+
+        assert (queries.slowest_faults(found) == []) is is_well
+
+    @pytest.mark.parametrize("key", ["total_ms", "object_key"])
+    def test_the_slowest_without_a_field(self, key: str) -> None:
+        row = {"total_ms": "1", "object_key": "a"}
+        del row[key]
+
+        assert queries.slowest_faults([row]) != []
+
+    def test_failures(self) -> None:
+        rows = [{"failure": "NotAnImageError", "folder": "smoke/1/", "failures": "1"}]
+
+        assert queries.failures_faults(rows, folder="smoke/1/") == []
+        assert queries.failures_faults(rows, folder="smoke/2/") == ["no NotAnImageError in smoke/2/"]
 
 
 class TestManifests:
