@@ -15,11 +15,12 @@ from functions.reconcile.storage import PLANS_PREFIX
 from local.template import example_stack
 from tests.deployed import ROOT, TEMPLATE_PATH
 
-FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction"]
+FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction", "NotifyFunction"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
 ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
 EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
-QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
+UPLOAD_QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
+QUEUES = [*UPLOAD_QUEUES, "NotificationsQueue", "NotificationsDeadLetterQueue"]
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -133,7 +134,7 @@ class TestUploads:
             "StringEquals": {"aws:SourceAccount": "123456789012"},
         }
 
-    @pytest.mark.parametrize("queue", QUEUES)
+    @pytest.mark.parametrize("queue", UPLOAD_QUEUES)
     def test_only_the_rule_of_an_existing_bucket_may_send(self, queue: str, resources: dict[str, Any]) -> None:
         (statement,) = allowed(properties(resources, f"{queue}Policy"), EXISTING)
         name = example_stack({}).resolve(properties(resources, "ExistingBucketRule")["Name"])
@@ -596,6 +597,12 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
+    # A FIFO topic wants a group with each message.
+    "NotificationTopicArn": (
+        "",
+        ["arn:aws:sns:eu-central-1:123456789012:thumbnails", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c"],
+        ["thumbnails", "arn:aws:sns:eu-central-1:123456789012:a.fifo", "arn:aws:sqs:eu-central-1:123456789012:a", " "],
+    ),
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 70], ["", "x" * 71, "a.b", "a b", "a:b", "é"]),
     "MonthlyBudgetUSD": ("", ["1", "900", "9999999"], ["0", "-1", "01", "1.5", " ", "10000000"]),
@@ -634,6 +641,7 @@ class TestParameters:
             "WorkflowLogData": "false",
             "XRayTracing": "false",
             "AlarmTopicArn": "",
+            "NotificationTopicArn": "",
             "ApiRateLimit": 50,
             "ApiBurstLimit": 100,
             "ApiAccessLogs": "NEW_ROLE",
@@ -704,6 +712,8 @@ def test_outputs(template: dict[str, Any]) -> None:
         "ReconcileStateMachineArn": {"Ref": "ReconcileThumbnails"},
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},
         "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
+        "NotificationsQueueUrl": {"Ref": "NotificationsQueue"},
+        "NotificationsDeadLetterQueueUrl": {"Ref": "NotificationsDeadLetterQueue"},
     }
 
 
