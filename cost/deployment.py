@@ -49,6 +49,10 @@ class Deployment:
         watch.
     is_traced : bool
         Whether X-Ray records traces.
+    notify_mb : int
+        Memory of the function that publishes notifications, if there were a topic.
+    notify_alarms : int
+        Metrics that its alarm would watch.
     """
 
     workflow: str
@@ -68,6 +72,8 @@ class Deployment:
     api_metrics: int
     alarms: int
     is_traced: bool
+    notify_mb: int
+    notify_alarms: int
 
 
 # Of each method: Count, Latency, IntegrationLatency, 4XXError, 5XXError. CacheHitCount and CacheMissCount need a cache:
@@ -108,6 +114,8 @@ def read_deployment() -> Deployment:
             if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
         ),
         is_traced=parameters["XRayTracing"] == "true",
+        notify_mb=resources["NotifyFunction"]["Properties"]["MemorySize"],
+        notify_alarms=_count_alarm_metrics(resources["NotificationsNotSentAlarm"]["Properties"]),
     )
 
 

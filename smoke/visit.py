@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.start_from_s3.workflows import FAILED_FOR_GOOD
 from smoke.api import Answer, Api
 from smoke.deployment import Deployment, why_not
+from smoke.listener import Listener
 from smoke.originals import Original, originals, to_be_removed
 
 _WORKERS = 8
@@ -97,6 +98,8 @@ class Visit:
     removal : Removal
     patience : float
         Seconds that anything is waited for.
+    notifications : list of dict
+        What NotificationTopicArn was told of the uploads.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Visit:
     conditions: Mapping[str, int]
     removal: Removal
     patience: float
+    notifications: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -130,6 +134,10 @@ class Visitor:
     _posted: set[str] = field(default_factory=set)
     # Express executions, by their names.
     _express: dict[str, Execution] = field(default_factory=dict)
+    _listener: Listener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listener = Listener(self.deployment)
 
     @property
     def prefix(self) -> str:
@@ -139,6 +147,7 @@ class Visitor:
     def visit(self) -> Visit:
         """Upload, post and wait."""
         files = list(originals())
+        self._listener.subscribe()
         self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
         with ThreadPoolExecutor(_WORKERS) as pool:
             etags = list(pool.map(self._upload, files))
@@ -150,6 +159,7 @@ class Visitor:
         arns = self._posted
         ended = self._wait(len(files) + 1, arns)
         removal = self._remove(self._key(to_be_removed()))
+        notifications = self._listener.hear(dict.fromkeys(keys, 1), self.patience)
         by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
         return Visit(
             self.id,
@@ -163,12 +173,14 @@ class Visitor:
             conditions,
             removal,
             self.patience,
+            notifications,
         )
 
     def clean_up(self) -> list[str]:
         """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
         self.say("Deleting what was uploaded and made …")
-        left = self._delete(self.deployment.originals, self.prefix)
+        left = self._listener.unsubscribe()
+        left += self._delete(self.deployment.originals, self.prefix)
         # The pipeline removes the rest by itself. What it leaves, and what an execution that still runs may write …
         try:
             self._wait_for_stragglers()

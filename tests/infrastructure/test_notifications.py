@@ -1,15 +1,22 @@
 """Notifications in template.yaml: which events are told, through what, and that nothing is there without a topic."""
 
+import http.client
 import json
 import re
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
+from jsonschema import Draft4Validator
 
+from functions.notify.messages import message_of, to_json
 from functions.start_from_s3.workflows import MOST_RECEIVES
+from local.processes import free_port
 from local.template import example_stack
 from tests.deployed import ROOT
-from tests.s3_events import EVENTS
+from tests.s3_events import EVENTS, event_text
 
 TOPIC = {"NotificationTopicArn": "arn:aws:sns:us-east-1:123456789012:thumbnails"}
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:ImageResizeStateMachine"
@@ -197,3 +204,88 @@ def test_an_alarm_watches_every_way_to_lose_a_notification(workflow: str, resour
     if workflow == "EXPRESS":
         expected |= {("alison-image", "NotificationsNotSent", "service", "start_from_s3")}
     assert found == expected
+
+
+SECTION = (
+    (ROOT / "README.md").read_text(encoding="utf-8").split("\n### Be told when it is done\n")[1].split("\n### ")[0]
+)
+
+
+def block(language: str, word: str) -> str:
+    """Return the one block of the README's section that has a word."""
+    (found,) = [text for text in re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL) if word in text]
+    return str(found)
+
+
+def test_the_message_of_the_readme_is_valid_and_has_every_field() -> None:
+    schema = json.loads((ROOT / "schemas" / "notification.json").read_text(encoding="utf-8"))
+    message = json.loads(block("json", "trigger"))
+
+    Draft4Validator(schema).validate(message)
+    assert message.keys() == {*schema["required"], *schema["oneOf"][0]["required"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        (
+            "succeeded",
+            "ready: 2026/trip/example.jpg s3://b/thumbnails/2026/trip/128x128_example.jpg\n",
+        ),
+        ("failed_permanent", "failed: letter.jpg The original is not in a recognised image format.\n"),
+        ("removed", ""),
+        ("reconcile_run", ""),
+        (
+            "reconcile_refused",
+            "failed: None The plan '2026-10-01-aaaaaa' is 53.0 days old; after 7 days make a new one.\n",
+        ),
+    ],
+)
+def test_the_lambda_of_the_readme_works(name: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module: dict[str, Any] = {}
+    exec(block("python", "def handler"), module)  # noqa: S102 - our own document
+
+    module["handler"]({"Records": [{"Sns": {"Message": message(name)}}]}, None)
+
+    assert capsys.readouterr().out == printed
+
+
+def message(name: str) -> str:
+    detail = json.loads(event_text(f"execution_{name}"))["detail"]
+    return to_json(message_of(detail, "b", f"{MACHINE}-reconcile"))
+
+
+def test_the_webhook_of_the_readme_works() -> None:
+    port = free_port()
+    script = block("python", "class Webhook").replace("8080", str(port))
+    running = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own document
+    try:
+        assert running.stdout is not None
+        # As SNS posts them: https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
+        confirmation = {"Type": "SubscriptionConfirmation", "Token": "2336412f", "SubscribeURL": "https://sns.example/"}
+        assert post(port, confirmation) == 204
+        assert running.stdout.readline() == "Open this: https://sns.example/\n"
+        assert post(port, {"Type": "Notification", "Message": message("succeeded")}) == 204
+        assert running.stdout.readline() == "upload SUCCESS 2026/trip/example.jpg\n"
+        assert post(port, {"Type": "Notification", "Message": message("reconcile_run")}) == 204
+        assert running.stdout.readline() == "reconcile SUCCESS None\n"
+    finally:
+        running.terminate()
+        running.communicate(timeout=10)
+
+
+def post(port: int, body: dict[str, Any]) -> int:
+    """Post until somebody listens; return the status."""
+    # SNS says text/plain.
+    headers = {"Content-Type": "text/plain; charset=UTF-8"}
+    deadline = time.monotonic() + 20
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("POST", "/thumbnails", json.dumps(body), headers)
+            return connection.getresponse().status
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "the webhook does not listen"
+            time.sleep(0.1)
+        finally:
+            connection.close()

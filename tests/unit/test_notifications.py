@@ -48,6 +48,11 @@ def test_the_schema_is_a_schema() -> None:
     Draft4Validator.check_schema(SCHEMA.schema)
 
 
+@pytest.mark.parametrize("change", [{"error": {}}, {"mode": "run"}, {"surprise": 1}, {"status": "FAILED"}, {"id": "1"}])
+def test_the_schema_keeps_the_kinds_of_messages_apart(change: dict[str, Any]) -> None:
+    assert not SCHEMA.is_valid(told(detail("succeeded")) | change)
+
+
 @pytest.mark.parametrize("name", ENDS)
 def test_every_end_has_a_valid_message(name: str) -> None:
     message = told(json.loads(event_text(name))["detail"])
