@@ -121,7 +121,7 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 
 .PHONY: pins
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
-	@for list in functions/resize/requirements functions/start_from_s3/requirements functions/reconcile/requirements \
+	@for list in functions/resize/requirements functions/start_from_s3/requirements functions/reconcile/requirements functions/notify/requirements \
 			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
 			requirements/lint requirements/load requirements/soak requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

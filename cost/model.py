@@ -35,6 +35,8 @@ _TRACES_EACH = 2
 # With an S3 Bucket Key "up to 99 percent" fewer requests reach KMS:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
 _PASS_THE_BUCKET_KEY = 0.01
+# Of one message: the median duration on the local stack, of the slower workflow (12 and 75 ms), and the bytes of log.
+_NOTIFY_SECONDS, _NOTIFY_LOG_BYTES = 0.075, 828
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,28 @@ def price_posts(count: float, thumbnails: int, deployment: Deployment, measured:
 def price_polls(count: float, deployment: Deployment) -> list[Line]:
     """Return what GET /executions/{executionId} costs: DescribeExecution itself is free."""
     return _price_calls(count, deployment, 1)
+
+
+def price_notifications(count: float, deployment: Deployment) -> list[Line]:
+    """Return what it costs to tell a topic of so many ends, before subscribers; events of AWS's services are free."""
+    gb_seconds = count * _NOTIFY_SECONDS * deployment.notify_mb / 1024
+    logged = count * _NOTIFY_LOG_BYTES / 1e9
+    return [
+        Line("SQS", "send, receive, delete", count * _SQS_REQUESTS, "sqs_request"),
+        Line("Lambda", "invocations of notify", count, "lambda_request"),
+        Line("Lambda", "GB-seconds of notify", gb_seconds, f"lambda_gb_second_{deployment.architecture}"),
+        Line("SNS", "messages published", count, "sns_publish"),
+        Line("CloudWatch", "GB of log", logged, "log_gb"),
+        Line("CloudWatch", "GB-months of log kept", logged * deployment.log_days / (_MONTH / 86400), "log_gb_month"),
+    ]
+
+
+def price_notifications_month(deployment: Deployment) -> list[Line]:
+    """Return what a topic adds to every month, whatever happens."""
+    return [
+        Line("CloudWatch", "metrics that its alarm watches", deployment.notify_alarms, "alarm_month"),
+        Line("SQS", "Lambda asks the empty queue", _POLLERS * _MONTH / _POLL_SECONDS, "sqs_request"),
+    ]
 
 
 def price_kms(work: Work) -> tuple[list[Line], list[Line]]:

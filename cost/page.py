@@ -16,6 +16,8 @@ from cost.model import (
     express_seconds,
     price_kms,
     price_month,
+    price_notifications,
+    price_notifications_month,
     price_polls,
     price_posts,
     price_work,
@@ -93,6 +95,7 @@ def write_page(facts: Facts) -> str:
         _other_deeds,
         _the_api,
         _what_is_there,
+        _notifications,
         _a_month,
         _the_curve,
         _peers,
@@ -280,6 +283,28 @@ A plan reads the manifest of each key, which is the largest part of its price; k
 at once take {hours:.0f} hours for a million, if each takes 0.3 s more on AWS than was measured here, which is assumed.
 The plan itself says dollars and hours of what it found by the same model
 ([`price.py`](../functions/reconcile/price.py)).
+"""
+
+
+def _notifications(facts: Facts) -> str:
+    lines = price_notifications(_MILLION, facts.deployment)
+    rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
+    rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
+    month = _dollars(total(price_notifications_month(facts.deployment), facts.table))
+    custom = [Line("CloudWatch", "NotificationsNotSent", 1, name) for name in ("alarm_month", "metric_month")]
+    express = _dollars(total(custom, facts.table))
+    https, email = (_dollars(_MILLION * facts.table.prices[name].usd) for name in ("sns_http", "sns_email"))
+    return f"""
+## Notifications
+
+What [`NotificationTopicArn`](../README.md#be-told-when-it-is-done) adds for a million ends; nothing without it:
+
+{_markdown(["", "units", "dollars"], rows)}
+
+[Events of AWS's services](https://aws.amazon.com/eventbridge/pricing/) are free. The duration is the median on the
+local stack. SNS delivers to Lambda and SQS for nothing, a million by HTTPS for {https}, and a million e-mails for
+{email}. Every month costs {month} more: the alarm, and the queue that Lambda asks. With EXPRESS the alarm watches one
+metric more, which is a custom one: {express}.
 """
 
 

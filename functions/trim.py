@@ -1,4 +1,4 @@
-"""Cut an artefact down to what its function loads: ``python functions/trim.py <artefact> <service> <operation>…``.
+"""Cut an artefact down to what its function loads: ``functions/trim.py <artefact> --service <service> <operation>…``.
 
 A fifth of its size goes, and a fifth of its start-up (docs/decisions/0016). Packages are pinned, so whatever is not
 found where it was stops the build: look at the new version, then at this file.
@@ -62,12 +62,18 @@ def main() -> None:
     """Trim one artefact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artefact", type=Path)
-    parser.add_argument("service", help="the service of AWS that the function calls, such as s3")
-    parser.add_argument("operations", nargs="+", help="the operations that it calls, such as GetObject")
+    parser.add_argument(
+        "--service",
+        action="append",
+        nargs="+",
+        required=True,
+        help="a service of AWS that the function calls, and the operations that it calls, such as s3 GetObject",
+    )
     arguments = parser.parse_args()
     try:
         remove_unused(arguments.artefact)
-        trim_botocore(arguments.artefact / "botocore", arguments.service, arguments.operations)
+        calls = {service: operations for service, *operations in arguments.service}
+        trim_botocore(arguments.artefact / "botocore", calls)
         trim_urllib3(arguments.artefact / "urllib3")
     except (LookupError, OSError) as error:
         sys.exit(f"functions/trim.py: a package is not what it was: {error}. Next: adapt functions/trim.py to it.")
@@ -106,24 +112,25 @@ def _unneeded_libraries(artefact: Path) -> set[Path]:
     return bundled
 
 
-def trim_botocore(botocore: Path, service: str, operations: list[str]) -> None:
-    """Keep what botocore knows of one service's operations, without their documentation."""
+def trim_botocore(botocore: Path, calls: dict[str, list[str]]) -> None:
+    """Keep what botocore knows of some services' operations, without their documentation."""
     data = botocore / "data"
     for folder in data.iterdir():
-        if folder.is_dir() and folder.name != service:
+        if folder.is_dir() and folder.name not in calls:
             shutil.rmtree(folder)
     endpoints = json.loads((data / "endpoints.json").read_text(encoding="utf-8"))
     for partition in endpoints["partitions"]:
         known = partition["services"]
-        partition["services"] = {service: known[service]} if service in known else {}
+        partition["services"] = {service: known[service] for service in calls if service in known}
     _write(data / "endpoints.json", endpoints)
-    (model_path,) = (data / service).glob("*/service-2.json.gz")
-    model = json.loads(gzip.decompress(model_path.read_bytes()))
-    model_path.unlink()
-    _write(model_path.with_suffix(""), trim_model(model, operations))
-    for path in model_path.parent.iterdir():
-        if not path.name.startswith(("service-2.", "endpoint-rule-set-1.")):
-            path.unlink()
+    for service, operations in calls.items():
+        (model_path,) = (data / service).glob("*/service-2.json.gz")
+        model = json.loads(gzip.decompress(model_path.read_bytes()))
+        model_path.unlink()
+        _write(model_path.with_suffix(""), trim_model(model, operations))
+        for path in model_path.parent.iterdir():
+            if not path.name.startswith(("service-2.", "endpoint-rule-set-1.")):
+                path.unlink()
 
     docs = botocore / "docs"
     for path in docs.iterdir():

@@ -143,6 +143,15 @@ class Deployment:
         return list(dict.fromkeys((int(width), int(height)) for width, height in boxes))
 
     @property
+    def notification_topic(self) -> str:
+        """Return the ARN of the topic that is told of ends; empty if there is none."""
+        return self.parameters.get("NotificationTopicArn", "")
+
+    def topic_client(self) -> Any:
+        """Return a client of the region that the topic is in."""
+        return self.session.client("sns", region_name=self.notification_topic.split(":")[3])
+
+    @property
     def is_signed(self) -> bool:
         """Return whether the API wants signatures."""
         return self.parameters["ApiAuthorization"] == "AWS_IAM"

@@ -15,6 +15,7 @@ from functions.start_from_s3.workflows import FAILED_FOR_GOOD
 from smoke.api import Answer, Api
 from smoke.delivery import Served, Viewer
 from smoke.deployment import Deployment, why_not
+from smoke.listener import Listener
 from smoke.originals import Original, originals, to_be_removed, to_be_replaced
 
 _WORKERS = 8
@@ -127,6 +128,8 @@ class Visit:
         Keys of the thumbnails bucket that exist: a plan, a manifest and a thumbnail.
     replacement : Replacement or None
         ``None`` if there is no distribution, or it did not serve the manifests in time.
+    notifications : list of dict
+        What NotificationTopicArn was told of the uploads.
     """
 
     id: str
@@ -139,6 +142,7 @@ class Visit:
     patience: float
     private: tuple[str, ...] = ()
     replacement: Replacement | None = None
+    notifications: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def plan(self) -> str:
@@ -167,6 +171,10 @@ class Visitor:
     _posted: set[str] = field(default_factory=set)
     # Express executions, by their names.
     _express: dict[str, Execution] = field(default_factory=dict)
+    _listener: Listener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listener = Listener(self.deployment)
 
     @property
     def prefix(self) -> str:
@@ -176,6 +184,7 @@ class Visitor:
     def visit(self) -> Visit:
         """Upload, post and wait."""
         files = list(originals())
+        self._listener.subscribe()
         self.say(f"Uploading {len(files)} files to s3://{self.deployment.originals}/{self.prefix} …")
         with ThreadPoolExecutor(_WORKERS) as pool:
             etags = list(pool.map(self._upload, files))
@@ -191,6 +200,7 @@ class Visitor:
         self.deployment.client("s3").put_object(Bucket=self.deployment.thumbnails, Key=plan, Body=b"{}")
         manifest = f"manifests/{keys[0]}.json"
         thumbnails = [each for each in self._made(self.prefix) if each.startswith("thumbnails/")]
+        notifications = self._listener.hear(dict.fromkeys(keys, 1), self.patience)
         replacement = self._replace(self.deployment.viewer) if self.deployment.viewer else None
         by_key = {execution.input.get("object_key"): execution for arn, execution in ended.items() if arn not in arns}
         return Visit(
@@ -207,12 +217,14 @@ class Visitor:
             self.patience,
             (plan, manifest, *thumbnails[:1]),
             replacement,
+            notifications,
         )
 
     def clean_up(self) -> list[str]:
         """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
         self.say("Deleting what was uploaded and made …")
-        left = self._delete(self.deployment.originals, self.prefix)
+        left = self._listener.unsubscribe()
+        left += self._delete(self.deployment.originals, self.prefix)
         # The pipeline removes the rest by itself. What it leaves, and what an execution that still runs may write …
         try:
             self._wait_for_stragglers()

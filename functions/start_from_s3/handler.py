@@ -20,10 +20,12 @@ from botocore.config import Config
 
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import EventError, read_hints
+from functions.start_from_s3.notifications import Notifications
 from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.recipes import RECIPES_PATH, parse_recipes, parse_sizes, wanted_of
 from functions.start_from_s3.workflows import (
     EXPRESS_SECONDS,
+    MOST_RECEIVES,
     ExecutionNameTakenError,
     ExpressWorkflow,
     NoRoomError,
@@ -32,6 +34,7 @@ from functions.start_from_s3.workflows import (
 )
 
 if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 logger = Logger()
@@ -72,7 +75,11 @@ def _may_pass(error: BaseException | None) -> bool:
 def _create_workflow() -> Workflow:
     machine = os.environ["STATE_MACHINE_ARN"]
     if os.environ["UPLOAD_WORKFLOW"] == "EXPRESS":
-        return ExpressWorkflow(_create_client(read_timeout=EXPRESS_SECONDS + 10), machine)
+        client = _create_client(read_timeout=EXPRESS_SECONDS + 10)
+        if not _NOTIFICATIONS_QUEUE:
+            return ExpressWorkflow(client, machine)
+        notifications = Notifications(_create_queue_client(), _NOTIFICATIONS_QUEUE, _count_unsent)
+        return ExpressWorkflow(client, machine, notifications.send)
     pacing = Pacing(int(os.environ["PICTURES_AT_ONCE"]), int(os.environ["STARTERS_AT_ONCE"]))
     return StandardWorkflow(_create_client(read_timeout=2), machine, pacing)
 
@@ -83,6 +90,18 @@ def _create_client(read_timeout: float) -> "SFNClient":
     return cast("SFNClient", botocore.session.get_session().create_client("stepfunctions", config=config))
 
 
+def _create_queue_client() -> "SQSClient":
+    """Return a client that gives up within eight seconds: a notification must not cost its upload the time."""
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    return cast("SQSClient", botocore.session.get_session().create_client("sqs", config=config))
+
+
+def _count_unsent(execution: str, error: Exception) -> None:
+    logger.error("notification not sent", execution=execution, exc_info=error)
+    metrics.add_metric("NotificationsNotSent", MetricUnit.Count, 1)
+
+
+_NOTIFICATIONS_QUEUE = os.environ["NOTIFICATIONS_QUEUE_URL"]
 # Report failures message by message even if every message of the batch failed.
 _processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 _WORKFLOW = _create_workflow()
@@ -104,13 +123,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
         a message goes to the dead-letter queue.
     """
     metrics.add_metric("UploadsNotStarted", MetricUnit.Count, 0)
+    if _NOTIFICATIONS_QUEUE:
+        metrics.add_metric("NotificationsNotSent", MetricUnit.Count, 0)
     return process_partial_response(event=event, record_handler=_work_on_all, processor=_processor, context=context)
 
 
 def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Work on every hint of a message, then raise what went wrong with any."""
     hints, refused = read_hints(record.body, _ORIGINALS_BUCKET)
-    is_retry = record.attributes.approximate_receive_count != "1"
+    receives = int(record.attributes.approximate_receive_count or 1)
     errors: list[Exception] = [*refused]
     for hint in hints:
         # S3 and EventBridge send no such event, except those that waited here while the prefix changed.
@@ -124,7 +145,10 @@ def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
         execution = execution_for(hint, _THUMBNAILS_BUCKET, wanted)
         try:
             done = _WORKFLOW.run(
-                execution, is_retry=is_retry, seconds_left=lambda: lambda_context.get_remaining_time_in_millis() / 1000
+                execution,
+                is_retry=receives > 1,
+                is_last=receives >= MOST_RECEIVES,
+                seconds_left=lambda: lambda_context.get_remaining_time_in_millis() / 1000,
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's others
             error.add_note(f"object_key: {hint.key}")

@@ -22,6 +22,8 @@ FAILED_FOR_GOOD = "execution failed for good"
 SECONDS_TO_START = 15.0
 # An Express execution ends after five minutes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 EXPRESS_SECONDS = 300.0
+# The queue delivers an upload so many times: maxReceiveCount in template.yaml.
+MOST_RECEIVES = 20
 
 
 class ExecutionNameTakenError(Exception):
@@ -72,7 +74,9 @@ class NoTimeLeftError(Exception):
 class Workflow(Protocol):
     """How an upload is worked on."""
 
-    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:
+    def run(
+        self, execution: Execution, *, is_retry: bool, is_last: bool = False, seconds_left: Callable[[], float]
+    ) -> str:
         """Work on one upload; return what was done, for the log.
 
         Parameters
@@ -80,6 +84,8 @@ class Workflow(Protocol):
         execution : Execution
         is_retry : bool
             Whether this was tried before, so that an execution may have ended in the middle.
+        is_last : bool
+            Whether the queue will not deliver this upload again if it fails.
         seconds_left : callable
             Returns the seconds until the calling function is ended.
 
@@ -117,7 +123,14 @@ class StandardWorkflow:
         self._clock = clock
         self._sleep = sleep
 
-    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:  # noqa: ARG002
+    def run(
+        self,
+        execution: Execution,
+        *,
+        is_retry: bool,  # noqa: ARG002 - a Standard execution knows its own retries
+        is_last: bool = False,  # noqa: ARG002 - EventBridge tells its end
+        seconds_left: Callable[[], float],
+    ) -> str:
         """Wait until there is room, then start an execution.
 
         Raises
@@ -210,13 +223,23 @@ class ExpressWorkflow:
         Waits for an answer as long as an execution may take.
     state_machine : str
         ARN.
+    ended : callable
+        Gets the answer about each execution that its upload ends with: not one that the queue will have tried again.
     """
 
-    def __init__(self, client: "SFNClient", state_machine: str) -> None:
+    def __init__(
+        self,
+        client: "SFNClient",
+        state_machine: str,
+        ended: "Callable[[StartSyncExecutionOutputTypeDef], None]" = lambda _: None,
+    ) -> None:
         self._client = client
         self._state_machine = state_machine
+        self._ended = ended
 
-    def run(self, execution: Execution, *, is_retry: bool, seconds_left: Callable[[], float]) -> str:
+    def run(
+        self, execution: Execution, *, is_retry: bool, is_last: bool = False, seconds_left: Callable[[], float]
+    ) -> str:
         """Run an execution. One that fails because of the picture or the request is done.
 
         Raises
@@ -231,7 +254,14 @@ class ExpressWorkflow:
         answer = self._client.start_sync_execution(
             stateMachineArn=self._state_machine, name=request.name, input=request.input
         )
-        return _judge(execution, answer, is_retry=is_retry)
+        try:
+            done = _judge(execution, answer, is_retry=is_retry)
+        except ExecutionFaultedError:
+            if is_last:
+                self._ended(answer)
+            raise
+        self._ended(answer)
+        return done
 
 
 def _judge(execution: Execution, answer: "StartSyncExecutionOutputTypeDef", *, is_retry: bool) -> str:

@@ -18,6 +18,7 @@ from smoke.checks.delivery import (
 )
 from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
 from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
+from smoke.checks.notifications import ends_are_told
 from smoke.checks.queries import saved_queries_answer
 from smoke.checks.removal import a_removal_takes_all_along
 from smoke.checks.storage import (
@@ -40,7 +41,13 @@ Check = Callable[[Deployment, Visit], Iterator[Row]]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "Buckets and queues": (changes_are_notified, conditions_hold, buckets_are_closed, nothing_is_left_in_queues),
-    "Uploads": (thumbnails_are_made, manifests_are_written, no_picture_fails_by_name, names_can_be_logged),
+    "Uploads": (
+        thumbnails_are_made,
+        manifests_are_written,
+        no_picture_fails_by_name,
+        names_can_be_logged,
+        ends_are_told,
+    ),
     "Delivery": (
         the_bucket_is_private,
         pictures_are_served,

@@ -70,6 +70,8 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
         for service, names in COUNTED.items()
         for name in names
     }
+    if deployment.notification_topic and deployment.has_express_uploads:
+        wanted.add(Metric(namespace, "NotificationsNotSent", frozenset({("service", "start_from_s3")})))
     sent = until(lambda: set(_logged(deployment, visit)), lambda sent: wanted <= sent, visit.patience)
     yield counted(wanted, sent)
     filtered = set(_filtered(deployment))

@@ -25,6 +25,7 @@ ORIGINALS = "alison-image-originals-01"
 THUMBNAILS = "alison-image-thumbnails-01"
 STATE_MACHINE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ImageResizeStateMachine"
 
+TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:thumbnails"
 UPLOAD_STATE_MACHINE_ARN = f"{STATE_MACHINE_ARN}-uploads"
 
 # What the functions are deployed with, beside the defaults of the template.
@@ -34,6 +35,8 @@ IDS = {
     "ThumbnailsBucket": THUMBNAILS,
     "ImageResizeStateMachine": STATE_MACHINE_ARN,
     "UploadStateMachine": UPLOAD_STATE_MACHINE_ARN,
+    "ReconcileThumbnails": f"{STATE_MACHINE_ARN}-reconcile",
+    "NotificationsQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/alison-image-notifications-01",
 }
 
 
@@ -143,6 +146,16 @@ def _reconcile() -> tuple[ModuleType, Callable[[Any, Any], Any]]:
 @pytest.fixture
 def reconcile(_reconcile: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: pytest.MonkeyPatch) -> Function:
     return _with_log(*_reconcile, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _notify() -> tuple[ModuleType, Callable[[Any, Any], Any]]:
+    return _imported("NotifyFunction", NotificationTopicArn=TOPIC_ARN)
+
+
+@pytest.fixture
+def notify(_notify: tuple[ModuleType, Callable[[Any, Any], Any]], monkeypatch: pytest.MonkeyPatch) -> Function:
+    return _with_log(*_notify, monkeypatch)
 
 
 @pytest.fixture

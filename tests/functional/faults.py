@@ -21,6 +21,8 @@ def answering(
     answered: list[AWSPreparedRequest] = []
     if operation.startswith("s3."):
         body = f"<Error><Code>{code}</Code><Message>Not now.</Message></Error>".encode()
+    elif operation.startswith("sns."):
+        body = f"<ErrorResponse><Error><Code>{code}</Code><Message>Not now.</Message></Error></ErrorResponse>".encode()
     else:
         body = json.dumps({"__type": code, "message": "Not now."}).encode()
     moto_answers = BotocoreStubber.__call__

@@ -1,6 +1,8 @@
 """The Lambda behind the uploads queue against Step Functions: what it starts, passes over and returns."""
 
+import datetime as dt
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,15 @@ from functions.start_from_s3.workflows import EXPRESS_SECONDS, SECONDS_TO_START
 from local.template import example_stack
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_template
-from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function, environment
+from tests.functional.conftest import (
+    ORIGINALS,
+    STATE_MACHINE_ARN,
+    THUMBNAILS,
+    TOPIC_ARN,
+    Context,
+    Function,
+    environment,
+)
 from tests.functional.faults import answering
 from tests.s3_events import event_text
 
@@ -446,3 +456,90 @@ def test_logs_hold_no_account(start_from_s3: Function, executions: "SFNClient") 
     assert started(executions)
     assert len(start_from_s3.log()) == 2
     assert ACCOUNT not in start_from_s3.log_text()
+
+
+# Enough for the longest execution.
+LONG = Context(remaining_time=330_000)
+
+
+@pytest.fixture
+def express_told(start_from_s3: Function, aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Function:
+    """Return the function of a stack with Express uploads and a topic; its state machine answers what a test says."""
+    parameters = {"UploadWorkflow": "EXPRESS", "NotificationTopicArn": TOPIC_ARN}
+    for name, value in environment("StartFromS3Function", **parameters).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(start_from_s3.module, "_NOTIFICATIONS_QUEUE", os.environ["NOTIFICATIONS_QUEUE_URL"])
+    monkeypatch.setattr(start_from_s3.module, "_WORKFLOW", start_from_s3.module._create_workflow())
+    aws.client("sqs").create_queue(QueueName=os.environ["NOTIFICATIONS_QUEUE_URL"].rpartition("/")[2])
+    return start_from_s3
+
+
+def answer_with(function: Function, patch: pytest.MonkeyPatch, **answer: str) -> None:
+    def start_sync_execution(**request: str) -> dict[str, Any]:
+        ended = dt.datetime(2026, 11, 23, 12, 29, 45, tzinfo=dt.UTC)
+        arn = f"{request['stateMachineArn'].replace(':stateMachine:', ':express:')}:{request['name']}:7d5e4c39"
+        return {**request, "executionArn": arn, "startDate": ended, "stopDate": ended, **answer}
+
+    patch.setattr(function.module._WORKFLOW._client, "start_sync_execution", start_sync_execution)
+
+
+def handed_over(aws: boto3.Session) -> list[Any]:
+    sqs = aws.client("sqs")
+    answer = sqs.receive_message(QueueUrl=os.environ["NOTIFICATIONS_QUEUE_URL"], MaxNumberOfMessages=10)
+    return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+
+
+def unsent(output: str) -> list[int]:
+    """Return what the metric NotificationsNotSent counted, invocation by invocation."""
+    lines = [json.loads(line) for line in output.splitlines() if '"NotificationsNotSent"' in line]
+    return [int(sum(line["NotificationsNotSent"])) for line in lines]
+
+
+def test_the_end_of_an_express_execution_is_handed_over(
+    express_told: Function, aws: boto3.Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer_with(express_told, monkeypatch, status="SUCCEEDED", output='{"status": "SUCCESS"}')
+
+    assert returned(express_told(batch(event_text("put")), LONG)) == []
+
+    (message,) = handed_over(aws)
+    assert message["detail"]["name"] == name_for("put")
+    assert (message["detail"]["status"], message["detail"]["output"]) == ("SUCCEEDED", '{"status": "SUCCESS"}')
+    assert json.loads(message["detail"]["input"])["object_key"] == "2026/trip/example.jpg"
+    assert unsent(capsys.readouterr().out) == [0]
+
+
+@pytest.mark.parametrize(("receives", "handed"), [(1, 0), (19, 0), (20, 1)])
+def test_a_fault_is_handed_over_at_the_last_try(
+    receives: int, handed: int, express_told: Function, aws: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(express_told, monkeypatch, status="FAILED", error="StorageUnavailableError", cause="S3 did not answer.")
+
+    assert returned(express_told(batch(event_text("put"), receives=receives), LONG)) == ["message-0"]
+
+    assert len(handed_over(aws)) == handed
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_a_notification_that_cannot_be_sent_does_not_repeat_the_upload(
+    express_told: Function, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer_with(express_told, monkeypatch, status="SUCCEEDED", output="{}")
+
+    with answering("sqs.SendMessage", 500, "InternalError"):
+        result = express_told(batch(event_text("put")), LONG)
+
+    assert returned(result) == []
+    assert unsent(capsys.readouterr().out) == [1]
+    (error,) = [line for line in express_told.log() if line["level"] == "ERROR"]
+    assert (error["message"], error["execution"]) == ("notification not sent", name_for("put"))
+
+
+def test_handing_over_fits_into_the_time_after_the_longest_execution(express_told: Function) -> None:
+    config = express_told.module._create_queue_client().meta.config
+    properties = read_template()["Resources"]["StartFromS3Function"]["Properties"]
+    timeout = example_stack({"UploadWorkflow": "EXPRESS"}).resolve(properties["Timeout"])
+
+    slowest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) + 1
+
+    assert EXPRESS_SECONDS + slowest + 10 < timeout

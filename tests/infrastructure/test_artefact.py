@@ -24,25 +24,36 @@ from samples import profiles
 from samples.pictures import cut_out, encoded, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
 
-FOLDERS = {"ResizeFunction": "resize", "StartFromS3Function": "start_from_s3", "ReconcileFunction": "reconcile"}
-SERVICES = {"ResizeFunction": "s3", "StartFromS3Function": "stepfunctions", "ReconcileFunction": "s3"}
+FOLDERS = {
+    "ResizeFunction": "resize",
+    "StartFromS3Function": "start_from_s3",
+    "ReconcileFunction": "reconcile",
+    "NotifyFunction": "notify",
+}
 # What lies beside functions and packages.
 FILES = {
     "ResizeFunction": {"schemas"},
     "StartFromS3Function": {"recipes.json"},
     "ReconcileFunction": {"recipes.json", "docs"},
+    "NotifyFunction": set(),
 }
 # Modules of other functions that a function imports.
 SHARED = {
     "ReconcileFunction": {
         "start_from_s3": {"__init__.py", "recipes.py", "requests.py"},
         "resize": {"__init__.py", "errors.py", "keys.py", "limits.py", "manifest.py", "recipe.py", "storage.py"},
-    }
+    },
+    "NotifyFunction": {"reconcile": {"__init__.py", "errors.py"}},
 }
-OPERATIONS = {
-    "ResizeFunction": {"DeleteObject", "GetObject", "HeadObject", "PutObject"},
-    "ReconcileFunction": {"DeleteObject", "GetObject", "HeadObject", "ListObjectsV2", "PutObject"},
-    "StartFromS3Function": {"DescribeExecution", "ListExecutions", "StartExecution", "StartSyncExecution"},
+# Service -> operations.
+CALLS = {
+    "ResizeFunction": {"s3": {"DeleteObject", "GetObject", "HeadObject", "PutObject"}},
+    "ReconcileFunction": {"s3": {"DeleteObject", "GetObject", "HeadObject", "ListObjectsV2", "PutObject"}},
+    "StartFromS3Function": {
+        "stepfunctions": {"DescribeExecution", "ListExecutions", "StartExecution", "StartSyncExecution"},
+        "sqs": {"SendMessage"},
+    },
+    "NotifyFunction": {"sns": {"Publish"}},
 }
 # e_machine of the ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -50,7 +61,12 @@ RUNTIME = (3, 13)
 # The first two bytes of bytecode of 3.13: https://github.com/python/cpython/blob/3.13/Include/internal/pycore_magic_number.h
 MAGIC = (3571).to_bytes(2, "little") + b"\r\n"
 # Bytes, with a tenth to spare; Lambda takes 250 MB, and reads what it takes at every cold start.
-LARGEST_UNZIPPED = {"ResizeFunction": 58_000_000, "StartFromS3Function": 8_000_000, "ReconcileFunction": 8_000_000}
+LARGEST_UNZIPPED = {
+    "ResizeFunction": 58_000_000,
+    "StartFromS3Function": 8_000_000,
+    "ReconcileFunction": 8_000_000,
+    "NotifyFunction": 8_000_000,
+}
 # What functions/trim.py takes out of the pinned packages as a whole.
 UNUSED_PACKAGES = {"cffi", "pycparser"}
 # Amazon Linux 2023, which python3.13 runs on: https://docs.aws.amazon.com/linux/al2023/ug/core-glibc.html
@@ -236,34 +252,38 @@ def test_a_build_with_a_wrong_recipe_stops_with_the_line_and_the_rule(tmp_path: 
 
 def test_the_sdk_knows_exactly_the_calls_that_are_made(artefact: Path, function: str) -> None:
     loader = botocore.loaders.Loader([str(artefact / "botocore" / "data")], include_default_search_paths=False)
-    shipped = ServiceModel(loader.load_service_model(SERVICES[function], "service-2"))
+    shipped = {
+        service: set(ServiceModel(loader.load_service_model(service, "service-2")).operation_names)
+        for service in CALLS[function]
+    }
 
-    assert set(shipped.operation_names) == OPERATIONS[function]
+    assert shipped == CALLS[function]
 
 
 def test_the_sdk_knows_no_other_services(artefact: Path, function: str) -> None:
     data = artefact / "botocore" / "data"
     endpoints = json.loads((data / "endpoints.json").read_text())
 
-    assert {path.name for path in data.iterdir() if path.is_dir()} == {SERVICES[function]}
-    assert {service for partition in endpoints["partitions"] for service in partition["services"]} <= {
-        SERVICES[function]
-    }
+    assert {path.name for path in data.iterdir() if path.is_dir()} == CALLS[function].keys()
+    assert {service for partition in endpoints["partitions"] for service in partition["services"]} <= CALLS[
+        function
+    ].keys()
 
 
 def test_what_the_sdk_knows_of_the_calls_is_what_it_always_knew(artefact: Path, function: str) -> None:
     shipped = botocore.loaders.Loader([str(artefact / "botocore" / "data")], include_default_search_paths=False)
-    trimmed = ServiceModel(shipped.load_service_model(SERVICES[function], "service-2"))
-    whole = ServiceModel(botocore.loaders.Loader().load_service_model(SERVICES[function], "service-2"))
+    for service in CALLS[function]:
+        trimmed = ServiceModel(shipped.load_service_model(service, "service-2"))
+        whole = ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"))
 
-    assert trimmed.metadata == whole.metadata
-    assert trimmed.operation_names
-    for name in trimmed.operation_names:
-        ours, theirs = trimmed.operation_model(name), whole.operation_model(name)
-        assert ours.http == theirs.http
-        assert [shape.name for shape in ours.error_shapes] == [shape.name for shape in theirs.error_shapes]
-        for side in ("input_shape", "output_shape"):
-            assert shapes_of(getattr(ours, side)) == shapes_of(getattr(theirs, side))
+        assert trimmed.metadata == whole.metadata
+        assert trimmed.operation_names
+        for name in trimmed.operation_names:
+            ours, theirs = trimmed.operation_model(name), whole.operation_model(name)
+            assert ours.http == theirs.http
+            assert [shape.name for shape in ours.error_shapes] == [shape.name for shape in theirs.error_shapes]
+            for side in ("input_shape", "output_shape"):
+                assert shapes_of(getattr(ours, side)) == shapes_of(getattr(theirs, side))
 
 
 def shapes_of(shape: Any) -> Any:
@@ -379,7 +399,8 @@ assert not outside, outside
 @pytest.mark.usefixtures("no_real_aws")
 def test_the_handler_starts_from_the_artefact_alone(build: Build, function: str, resources: dict[str, Any]) -> None:
     properties = resources[function]["Properties"]
-    resolved = example_stack({}).resolve(properties["Environment"]["Variables"])
+    stack = example_stack({"NotificationTopicArn": "arn:aws:sns:us-east-1:123456789012:thumbnails"})
+    resolved = stack.resolve(properties["Environment"]["Variables"])
     variables = {name: str(value) for name, value in resolved.items()}
 
     done = subprocess.run(  # noqa: S603 - fixed arguments

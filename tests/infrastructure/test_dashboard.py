@@ -37,12 +37,19 @@ FREE_METRICS = 50
 
 @pytest.fixture(
     scope="module",
-    params=itertools.product(WORKFLOWS, ("", "two-million-pictures"), ("arm64", "x86_64")),
+    params=itertools.product(WORKFLOWS, ("", "two-million-pictures"), ("arm64", "x86_64"), ("", "rate(7 days)")),
     ids=lambda values: "-".join(filter(None, values)),
 )
 def stack(request: pytest.FixtureRequest) -> Intrinsics:
-    workflow, bucket, architecture = request.param
-    return stack_of({"UploadWorkflow": workflow, "ExistingOriginalsBucket": bucket, "Architecture": architecture})
+    workflow, bucket, architecture, schedule = request.param
+    return stack_of(
+        {
+            "UploadWorkflow": workflow,
+            "ExistingOriginalsBucket": bucket,
+            "Architecture": architecture,
+            "ReconcileSchedule": schedule,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +93,12 @@ def test_every_alarm_of_the_stack_is_shown(stack: Intrinsics, dashboard: dict[st
     shown = dashboard["widgets"][0]["properties"]["alarms"]
 
     assert sorted(shown) == sorted(f"{name}.Arn" for name in existing(stack, "AWS::CloudWatch::Alarm").values())
+
+
+def test_the_alarm_of_the_notifications_is_shown() -> None:
+    shown = dashboard_of(stack_of({"NotificationTopicArn": "arn:aws:sns:us-east-1:123456789012:ready"}))
+
+    assert "NotificationsNotSentAlarm.Arn" in shown["widgets"][0]["properties"]["alarms"]
 
 
 def test_every_metric_of_aws_is_documented_and_of_this_stack(stack: Intrinsics, dashboard: dict[str, Any]) -> None:

@@ -63,8 +63,23 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
             ("states:ListExecutions", "ImageResizeStateMachine"),
             ("states:DescribeExecution", EXECUTIONS),
             ("states:StartSyncExecution", "UploadStateMachine"),
+            ("sqs:SendMessage", "NotificationsQueue.Arn"),
             ("kms:Decrypt", "KmsKeyArn"),
+            ("kms:GenerateDataKey", "KmsKeyArn"),
             *logs_of("StartFromS3Function"),
+            *TRACES,
+        },
+    ),
+    "NotifyFunctionRole": (
+        "lambda.amazonaws.com",
+        {
+            ("sqs:ReceiveMessage", "NotificationsQueue.Arn"),
+            ("sqs:DeleteMessage", "NotificationsQueue.Arn"),
+            ("sqs:GetQueueAttributes", "NotificationsQueue.Arn"),
+            ("sns:Publish", "NotificationTopicArn"),
+            ("kms:Decrypt", "KmsKeyArn"),
+            ("kms:GenerateDataKey", "KmsKeyArn"),
+            *logs_of("NotifyFunction"),
             *TRACES,
         },
     ),
@@ -124,7 +139,9 @@ ROLES: dict[str, tuple[str, set[tuple[str, str]]]] = {
 
 WORKFLOWS = ("STANDARD", "EXPRESS")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
-WITH_A_KEY = [example_stack({"UploadWorkflow": workflow, "KmsKeyArn": KEY}) for workflow in WORKFLOWS]
+TOPIC = {"NotificationTopicArn": "arn:aws:sns:us-east-1:123456789012:thumbnails"}
+# What a role may do at most: with a key and a topic.
+WITH_A_KEY = [example_stack({"UploadWorkflow": workflow, "KmsKeyArn": KEY, **TOPIC}) for workflow in WORKFLOWS]
 
 
 def as_list(value: Any) -> list[Any]:
@@ -164,7 +181,7 @@ def chosen_in(stack: Intrinsics, statement: dict[str, Any]) -> dict[str, Any] | 
 def test_without_a_key_a_role_may_do_the_same_but_use_it(logical_id: str, resources: dict[str, Any]) -> None:
     role = resources[logical_id]
     for workflow, stack in zip(WORKFLOWS, WITH_A_KEY, strict=True):
-        plain = statements(role, example_stack({"UploadWorkflow": workflow}))
+        plain = statements(role, example_stack({"UploadWorkflow": workflow, **TOPIC}))
         more = [each for each in statements(role, stack) if each not in plain]
 
         assert {action.partition(":")[0] for each in more for action in as_list(each["Action"])} <= {"kms"}
@@ -182,6 +199,18 @@ def test_the_starter_may_use_only_the_state_machine_of_its_workflow(resources: d
                 "EXPRESS": {"states:StartSyncExecution"},
             }[workflow]
         )
+
+
+def test_only_a_topic_lets_the_starter_send_what_ended(resources: dict[str, Any]) -> None:
+    def sends(**parameters: str) -> bool:
+        found = statements(resources["StartFromS3FunctionRole"], example_stack(parameters))
+        return any("sqs:SendMessage" in as_list(each["Action"]) for each in found)
+
+    assert not sends()
+    assert not sends(UploadWorkflow="EXPRESS")
+    # EventBridge has the ends of Standard executions.
+    assert not sends(**TOPIC)
+    assert sends(UploadWorkflow="EXPRESS", **TOPIC)
 
 
 def test_these_tests_know_every_role(resources: dict[str, Any]) -> None:
@@ -304,6 +333,7 @@ def test_a_role_is_for_one_account(logical_id: str, resources: dict[str, Any]) -
         ("ResizeFunction", "ResizeFunctionRole"),
         ("StartFromS3Function", "StartFromS3FunctionRole"),
         ("ReconcileFunction", "ReconcileFunctionRole"),
+        ("NotifyFunction", "NotifyFunctionRole"),
         ("ImageResizeStateMachine", "ImageResizeStateMachineRole"),
         ("ReconcileThumbnails", "ReconcileThumbnailsRole"),
     ],

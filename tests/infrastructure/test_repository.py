@@ -100,7 +100,7 @@ def test_every_requirement_is_pinned_with_a_hash_to_what_was_asked_for(name: Pat
     }
 
 
-@pytest.mark.parametrize("function", ["resize", "start_from_s3", "reconcile"])
+@pytest.mark.parametrize("function", ["resize", "start_from_s3", "reconcile", "notify"])
 def test_tests_run_on_what_the_functions_run_on(function: str) -> None:
     development = pinned(ROOT / "requirements" / "dev.txt")
     deployed = pinned(ROOT / "functions" / function / "requirements.txt")

@@ -30,7 +30,7 @@ def subschemas(schema: Any) -> list[dict[str, Any]]:
     return found
 
 
-OTHERS = ["recipes", "manifest"]
+OTHERS = ["recipes", "manifest", "notification"]
 
 
 def other_schema(name: str) -> dict[str, Any]:

@@ -17,14 +17,15 @@ from functions.resize.keys import MANIFESTS_PREFIX, THUMBNAILS_PREFIX, thumbnail
 from local.template import example_stack, read_template
 from tests.deployed import ROOT, TEMPLATE_PATH
 
-FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction"]
+FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction", "NotifyFunction"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
 ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
 EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
 DELIVERY = {"Delivery": "CLOUDFRONT"}
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 OWN_DOMAIN = {"DeliveryDomain": "images.example.org", "DeliveryCertificateArn": CERTIFICATE}
-QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
+UPLOAD_QUEUES = ["UploadsQueue", "UploadsDeadLetterQueue"]
+QUEUES = [*UPLOAD_QUEUES, "NotificationsQueue", "NotificationsDeadLetterQueue"]
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -138,7 +139,7 @@ class TestUploads:
             "StringEquals": {"aws:SourceAccount": "123456789012"},
         }
 
-    @pytest.mark.parametrize("queue", QUEUES)
+    @pytest.mark.parametrize("queue", UPLOAD_QUEUES)
     def test_only_the_rule_of_an_existing_bucket_may_send(self, queue: str, resources: dict[str, Any]) -> None:
         (statement,) = allowed(properties(resources, f"{queue}Policy"), EXISTING)
         name = example_stack({}).resolve(properties(resources, "ExistingBucketRule")["Name"])
@@ -754,6 +755,12 @@ PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
         ["arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c.fifo"],
         ["alarms", "arn:aws:sqs:eu-central-1:123456789012:alarms", "arn:aws:sns:eu-central-1:12345:alarms", " "],
     ),
+    # A FIFO topic wants a group with each message.
+    "NotificationTopicArn": (
+        "",
+        ["arn:aws:sns:eu-central-1:123456789012:thumbnails", "arn:aws-cn:sns:cn-north-1:123456789012:a_b-c"],
+        ["thumbnails", "arn:aws:sns:eu-central-1:123456789012:a.fifo", "arn:aws:sqs:eu-central-1:123456789012:a", " "],
+    ),
     # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
     "StateMachineName": ("ImageResizeStateMachine", ["a", "A-b_9", "x" * 70], ["", "x" * 71, "a.b", "a b", "a:b", "é"]),
     "MonthlyBudgetUSD": ("", ["1", "900", "9999999"], ["0", "-1", "01", "1.5", " ", "10000000"]),
@@ -815,6 +822,7 @@ class TestParameters:
             "WorkflowLogData": "false",
             "XRayTracing": "false",
             "AlarmTopicArn": "",
+            "NotificationTopicArn": "",
             "ApiRateLimit": 50,
             "ApiBurstLimit": 100,
             "ApiAccessLogs": "NEW_ROLE",
@@ -892,6 +900,14 @@ def test_outputs(template: dict[str, Any]) -> None:
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},
         "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
     }
+
+
+def test_outputs_of_the_notifications(template: dict[str, Any]) -> None:
+    names = ("NotificationsQueueUrl", "NotificationsDeadLetterQueueUrl")
+    outputs = [template["Outputs"][name] for name in names]
+
+    assert {output["Condition"] for output in outputs} == {"HasNotificationTopic"}
+    assert [output["Value"] for output in outputs] == [{"Ref": name.removesuffix("Url")} for name in names]
 
 
 def test_the_output_of_the_dashboard(template: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from cost.model import (
     express_seconds,
     price_kms,
     price_month,
+    price_notifications,
+    price_notifications_month,
     price_polls,
     price_posts,
     price_work,
@@ -45,6 +47,8 @@ DEPLOYMENT = Deployment(
     alarms=12,
     dashboards=1,
     is_traced=True,
+    notify_mb=256,
+    notify_alarms=3,
 )
 MEASURED = Measured(
     source="by hand",
@@ -264,3 +268,19 @@ def test_the_way_of_a_success() -> None:
     }
 
     assert way_of_a_success(definition) == ["Work", "Check", "Tell"]
+
+
+def test_notifications_are_priced_by_the_message() -> None:
+    lines = {(line.group, line.what): line.count for line in price_notifications(1000, DEPLOYMENT)}
+
+    assert lines["SNS", "messages published"] == lines["Lambda", "invocations of notify"] == 1000
+    assert lines["SQS", "send, receive, delete"] == 3000
+    # 75 ms at a quarter of a GB.
+    assert lines["Lambda", "GB-seconds of notify"] == pytest.approx(1000 * 0.075 / 4)
+
+
+def test_a_month_with_a_topic_has_an_alarm_and_a_queue_that_is_asked() -> None:
+    alarm, polls = price_notifications_month(DEPLOYMENT)
+
+    assert (alarm.count, alarm.price) == (3, "alarm_month")
+    assert polls.count == next(line.count for line in price_month(DEPLOYMENT) if line.group == "SQS")

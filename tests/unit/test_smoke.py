@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
 from smoke.api import Answer, Api
-from smoke.checks import alarms, delivery, gateway, logs, queries, removal, storage, uploads
+from smoke.checks import alarms, delivery, gateway, logs, notifications, queries, removal, storage, uploads
 from smoke.checks import api as requests
 from smoke.checks.alarms import Metric
 from smoke.checks.uploads import Stored
@@ -854,3 +854,46 @@ def test_the_table_has_every_row_with_its_mark() -> None:
     assert [line[2] for line in lines[1:] if line[2] != " "] == ["✓", "✗", "…"]
     assert " ".join(lines).count("found") == 30
     assert max(map(len, lines)) <= 125
+
+
+class TestNotifications:
+    def message(self, **more: Any) -> dict[str, Any]:
+        usual = {
+            "id": "0" * 32,
+            "trigger": "upload",
+            "status": "SUCCESS",
+            "time": "2026-11-23T12:29:45.020Z",
+            "execution": f"{EXECUTIONS}:upload-1-a-jpg",
+            "bucket": "p-thumbnails-01",
+            "key": "smoke/1/1-a.jpg",
+            "thumbnails": [],
+            "removed": [],
+            "truncated": False,
+        }
+        return usual | more
+
+    def test_one_message_each_is_right_and_a_second_delivery_is_no_fault(self) -> None:
+        heard = [self.message(), self.message(), self.message(id="1" * 32, trigger="api")]
+
+        assert notifications.told([upload()], heard).mark is Mark.KEPT
+
+    @pytest.mark.parametrize(
+        ("ids", "more", "fault"),
+        [
+            ("", {}, "a.jpg was told 0 times"),
+            ("01", {}, "a.jpg was told 2 times"),
+            ("0", {"status": "FAILED"}, "a message is invalid"),
+            ("0", {"status": "FAILED"}, "a.jpg is SUCCEEDED and told as FAILED"),
+            ("0", {"surprise": 1}, "a message is invalid"),
+        ],
+    )
+    def test_each_fault_is_found(self, ids: str, more: dict[str, Any], fault: str) -> None:
+        row = notifications.told([upload()], [self.message(id=digit * 32, **more) for digit in ids])
+
+        assert row.mark is Mark.BROKEN
+        assert fault in row.found
+
+    def test_nothing_is_asked_of_a_stack_without_a_topic(self) -> None:
+        visit = visit_of([upload()], {}, Answer(200, {}, {}))
+
+        assert list(notifications.ends_are_told(deployment(), visit)) == []

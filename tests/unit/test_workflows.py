@@ -1,7 +1,7 @@
 """An Express execution is run to its end, and only a fault returns its upload to the queue."""
 
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +89,35 @@ def test_nothing_is_started_that_would_not_end_in_time() -> None:
         run(client, seconds_left=EXPRESS_SECONDS - 1)
 
     assert client.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_retry", "is_last", "is_told"),
+    [
+        ({"status": "SUCCEEDED"}, False, False, True),
+        ({"status": "FAILED", "error": "Permanent.NotAnImageError"}, False, False, True),
+        # The queue has it tried again; the end is yet to come.
+        ({"status": "FAILED", "error": "StorageUnavailableError"}, True, False, False),
+        ({"status": "TIMED_OUT"}, True, False, False),
+        ({"status": "FAILED", "error": "StorageUnavailableError"}, True, True, True),
+        ({"status": "TIMED_OUT"}, True, True, True),
+        # Too much time or memory, for the second time.
+        ({"status": "FAILED", "error": "Lambda.Unknown"}, False, False, False),
+        ({"status": "FAILED", "error": "Lambda.Unknown"}, True, False, True),
+    ],
+    ids=str,
+)
+def test_the_end_of_an_upload_is_told_once(
+    answer: dict[str, str], *, is_retry: bool, is_last: bool, is_told: bool
+) -> None:
+    told: list[Any] = []
+    client: Any = StepFunctions(**answer)
+    workflow = ExpressWorkflow(client, "machine", told.append)
+
+    with suppress(ExecutionFaultedError):
+        workflow.run(UPLOAD, is_retry=is_retry, is_last=is_last, seconds_left=lambda: 330.0)
+
+    assert told == [answer] * is_told
 
 
 class Pages:
