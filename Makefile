@@ -34,11 +34,11 @@ help: ## List the commands
 	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000)."
 
 .PHONY: demo
-demo: setup ## From nothing to thumbnails on this machine: set up, deploy, resize, show
+demo: setup api/definition.json ## From nothing to thumbnails on this machine: set up, deploy, resize, show
 	@$(PYTHON_RUN) -m local demo
 
 .PHONY: up down status
-up: setup ## Build and deploy the template to the local stack, and say where things are
+up: setup api/definition.json ## Build and deploy the template to the local stack, and say where things are
 	@$(PYTHON_RUN) -m local up
 down: ## End the local stack
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local down; else echo "The local stack was never set up. Next: make up"; fi
@@ -75,9 +75,12 @@ unit: setup ## Run the tests that need no stack (a few minutes)
 	@echo "Next: make test"
 
 .PHONY: openapi load
-openapi: setup ## Write the contract of the API, docs/openapi.json, out of template.yaml
-	@$(PYTHON_RUN) -m local.openapi
+openapi: setup ## Write what the template includes of api/, and the contract of the API, docs/openapi.json
+	@$(PYTHON_RUN) -m api
 	@echo "Next: make test"
+# A stack must not be deployed with the API of before a change in api/.
+api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/resize_request.json | .venv/.installed
+	@$(PYTHON_RUN) -m api >/dev/null
 load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
 	@$(PYTHON_RUN) -m local.load
 
@@ -113,7 +116,7 @@ cost: setup ## Write what it all costs, docs/cost.md, or answer UPLOADS=3e6 SIZE
 	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(MS),--ms $(MS))
 
 .PHONY: build
-build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
+build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 	@# sam empties the folder before it builds: a build that fails must not cost the last good one.
 	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build --build-dir .aws-sam/build.new >/dev/null
 	@rm -rf .aws-sam/build && mv .aws-sam/build.new .aws-sam/build

@@ -23,7 +23,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -40,6 +39,7 @@ from local.gateway.signature import Signers
 from local.gateway.stack import StackError, read_deployed_api
 from local.gateway.vtl import MappingTemplateError
 from local.intrinsics import Intrinsics
+from tests.deployed import read_template
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
@@ -66,41 +66,7 @@ Template = dict[str, Any]
 Edit = Callable[[Template], None]
 
 
-class CloudFormationLoader(yaml.SafeLoader):
-    """Reads the short forms of intrinsic functions as the long ones."""
-
-
-def _long_form(loader: CloudFormationLoader, suffix: str, node: yaml.Node) -> Template:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-CloudFormationLoader.add_multi_constructor("!", _long_form)
-
-
-def included(value: Any) -> Any:
-    """Do what AWS::Include does."""
-    if isinstance(value, list):
-        return [included(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "Fn::Transform" in value:
-        return json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text())
-    return {key: included(item) for key, item in value.items()}
-
-
-@functools.cache
-def source_template() -> Template:
-    text = (ROOT / "template.yaml").read_text()
-    template: Template = yaml.load(text, CloudFormationLoader)  # noqa: S506  # a safe loader with more tags
-    return template
+source_template = functools.cache(read_template)
 
 
 def processed_template() -> Template:
@@ -115,7 +81,7 @@ def processed_template() -> Template:
     properties = api["Properties"]
     template["Resources"][name] = {
         "Type": "AWS::ApiGateway::RestApi",
-        "Properties": {"Body": included(properties["DefinitionBody"])},
+        "Properties": {"Body": properties["DefinitionBody"]},
     }
     template["Resources"][f"{name}Stage"] = {
         "Type": "AWS::ApiGateway::Stage",
