@@ -31,7 +31,7 @@ from botocore.session import Session
 from local.gateway import GatewayError
 from local.gateway.__main__ import main
 from local.gateway.api import Api
-from local.gateway.integration import AwsServices
+from local.gateway.integration import TIMEOUT_SECONDS, AwsServices
 from local.gateway.openapi import compile_api
 from local.gateway.responses import UnsupportedError
 from local.gateway.server import MAX_BODY_BYTES, GatewayServer
@@ -368,15 +368,15 @@ def send(
     return Reply(response.status, dict(response.headers.items()), response.read().decode())
 
 
-def api_of(session: Session, fake_aws: FakeAws) -> Api:
+def api_of(session: Session, fake_aws: FakeAws, timeout_seconds: float = TIMEOUT_SECONDS) -> Api:
     deployed = read_deployed_api(session, fake_aws.url, "pipeline")
-    definition = compile_api(deployed, AwsServices(session, fake_aws.url))
+    definition = compile_api(deployed, AwsServices(session, fake_aws.url, timeout_seconds))
     return Api(deployed, definition, Signers(fake_aws.url, deployed.region))
 
 
 @contextlib.contextmanager
-def serving(session: Session, fake_aws: FakeAws) -> Iterator[Client]:
-    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws), io.StringIO())
+def serving(session: Session, fake_aws: FakeAws, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Client]:
+    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws, timeout_seconds), io.StringIO())
     with running(server):
         yield Client("127.0.0.1", int(server.server_address[1]))
 
@@ -836,9 +836,8 @@ def test_an_answer_that_is_not_json_is_a_server_error(gateway: Client, aws: Beha
 
 
 def test_a_service_that_is_slow_is_a_timeout(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
-    integration_of(aws.template)["timeoutInMillis"] = 100
     aws.answer.delay_seconds = 1
-    with serving(session, fake_aws) as gateway:
+    with serving(session, fake_aws, timeout_seconds=0.1) as gateway:
         reply = gateway.post(BODY)
     assert (reply.status, reply.json["error"]) == (504, "IntegrationTimeout")
 
@@ -1137,7 +1136,22 @@ def test_an_unknown_name_in_a_mapping_template_stops_the_start(
     [
         (lambda template: integration_of(template).update(type="http_proxy"), "http_proxy"),
         (lambda template: integration_of(template).update(cacheNamespace="x"), "cacheNamespace"),
-        (lambda template: integration_of(template).update(passthroughBehavior="maybe"), "maybe"),
+        (lambda template: integration_of(template).update(timeoutInMillis=100), "timeoutInMillis"),
+        (
+            lambda template: integration_of(template).update(passthroughBehavior="when_no_templates"),
+            "when_no_templates",
+        ),
+        (lambda template: integration_of(template).pop("passthroughBehavior"), "when_no_match"),
+        (
+            lambda template: body_of(template)["x-amazon-apigateway-request-validators"]["body"].update(
+                validateRequestParameters=True
+            ),
+            "parameters validated",
+        ),
+        (
+            lambda template: body_of(template).update({"x-amazon-apigateway-request-validator": "body"}),
+            "x-amazon-apigateway-request-validator",
+        ),
         (
             lambda template: integration_of(template).update(uri="arn:aws:apigateway:x:lambda:path/y"),
             "lambda:path",
