@@ -1,11 +1,8 @@
 """A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
 
-import io
 import signal
-import struct
 import sys
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +21,7 @@ from burst.prices import Bill
 from burst.scenarios import LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
 from local.pipeline import Pipeline, billed_seconds, own_stack
 from local.stack import Stack, StackError, functions_log, shown
+from samples.files import encoded, png_chunk
 
 # UploadConcurrency, which means two pictures at once, and what the function is held at.
 _CONCURRENCY = 4
@@ -236,17 +234,14 @@ def _picture(name: str) -> bytes:
     """Return a PNG of 20 KB that takes a third of a second to decode; a comment makes its bytes its own."""
     comment = b"Comment\0" + name.encode()
     head, tail = _plain_picture()
-    crc = zlib.crc32(b"tEXt" + comment)
-    return head + struct.pack(">I", len(comment)) + b"tEXt" + comment + struct.pack(">I", crc) + tail
+    return head + png_chunk(b"tEXt", comment) + tail
 
 
 @cache
 def _plain_picture() -> tuple[bytes, bytes]:
     """Return the file up to the end of its header, and the rest."""
     few = Image.frombytes("RGB", (4, 4), Random(1).randbytes(48))
-    out = io.BytesIO()
-    few.resize((_SIDE, _SIDE), Image.Resampling.NEAREST).save(out, "PNG")
-    data = out.getvalue()
+    data = encoded(few.resize((_SIDE, _SIDE), Image.Resampling.NEAREST), "PNG")
     # Signature, and a chunk of 13 bytes.
     end = 8 + 12 + 13
     return data[:end], data[end:]

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,9 +38,8 @@ from local.gateway.signature import Signers
 from local.gateway.stack import StackError, read_deployed_api
 from local.gateway.vtl import MappingTemplateError
 from local.intrinsics import Intrinsics
-from tests.deployed import read_template
+from tests.deployed import ROOT, read_template
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 STACK_ID = f"arn:aws:cloudformation:eu-north-1:{ACCOUNT}:stack/pipeline/1"
 MACHINE = f"arn:aws:states:eu-north-1:{ACCOUNT}:stateMachine:ImageResizeStateMachine"

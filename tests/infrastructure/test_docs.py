@@ -11,9 +11,8 @@ from jsonschema import Draft4Validator
 from functions.resize.manifest import Manifest
 from functions.resize.request import SCHEMA_PATH
 from functions.start_from_s3.recipes import parse_recipes
-from tests.deployed import read_template
+from tests.deployed import ROOT, read_template
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.parts))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
