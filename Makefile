@@ -74,15 +74,13 @@ unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
 
-.PHONY: openapi load
+.PHONY: openapi
 openapi: setup ## Write what the template includes of api/, and the contract of the API, docs/openapi.json
 	@$(PYTHON_RUN) -m api
 	@echo "Next: make test"
 # A stack must not be deployed with the API of before a change in api/.
 api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/resize_request.json | .venv/.installed
 	@$(PYTHON_RUN) -m api >/dev/null
-load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
-	@$(PYTHON_RUN) -m local.load
 
 .PHONY: soak
 soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
@@ -126,7 +124,7 @@ build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x8
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements functions/reconcile/requirements \
 			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
-			requirements/lint requirements/load requirements/soak requirements/dev; do \
+			requirements/lint requirements/soak requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			$$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -164,9 +162,6 @@ endef
 	$(call install,MiniStack,.tools/ministack,$<)
 .tools/lint/.installed: requirements/lint.txt $(UV)
 	$(call install,checkov,.tools/lint,$<)
-.tools/load/.installed: requirements/load.txt $(UV)
-	$(call install,Locust,.tools/load,$<)
-
 .tools/soak/.installed: requirements/soak.txt $(UV)
 	$(call install,the fault proxy of the soak,.tools/soak,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed
