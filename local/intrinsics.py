@@ -139,7 +139,8 @@ class Intrinsics:
                 return self._condition(argument)
             case "Fn::Equals":
                 left, right = self._resolve(argument)
-                return bool(left == right)
+                # The value of a parameter is text, also if its type is Number.
+                return str(left) == str(right)
             case "Fn::And":
                 return all(map(self._condition, argument))
             case "Fn::Not":

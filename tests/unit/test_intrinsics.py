@@ -18,6 +18,7 @@ def intrinsics() -> Intrinsics:
             },
             "Conditions": {
                 "IsX": {"Fn::Equals": [{"Ref": "Prefix"}, "x"]},
+                "IsOne": {"Fn::Equals": [{"Ref": "Size"}, 1]},
                 "NotX": {"Fn::Not": [{"Condition": "IsX"}]},
                 "Both": {"Fn::And": [{"Condition": "IsX"}, {"Condition": "NotX"}]},
             },
@@ -46,6 +47,7 @@ def intrinsics() -> Intrinsics:
         ({"Fn::Sub": ["${a}${Prefix}", {"a": {"Ref": "Role"}}]}, "role-1x"),
         ({"Fn::If": ["IsX", "yes", "no"]}, "yes"),
         ({"Fn::If": ["NotX", "yes", "no"]}, "no"),
+        ({"Fn::If": ["IsOne", "yes", "no"]}, "yes"),
         ({"Fn::If": ["Both", "yes", "no"]}, "no"),
         ({"kept": 1, "gone": {"Ref": "AWS::NoValue"}}, {"kept": 1}),
         ([1, {"Fn::If": ["NotX", 2, {"Ref": "AWS::NoValue"}]}], [1]),
