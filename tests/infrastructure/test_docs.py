@@ -53,6 +53,26 @@ def test_make_targets_exist(document: Path) -> None:
     assert mentioned <= targets
 
 
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=[path.name[:4] for path in DECISIONS])
+def test_a_decision_has_the_shape_of_all(decision: Path) -> None:
+    headings = re.findall(r"^##? .*$", decision.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert re.fullmatch(rf"# {decision.name[:4]} \S.*", headings[0])
+    assert headings[1:] == ["## Context", "## Choice", "## What was not taken", "## When to look again"]
+
+
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    titles = {path: path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for path in DECISIONS}
+
+    assert re.findall(r"^\| \[(\d{4})\]\((.*)\) \| (.*) \|$", index, re.MULTILINE) == [
+        (title[:4], path.name, title[5:]) for path, title in titles.items()
+    ]
+
+
 def test_the_parameters_are_those_of_the_template() -> None:
     documented = table(README, "parameter")
     actual = {name: str(parameter["Default"]) for name, parameter in read_template()["Parameters"].items()}
