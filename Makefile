@@ -34,11 +34,11 @@ help: ## List the commands
 	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000)."
 
 .PHONY: demo
-demo: setup ## From nothing to thumbnails on this machine: set up, deploy, resize, show
+demo: setup api/definition.json ## From nothing to thumbnails on this machine: set up, deploy, resize, show
 	@$(PYTHON_RUN) -m local demo
 
 .PHONY: up down status
-up: setup ## Build and deploy the template to the local stack, and say where things are
+up: setup api/definition.json ## Build and deploy the template to the local stack, and say where things are
 	@$(PYTHON_RUN) -m local up
 down: ## End the local stack
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local down; else echo "The local stack was never set up. Next: make up"; fi
@@ -74,12 +74,13 @@ unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
 
-.PHONY: openapi load
-openapi: setup ## Write the contract of the API, docs/openapi.json, out of template.yaml
-	@$(PYTHON_RUN) -m local.openapi
+.PHONY: openapi
+openapi: setup ## Write what the template includes of api/, and the contract of the API, docs/openapi.json
+	@$(PYTHON_RUN) -m api
 	@echo "Next: make test"
-load: setup .tools/load/.installed ## Measure the running local stack: 50 clients for 60 s (LOAD_CLIENTS, LOAD_SECONDS)
-	@$(PYTHON_RUN) -m local.load
+# A stack must not be deployed with the API of before a change in api/.
+api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/resize_request.json | .venv/.installed
+	@$(PYTHON_RUN) -m api >/dev/null
 
 .PHONY: soak
 soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
@@ -113,7 +114,7 @@ cost: setup ## Write what it all costs, docs/cost.md, or answer UPLOADS=3e6 SIZE
 	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(MS),--ms $(MS))
 
 .PHONY: build
-build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
+build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 	@# sam empties the folder before it builds: a build that fails must not cost the last good one.
 	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build --build-dir .aws-sam/build.new >/dev/null
 	@rm -rf .aws-sam/build && mv .aws-sam/build.new .aws-sam/build
@@ -123,7 +124,7 @@ build: setup ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
 pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@for list in functions/resize/requirements functions/start_from_s3/requirements functions/reconcile/requirements functions/notify/requirements \
 			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
-			requirements/lint requirements/load requirements/soak requirements/dev; do \
+			requirements/lint requirements/soak requirements/dev; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			$$list.in --output-file $$list.txt || exit 1; done
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
@@ -161,9 +162,6 @@ endef
 	$(call install,MiniStack,.tools/ministack,$<)
 .tools/lint/.installed: requirements/lint.txt $(UV)
 	$(call install,checkov,.tools/lint,$<)
-.tools/load/.installed: requirements/load.txt $(UV)
-	$(call install,Locust,.tools/load,$<)
-
 .tools/soak/.installed: requirements/soak.txt $(UV)
 	$(call install,the fault proxy of the soak,.tools/soak,$<)
 .tools/photos/.installed: requirements/photos.txt .venv/.installed

@@ -5,7 +5,6 @@ are enlarged with grain, because a smooth enlargement would decode faster than a
 """
 
 import io
-import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pillow_heif
 from PIL import Image
 
 from samples import profiles
+from samples.files import encoded, png
 
 # As in bench/README.md: what the class stands for is in its name.
 LANDSCAPE = "picosdeeuropa_by_Aitzol_Berasategi.jpg"
@@ -60,15 +60,9 @@ def _scene(photographs: Path, name: str, width: int, height: int, grain: float =
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
 
-def _save(image: Image.Image, format: str, **options: object) -> bytes:
-    output = io.BytesIO()
-    image.save(output, format, **options)
-    return output.getvalue()
-
-
 def _jpeg(width: int, height: int, scene: str = LANDSCAPE, **options: object) -> Callable[[Path], bytes]:
     def make(photographs: Path) -> bytes:
-        return _save(_scene(photographs, scene, width, height), "JPEG", quality=88, **options)
+        return encoded(_scene(photographs, scene, width, height), "JPEG", quality=88, **options)
 
     return make
 
@@ -76,16 +70,16 @@ def _jpeg(width: int, height: int, scene: str = LANDSCAPE, **options: object) ->
 def _rotated(photographs: Path) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return _save(_scene(photographs, ANIMAL, 4032, 3024), "JPEG", quality=88, exif=exif)
+    return encoded(_scene(photographs, ANIMAL, 4032, 3024), "JPEG", quality=88, exif=exif)
 
 
 def _cmyk(photographs: Path) -> bytes:
     scene = _scene(photographs, STILL_LIFE, 4032, 3024).convert("CMYK")
-    return _save(scene, "JPEG", quality=88, icc_profile=profiles.cmyk())
+    return encoded(scene, "JPEG", quality=88, icc_profile=profiles.cmyk())
 
 
 def _png(photographs: Path) -> bytes:
-    return _save(_scene(photographs, LANDSCAPE, 4000, 3000, grain=1.5), "PNG", compress_level=6)
+    return encoded(_scene(photographs, LANDSCAPE, 4000, 3000, grain=1.5), "PNG", compress_level=6)
 
 
 def _png_alpha(photographs: Path) -> bytes:
@@ -93,7 +87,7 @@ def _png_alpha(photographs: Path) -> bytes:
     rows, columns = np.mgrid[-1:1:3000j, -1:1:4000j]
     alpha = np.clip((1.15 - np.hypot(rows, columns)) * 400, 0, 255).astype(np.uint8)
     image.putalpha(Image.fromarray(alpha))
-    return _save(image, "PNG", compress_level=6)
+    return encoded(image, "PNG", compress_level=6)
 
 
 def _png_16_bit(photographs: Path) -> bytes:
@@ -106,22 +100,15 @@ def _png_16_bit(photographs: Path) -> bytes:
     filtered = rows.copy()
     filtered[:, 6:] -= rows[:, :-6]
     raw = np.concatenate([np.ones((height, 1), np.uint8), filtered], axis=1).tobytes()
-
-    def chunk(name: bytes, payload: bytes) -> bytes:
-        checksum = zlib.crc32(name + payload)
-        return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(raw, 6))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+    return png(width, height, 16, 2, zlib.compress(raw, 6))
 
 
 def _webp(photographs: Path) -> bytes:
-    return _save(_scene(photographs, LANDSCAPE, 4000, 3000), "WEBP", quality=82, method=4)
+    return encoded(_scene(photographs, LANDSCAPE, 4000, 3000), "WEBP", quality=82, method=4)
 
 
 def _avif(photographs: Path) -> bytes:
-    return _save(_scene(photographs, STILL_LIFE, 4000, 3000), "AVIF", quality=65, speed=8)
+    return encoded(_scene(photographs, STILL_LIFE, 4000, 3000), "AVIF", quality=65, speed=8)
 
 
 def _heic(*, stored_thumbnails: list[int]) -> Callable[[Path], bytes]:
@@ -144,7 +131,7 @@ def _gif(photographs: Path) -> bytes:
     frames = [wide.crop((left, top, left + 854, top + 480)) for left, top in boxes]
     palette = frames[25].quantize(256)
     frames = [frame.quantize(palette=palette) for frame in frames]
-    return _save(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40, loop=0)
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40, loop=0)
 
 
 _CLASSES: dict[str, Callable[[Path], bytes]] = {

@@ -6,7 +6,6 @@ written to, with bytecode and without. They take turns, each start in a process 
 """
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ from PIL import Image
 
 from bench.loopback_s3 import loopback_s3
 from bench.machine import processor
+from samples.files import encoded
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = (3, 13)
@@ -148,10 +148,9 @@ def start(function: Function, endpoint: str, python: str | Path = PYTHON) -> dic
 
 def measure(functions: list[Function], repetitions: int) -> list[Row]:
     """Start the functions in turn and return the medians, after one round that fills the caches of the disk."""
-    picture = io.BytesIO()
-    Image.effect_noise((160, 120), 50).convert("RGB").save(picture, "JPEG")
+    picture = encoded(Image.effect_noise((160, 120), 50).convert("RGB"), "JPEG")
     times: dict[str, list[dict[str, float]]] = {function.name: [] for function in functions}
-    with loopback_s3(picture.getvalue()) as endpoint:
+    with loopback_s3(picture) as endpoint:
         for repetition in range(repetitions + 1):
             # Every other round backwards, so that nobody always follows the same function.
             for function in functions if repetition % 2 else reversed(functions):

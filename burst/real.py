@@ -1,6 +1,5 @@
 """A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
 
-import io
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from burst.prices import Bill
 from burst.scenarios import LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
 from local.pipeline import Pipeline, billed_seconds, own_stack
 from local.stack import Stack, StackError, functions_log, shown
+from samples.files import encoded
 
 # UploadConcurrency, which means two pictures at once, and what the function is held at.
 _CONCURRENCY = 4
@@ -240,6 +240,4 @@ def _picture(name: str) -> bytes:
 @cache
 def _plain_picture() -> bytes:
     few = Image.frombytes("RGB", (4, 4), Random(1).randbytes(48))
-    out = io.BytesIO()
-    few.resize((_SIDE, _SIDE), Image.Resampling.NEAREST).save(out, "GIF")
-    return out.getvalue()
+    return encoded(few.resize((_SIDE, _SIDE), Image.Resampling.NEAREST), "GIF")

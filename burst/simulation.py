@@ -43,14 +43,27 @@ _ARRIVE_TOGETHER = 0.01
 class Pace(Protocol):
     """When a starter may start executions: the part of ``Pacing`` that the simulation uses."""
 
-    def may_start(self, now: float) -> bool: ...  # noqa: D102 - as in Pacing
-    def may_look(self, now: float) -> bool: ...  # noqa: D102
-    def seconds_to_wait(self, now: float) -> float: ...  # noqa: D102
     @property
-    def most(self) -> int: ...  # noqa: D102
-    def looked(self, running: int, now: float) -> None: ...  # noqa: D102
-    def started(self, now: float) -> None: ...  # noqa: D102
-    def refused(self, now: float) -> None: ...  # noqa: D102
+    def most(self) -> int:
+        """Return how many executions should run."""
+
+    def may_start(self, now: float) -> bool:
+        """Return whether an execution may be started now."""
+
+    def may_look(self, now: float) -> bool:
+        """Return whether it is time to look how many executions run."""
+
+    def seconds_to_wait(self, now: float) -> float:
+        """Return how long it is until an execution may be started or it is time to look."""
+
+    def looked(self, running: int, now: float) -> None:
+        """Take in how many executions run."""
+
+    def started(self, now: float) -> None:
+        """Take in that an execution was started."""
+
+    def refused(self, now: float) -> None:
+        """Take in that a start was refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,16 @@ class AtOnce:
     def __init__(self, pictures: int, starters: int) -> None:
         pass
 
-    def may_start(self, now: float) -> bool:  # noqa: ARG002, D102 - as in Pacing
+    def may_start(self, now: float) -> bool:  # noqa: ARG002 - a parameter of Pace
+        """Return that an execution may be started."""
         return True
 
-    def may_look(self, now: float) -> bool:  # noqa: ARG002, D102
+    def may_look(self, now: float) -> bool:  # noqa: ARG002 - a parameter of Pace
+        """Return that there is nothing to look for."""
         return False
 
-    def seconds_to_wait(self, now: float) -> float:  # noqa: ARG002, D102
+    def seconds_to_wait(self, now: float) -> float:  # noqa: ARG002 - a parameter of Pace
+        """Return that there is nothing to wait for."""
         return 0.0
 
     def looked(self, running: int, now: float) -> None:
@@ -43,13 +46,16 @@ class KnownRate(AtOnce):
         self._between = starters / rate
         self._next = 0.0
 
-    def may_start(self, now: float) -> bool:  # noqa: D102
+    def may_start(self, now: float) -> bool:
+        """Return whether the next start is due."""
         return now >= self._next
 
-    def seconds_to_wait(self, now: float) -> float:  # noqa: D102
+    def seconds_to_wait(self, now: float) -> float:
+        """Return how long it is until the next start is due."""
         return max(0.0, self._next - now)
 
-    def started(self, now: float) -> None:  # noqa: D102
+    def started(self, now: float) -> None:
+        """Take in a start; a starter that is late catches up by a second at most."""
         self._next = max(self._next, now - 1) + self._between
 
 
@@ -75,16 +81,20 @@ class FixedLimit(AtOnce):
         self._look_at = -math.inf
         self._room = 0
 
-    def may_start(self, now: float) -> bool:  # noqa: D102
+    def may_start(self, now: float) -> bool:
+        """Return whether the last look found room that is left."""
         return self._room > 0 and not self.may_look(now)
 
-    def may_look(self, now: float) -> bool:  # noqa: D102
+    def may_look(self, now: float) -> bool:
+        """Return whether the next look is due."""
         return now >= self._look_at
 
-    def seconds_to_wait(self, now: float) -> float:  # noqa: D102
+    def seconds_to_wait(self, now: float) -> float:
+        """Return how long it is until the next look is due."""
         return max(0.0, self._look_at - now)
 
-    def looked(self, running: int, now: float) -> None:  # noqa: D102
+    def looked(self, running: int, now: float) -> None:
+        """Take in how many executions run: this starter may start its share of what is missing."""
         while self._starts and self._starts[0] < now - self._rate_seconds:
             self._starts.popleft()
         beside = len(self._starts) * self._starters / self._rate_seconds * self.seconds_beside
@@ -92,7 +102,8 @@ class FixedLimit(AtOnce):
         self._room = max(0, math.ceil((self.most - running) / self._starters))
         self._look_at = now + self._starters / self.looks_a_second
 
-    def started(self, now: float) -> None:  # noqa: D102
+    def started(self, now: float) -> None:
+        """Take in a start, which takes room."""
         self._room -= 1
         self._starts.append(now)
 

@@ -6,7 +6,6 @@ has run before the first upload that counts.
 """
 
 import argparse
-import io
 import json
 import statistics
 import sys
@@ -24,6 +23,7 @@ from bench.machine import processor
 from cost.measured import PATH
 from local.pipeline import Pipeline, billed_seconds
 from local.stack import ROOT, Settings, Stack, StackError
+from samples.files import encoded
 
 _PHOTOGRAPH = ROOT / ".tools" / "photos" / "skimage" / "data" / "coffee.png"
 _SIZE = (4000, 3000)
@@ -123,9 +123,7 @@ def _picture(seed: int) -> bytes:
     with Image.open(_PHOTOGRAPH) as photograph:
         image = np.asarray(photograph.convert("RGB").resize(_SIZE, Image.Resampling.BICUBIC), dtype=np.float32)
     noise = np.random.default_rng(seed).normal(0, 4, (*image.shape[:2], 1)).astype(np.float32)
-    output = io.BytesIO()
-    Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8)).save(output, "JPEG", quality=93)
-    return output.getvalue()
+    return encoded(Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8)), "JPEG", quality=93)
 
 
 def _post(url: str, body: dict[str, Any]) -> None:

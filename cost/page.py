@@ -259,7 +259,7 @@ to be as long as its format, {facts.deployment.access_log_bytes} bytes. `Describ
 
 def _what_is_there(facts: Facts) -> str:
     usd = {name: price.usd for name, price in facts.table.prices.items()}
-    prices = reconcile.PriceTable(usd, asdict(facts.measured), facts.deployment.architecture)
+    prices = reconcile.RunPrices(usd, asdict(facts.measured), facts.deployment.architecture)
     rows = [["plan: find a million keys in line", *[_dollars(prices.plan_dollars(_MILLION, _MILLION))] * 2]]
     strays = (
         prices.plan_dollars(_MILLION, _MILLION, sizes * _MILLION) - prices.plan_dollars(_MILLION, _MILLION)
@@ -268,10 +268,11 @@ def _what_is_there(facts: Facts) -> str:
     rows.append(["plan with `--strays`: more, for their thumbnails", *map(_dollars, strays)])
     for what, share in (("have no thumbnails", 1), ("are older than their original, or of another recipe", 0)):
         works = [
-            reconcile.Work(_MILLION, sizes * _MILLION, share * _MILLION, share * sizes * _MILLION) for sizes in _SIZES
+            reconcile.PlannedWork(_MILLION, sizes * _MILLION, share * _MILLION, share * sizes * _MILLION)
+            for sizes in _SIZES
         ]
         rows.append([f"run: remake a million that {what}", *(_dollars(prices.dollars(work)) for work in works)])
-    hours = prices.hours(reconcile.Work(_MILLION, _MILLION), 10)
+    hours = prices.hours(reconcile.PlannedWork(_MILLION, _MILLION), 10)
     return f"""
 ## Pictures that are there already
 

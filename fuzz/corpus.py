@@ -2,7 +2,8 @@
 
 from PIL import Image
 
-from samples.pictures import cut_out, encoded, moving, photograph, stored_as
+from samples.files import encoded
+from samples.pictures import cut_out, moving, photograph, stored_as
 from samples.profiles import adobe_rgb
 
 

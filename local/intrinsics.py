@@ -1,4 +1,7 @@
-"""CloudFormation's intrinsic functions over one stack, for a template that CloudFormation does not resolve."""
+"""CloudFormation's intrinsic functions over one stack, for a template that CloudFormation does not resolve.
+
+Those that template.yaml uses; the name of any other is an error.
+"""
 
 import re
 from collections.abc import Callable
@@ -48,7 +51,6 @@ class Intrinsics:
             "AWS::Region": region,
             "AWS::AccountId": account,
             "AWS::StackName": self.stack_name,
-            "AWS::StackId": self.stack_id,
             "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
         }
 
@@ -81,7 +83,7 @@ class Intrinsics:
             case "Ref":
                 resolved = self._ref(argument)
             case "Fn::GetAtt":
-                resolved = self._get_att(argument if isinstance(argument, str) else ".".join(argument))
+                resolved = self._get_att(".".join(argument))
             case "Fn::Sub":
                 resolved = self._sub(argument)
             case "Fn::If":
@@ -93,14 +95,8 @@ class Intrinsics:
             case "Fn::Join":
                 separator, parts = argument
                 resolved = separator.join(self._resolve(parts))
-            case "Fn::Select":
-                index, options = argument
-                resolved = self._resolve(options)[int(self._resolve(index))]
-            case "Fn::Split":
-                separator, text = argument
-                resolved = self._resolve(text).split(separator)
             case _:
-                raise IntrinsicError(f"The API uses {name}, which is not known.")
+                raise IntrinsicError(f"The template uses {name}, which is not known.")
         return resolved
 
     def _ref(self, name: str) -> Any:
@@ -108,18 +104,18 @@ class Intrinsics:
             return _ABSENT
         declared = self.template.get("Parameters", {})
         if name in declared:
-            value = self.parameters.get(name, declared[name].get("Default", ""))
-            is_list = declared[name]["Type"].startswith("List<") or declared[name]["Type"] == "CommaDelimitedList"
-            return [item.strip() for item in value.split(",")] if is_list else value
+            if "List" in declared[name]["Type"]:
+                raise IntrinsicError(f"The parameter {name} is a list, which is not known.")
+            return self.parameters.get(name, declared[name].get("Default", ""))
         for known in (self.pseudo, self.physical_ids):
             if name in known:
                 return known[name]
-        raise IntrinsicError(f"The API refers to {name}, which the stack does not hold.")
+        raise IntrinsicError(f"The template refers to {name}, which is not in the stack.")
 
     def _get_att(self, path: str) -> str:
         logical_id, _, attribute = path.partition(".")
         if logical_id not in self.physical_ids:
-            raise IntrinsicError(f"The API refers to {path}, which the stack does not hold.")
+            raise IntrinsicError(f"The template refers to {path}, which is not in the stack.")
         kind = self.template["Resources"][logical_id]["Type"]
         return self.attribute(kind, self.physical_ids[logical_id], attribute)
 
@@ -127,9 +123,7 @@ class Intrinsics:
         text, names = (argument, {}) if isinstance(argument, str) else argument
 
         def replace(match: re.Match[str]) -> str:
-            name = match[1].strip()
-            if name.startswith("!"):
-                return "${" + name[1:] + "}"
+            name = match[1]
             if name in names:
                 return str(self._resolve(names[name]))
             return str(self._get_att(name) if "." in name else self._ref(name))
@@ -145,12 +139,11 @@ class Intrinsics:
                 return self._condition(argument)
             case "Fn::Equals":
                 left, right = self._resolve(argument)
-                return bool(left == right)
+                # The value of a parameter is text, also if its type is Number.
+                return str(left) == str(right)
             case "Fn::And":
                 return all(map(self._condition, argument))
-            case "Fn::Or":
-                return any(map(self._condition, argument))
             case "Fn::Not":
                 return not self._condition(argument[0])
             case _:
-                raise IntrinsicError(f"The condition {name} is not known.")
+                raise IntrinsicError(f"The template has the condition {name}, which is not known.")

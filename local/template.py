@@ -1,5 +1,6 @@
-"""template.yaml as it stands, with CloudFormation's short forms read as their long forms."""
+"""template.yaml as CloudFormation sees it: short forms as their long forms, included files in their places."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,11 @@ import yaml
 
 from local.intrinsics import Intrinsics
 
-PATH = Path(__file__).parents[1] / "template.yaml"
+ROOT = Path(__file__).parents[1]
+PATH = ROOT / "template.yaml"
 
 
-class _Loader(yaml.SafeLoader):
+class TemplateLoader(yaml.SafeLoader):
     """YAML with tags such as ``!GetAtt Queue.Arn``."""
 
 
@@ -27,7 +29,7 @@ def _long_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _long_form)
+TemplateLoader.add_multi_constructor("!", _long_form)
 
 
 def read_template() -> dict[str, Any]:
@@ -36,10 +38,21 @@ def read_template() -> dict[str, Any]:
     Returns
     -------
     dict
-        Every intrinsic function as ``{"Ref": …}`` or ``{"Fn::…": …}``; ``Fn::GetAtt`` as a list of two.
+        Every intrinsic function as ``{"Ref": …}`` or ``{"Fn::…": …}``; ``Fn::GetAtt`` as a list of two. In the place
+        of every ``AWS::Include`` stands the file that it names.
     """
-    template: dict[str, Any] = yaml.load(PATH.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader with tags
+    template: dict[str, Any] = _include(yaml.load(PATH.read_text(encoding="utf-8"), TemplateLoader))  # noqa: S506 - a SafeLoader with tags
     return template
+
+
+def _include(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_include(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::Transform" in value:
+        return json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text(encoding="utf-8"))
+    return {key: _include(item) for key, item in value.items()}
 
 
 def example_stack(parameters: dict[str, str]) -> Intrinsics:

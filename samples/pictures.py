@@ -1,15 +1,9 @@
-"""Pictures made in code: a scene with the statistics of a photograph, and the files that tests feed on.
+"""Pictures made in code: scenes with the statistics of a photograph.
 
 Nothing here comes from a camera or from anybody's collection, so nothing needs a licence.
 """
 
-import io
-import struct
-import zlib
-from typing import Any
-
 import numpy as np
-import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -77,21 +71,6 @@ def moving(frames: int = 5, width: int = 320, height: int = 240) -> list[Image.I
         pixels[(columns - centre) ** 2 + (rows - height / 2) ** 2 < (height / 6) ** 2] = [220, 40, 30]
         result.append(Image.fromarray(pixels))
     return result
-
-
-def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """Return the file, in a format that Pillow writes or as ``HEIF``."""
-    output = io.BytesIO()
-    if format == "HEIF":
-        pillow_heif.from_pillow(image).save(output, **options)
-    else:
-        image.save(output, format, **options)
-    return output.getvalue()
-
-
-def png_chunk(name: bytes, payload: bytes = b"") -> bytes:
-    """Return a chunk of a PNG file, with its checksum."""
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
 
 
 def stored_as(upright: Image.Image, orientation: int) -> tuple[Image.Image, bytes]:

@@ -1,12 +1,12 @@
 """The files that are uploaded: a tiny picture of each format and one that is not an image, under awkward names."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
+
+from samples.files import encoded
 
 # Pillow alone writes no HEIC.
 _HEIC = Path(__file__).parents[1] / "samples" / "mandelbrot.heic"
@@ -46,35 +46,29 @@ class Original:
 def originals() -> Iterator[Original]:
     """Yield one original of each format and one file that is not an image."""
     scene = _scene(0)
-    yield Original("JPEG", "dotted.name.v1.2.jpg", _encoded(scene, "JPEG"), "image/jpeg")
-    yield Original("PNG", "odd name + it's résumé 🏔 100%.png", _encoded(scene, "PNG"), "image/png")
-    yield Original("WebP", f"long-{'name-' * 50}.webp", _encoded(scene, "WEBP"), "image/webp")
+    yield Original("JPEG", "dotted.name.v1.2.jpg", encoded(scene, "JPEG"), "image/jpeg")
+    yield Original("PNG", "odd name + it's résumé 🏔 100%.png", encoded(scene, "PNG"), "image/png")
+    yield Original("WebP", f"long-{'name-' * 50}.webp", encoded(scene, "WEBP"), "image/webp")
     moving = {"save_all": True, "append_images": [_scene(1), _scene(2)], "duration": 100}
-    yield Original("GIF, animated", "moving.gif", _encoded(scene, "GIF", **moving), "image/gif", frames=3)
-    yield Original("TIFF", "scan.tiff", _encoded(scene, "TIFF"), "image/jpeg", ".jpg")
-    yield Original("BMP", "bitmap.bmp", _encoded(scene, "BMP"), "image/jpeg", ".jpg")
-    yield Original("AVIF", "small.avif", _encoded(scene, "AVIF"), "image/avif")
+    yield Original("GIF, animated", "moving.gif", encoded(scene, "GIF", **moving), "image/gif", frames=3)
+    yield Original("TIFF", "scan.tiff", encoded(scene, "TIFF"), "image/jpeg", ".jpg")
+    yield Original("BMP", "bitmap.bmp", encoded(scene, "BMP"), "image/jpeg", ".jpg")
+    yield Original("AVIF", "small.avif", encoded(scene, "AVIF"), "image/avif")
     yield Original("HEIC", "phone.heic", _HEIC.read_bytes(), "image/jpeg", ".jpg")
     yield Original("no picture", "letter.jpg", b"This is a letter, whatever its name says.\n", "")
 
 
 def to_be_removed() -> Original:
     """Return the original that is deleted while the others are still there."""
-    return Original("JPEG", "removed.jpg", _encoded(_scene(3), "JPEG"), "image/jpeg")
+    return Original("JPEG", "removed.jpg", encoded(_scene(3), "JPEG"), "image/jpeg")
 
 
 def to_be_replaced(times: int) -> Original:
     """Return the original that is uploaded again with another picture: as it is after so many times."""
-    return Original("JPEG", "replaced.jpg", _encoded(_scene(4 + times), "JPEG"), "image/jpeg")
+    return Original("JPEG", "replaced.jpg", encoded(_scene(4 + times), "JPEG"), "image/jpeg")
 
 
 def _scene(moment: int) -> Image.Image:
     return Image.effect_mandelbrot((_WIDTH, _HEIGHT), (-2.0 + moment / 4, -1.0, 1.0 + moment / 4, 1.0), 40).convert(
         "RGB"
     )
-
-
-def _encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue()

@@ -3,7 +3,6 @@
 Every upload needs bytes of its own, or two versions of a key would share an ETag and could not be told apart.
 """
 
-import io
 import struct
 import zlib
 from enum import StrEnum
@@ -11,6 +10,8 @@ from pathlib import Path
 from random import Random
 
 from PIL import Image
+
+from samples.files import encoded, png, png_chunk
 
 _HEIC = Path(__file__).parents[1] / "samples" / "mandelbrot.heic"
 
@@ -36,13 +37,10 @@ def picture(format: str, random: Random) -> bytes:
         return _HEIC.read_bytes() + _box(b"free", random.randbytes(16))
     width, height = random.randint(150, 500), random.randint(150, 500)
     image = _colours(width, height, random)
-    out = io.BytesIO()
     if format == "GIF":
         frames = [_colours(width, height, random) for _ in range(2)]
-        image.save(out, format, save_all=True, append_images=frames, duration=100)
-    else:
-        image.save(out, format)
-    return out.getvalue()
+        return encoded(image, format, save_all=True, append_images=frames, duration=100)
+    return encoded(image, format)
 
 
 def no_image(random: Random) -> bytes:
@@ -61,9 +59,7 @@ def no_image(random: Random) -> bytes:
 def bomb(random: Random) -> bytes:
     """Make a PNG of some 50 KB that decodes to 400 megapixels."""
     comment = b"Comment\0" + random.randbytes(8).hex().encode()
-    header = struct.pack(">IIBBBBB", _BOMB_SIDE, _BOMB_SIDE, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"tEXt", comment), (b"IDAT", _blank_rows()), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+    return png(_BOMB_SIDE, _BOMB_SIDE, 1, 0, _blank_rows(), png_chunk(b"tEXt", comment))
 
 
 def _colours(width: int, height: int, random: Random) -> Image.Image:
@@ -77,10 +73,6 @@ def _half(data: bytes) -> bytes:
 
 def _box(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", 8 + len(data)) + kind + data
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _blank_rows() -> bytes:

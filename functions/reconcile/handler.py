@@ -12,7 +12,7 @@ from functions.reconcile import planning, running
 from functions.reconcile.errors import RefusedError
 from functions.reconcile.inputs import PlanInput, parse_input
 from functions.reconcile.plans import plan_id
-from functions.reconcile.price import PriceTable
+from functions.reconcile.price import RunPrices
 from functions.reconcile.storage import Store, create_s3_client
 from functions.start_from_s3.recipes import RECIPES_PATH, parse_recipes, parse_sizes
 
@@ -20,7 +20,7 @@ logger = Logger()
 metrics = Metrics()
 
 _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(os.environ["THUMBNAIL_SIZES"]))
-_PRICES = PriceTable.read(os.environ["ARCHITECTURE"])
+_PRICES = RunPrices.read(os.environ["ARCHITECTURE"])
 _ORIGINALS_PREFIX = os.environ["ORIGINALS_PREFIX"]
 _STORE = Store(
     create_s3_client(), os.environ["BUCKET_OWNER"], os.environ["ORIGINALS_BUCKET"], os.environ["THUMBNAILS_BUCKET"]

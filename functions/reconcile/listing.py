@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MANIFEST_SUFFIX = ".json"
+from functions.resize.keys import MANIFEST_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from functions.reconcile.compare import (
 from functions.reconcile.inputs import PlanInput
 from functions.reconcile.listing import Listed, Merge, Pair, Position
 from functions.reconcile.plans import Names, Part, cut
-from functions.reconcile.price import KEYS_IN_A_PART, PriceTable, Work, seconds_to_make
+from functions.reconcile.price import KEYS_IN_A_PART, PlannedWork, RunPrices, seconds_to_make
 from functions.reconcile.storage import CALLS_AT_ONCE, Store
 from functions.reconcile.strays import folder_of, is_stray, originals_of
 from functions.resize.keys import manifest_key
@@ -316,15 +316,13 @@ def _read_manifest(key: str, store: Store) -> tuple[Manifest | None, str] | None
         return None, found[1]
 
 
-def _work_of(work: list[Entry], orphans: int, recipes: list[Recipe]) -> Work:
+def _work_of(work: list[Entry], orphans: int, recipes: list[Recipe]) -> PlannedWork:
     counts = [(entry, len(renditions_of(entry.key, recipes))) for entry in work]
     first = [count for entry, count in counts if entry.manifest is None]
-    return Work(len(work), sum(count for _, count in counts), len(first), sum(first), orphans)
+    return PlannedWork(len(work), sum(count for _, count in counts), len(first), sum(first), orphans)
 
 
-def report(
-    state: dict[str, Any], prices: PriceTable, store: Store, seconds_left: Callable[[], float]
-) -> dict[str, Any]:
+def report(state: dict[str, Any], prices: RunPrices, store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Add up what was compared for as long as there is time; at the end write the report of the plan.
 
     Returns
@@ -340,7 +338,7 @@ def report(
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         while chunk := list(islice(keys, PAGE)):
             for each in pool.map(store.read_json, chunk):
-                so_far = _added(so_far, {**nothing, **each})
+                so_far = _with_sums(so_far, {**nothing, **each})
             so_far["after"] = chunk[-1]
             if seconds_left() < SECONDS_TO_END:
                 return {**state, "finished": False, "sums": so_far}
@@ -349,16 +347,17 @@ def report(
     return {"finished": True, "output": output, "drift": so_far["drift"] + so_far["strays"]}
 
 
-def _added(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+def _with_sums(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the sums with those of one more part: numbers, and counts by name."""
     return {
         name: dict(Counter(sums[name]) + Counter(value)) if isinstance(value, dict) else sums[name] + value
         for name, value in more.items()
     }
 
 
-def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
+def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: RunPrices) -> dict[str, Any]:
     """Return what the execution ends with."""
-    verdicts, work = sums["verdicts"], Work(**sums["work"])
+    verdicts, work = sums["verdicts"], PlannedWork(**sums["work"])
     skipped = {verdict.value: verdicts[verdict] for verdict in SKIPPED if verdicts.get(verdict)}
     return {
         "plan": state["plan"],
@@ -375,9 +374,9 @@ def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: PriceTable) 
     }
 
 
-def _details_of(sums: dict[str, Any], prices: PriceTable) -> dict[str, Any]:
+def _details_of(sums: dict[str, Any], prices: RunPrices) -> dict[str, Any]:
     """Return what a person wants to know beside the output."""
-    work, keys = Work(**sums["work"]), sum(sums["verdicts"].values())
+    work, keys = PlannedWork(**sums["work"]), sum(sums["verdicts"].values())
     return {
         "keys": keys,
         "manifests": sums["manifests"],

@@ -49,7 +49,7 @@ def seconds_to_make(renditions: Iterable[Rendition]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PlannedWork:
     """What a run would do.
 
     Attributes
@@ -71,7 +71,7 @@ class Work:
     removals: int = 0
 
 
-class PriceTable:
+class RunPrices:
     """Prices and measured durations.
 
     Parameters
@@ -92,22 +92,22 @@ class PriceTable:
         self._log_gb: float = measured["resize_log_bytes"] / 1e9
 
     @classmethod
-    def read(cls, architecture: str) -> "PriceTable":
+    def read(cls, architecture: str) -> "RunPrices":
         """Read both files."""
         table = json.loads(PRICES_PATH.read_text(encoding="utf-8"))["prices"]
         measured = json.loads(MEASURED_PATH.read_text(encoding="utf-8"))
         return cls({name: price["usd"] for name, price in table.items()}, measured, architecture)
 
-    def puts(self, work: Work) -> int:
+    def puts(self, work: PlannedWork) -> int:
         """Return how many objects the resize function writes: thumbnails, and a manifest for each original."""
         return work.resizes * _PUTS_BESIDE + work.thumbnails
 
-    def gets(self, work: Work) -> int:
+    def gets(self, work: PlannedWork) -> int:
         """Return how many GETs and HEADs the resize function makes."""
         count = work.resizes + work.removals
         return count * _GETS + work.first * _HEADS_BESIDE + work.first_thumbnails
 
-    def resize_dollars(self, work: Work) -> float:
+    def resize_dollars(self, work: PlannedWork) -> float:
         """Return what the resize function costs: Lambda, S3, logs."""
         p, count = self._prices, work.resizes + work.removals
         return (
@@ -118,7 +118,7 @@ class PriceTable:
             + count * self._log_gb * p["log_gb"]
         )
 
-    def dollars(self, work: Work) -> float:
+    def dollars(self, work: PlannedWork) -> float:
         """Return what a run costs: the resize function, and the parts around it."""
         p, count = self._prices, work.resizes + work.removals
         parts = count / KEYS_IN_A_PART
@@ -147,11 +147,11 @@ class PriceTable:
             * (_EXPRESS_GB * p["express_gb_second"] + RECONCILE_MB / 1024 * self._gb_second)
         )
 
-    def resize_seconds(self, work: Work) -> float:
+    def resize_seconds(self, work: PlannedWork) -> float:
         """Return how long the resize function works in all."""
         return (work.resizes * self._ms + (work.thumbnails - work.resizes) * self._ms_of_another) / 1000
 
-    def hours(self, work: Work, concurrency: int) -> float:
+    def hours(self, work: PlannedWork, concurrency: int) -> float:
         """Return how long a run takes with so many pictures at once."""
         count = work.resizes + work.removals
         # A part is worked on one picture after the other.

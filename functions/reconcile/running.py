@@ -212,8 +212,8 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
                     "done": dict(Counter(sums["done"]) + Counter(each["done"])),
                     "in_line": sums["in_line"] + each["in_line"],
                     "strays": sums["strays"] + each["strays"],
-                    "failed": _added(sums["failed"], each["failed"]),
-                    "faulted": _added(sums["faulted"], each["faulted"]),
+                    "failed": _with_failures(sums["failed"], each["failed"]),
+                    "faulted": _with_failures(sums["faulted"], each["faulted"]),
                 }
             sums["after"] = chunk[-1]
             if seconds_left() < SECONDS_TO_END:
@@ -222,7 +222,8 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
     return {"finished": True, "is_stopped": "stopped" in state, "output": output}
 
 
-def _added(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+def _with_failures(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return failures by name with those of one more part: the counts add up, the first example stays."""
     total = {name: dict(each) for name, each in sums.items()}
     for name, each in more.items():
         total.setdefault(name, {**each, "count": 0})["count"] += each["count"]

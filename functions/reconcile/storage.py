@@ -9,8 +9,8 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.reconcile.listing import MANIFEST_SUFFIX, Listed
-from functions.resize.keys import MANIFESTS_PREFIX, THUMBNAILS_PREFIX
+from functions.reconcile.listing import Listed
+from functions.resize.keys import MANIFEST_SUFFIX, MANIFESTS_PREFIX, THUMBNAILS_PREFIX, manifest_key
 from functions.resize.storage import ConditionFailedError, Storage
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Store:
         after : str
             Key of the original whose manifest was the last one; empty for none.
         """
-        above = f"{MANIFESTS_PREFIX}{after}{MANIFEST_SUFFIX}" if after else ""
+        above = manifest_key(after) if after else ""
         for found in self._list(self.thumbnails, f"{MANIFESTS_PREFIX}{prefix}", above):
             name = found["Key"].removeprefix(MANIFESTS_PREFIX)
             key = name.removesuffix(MANIFEST_SUFFIX)

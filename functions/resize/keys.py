@@ -8,6 +8,7 @@ from functions.resize.recipe import Fit, Rendition
 
 THUMBNAILS_PREFIX = "thumbnails/"
 MANIFESTS_PREFIX = "manifests/"
+MANIFEST_SUFFIX = ".json"
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_KEY_BYTES = 1024
@@ -15,7 +16,7 @@ MAX_KEY_BYTES = 1024
 
 def manifest_key(object_key: str) -> str:
     """Return the key of the manifest of an original."""
-    return f"{MANIFESTS_PREFIX}{object_key}.json"
+    return f"{MANIFESTS_PREFIX}{object_key}{MANIFEST_SUFFIX}"
 
 
 def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") -> str:

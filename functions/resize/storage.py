@@ -311,8 +311,9 @@ class Storage:
         """Return why GetObject refuses this object for good; ``None`` where that is not the object's doing.
 
         The error code is ambiguous: ``AccessDenied`` can be a missing permission of the role, and ``InvalidRequest``
-        has several causes. HeadObject returns the KMS key and needs no permission for it. For an object encrypted
-        with a customer-provided key (SSE-C) it answers 400:
+        has several causes. A KMS key that the role may not use is ``AccessDenied``, one that is disabled or gone
+        ``KMS.…`` (localstack/localstack, pull requests 7786 and 8423). HeadObject returns the KMS key and needs no
+        permission for it. For an object encrypted with a customer-provided key (SSE-C) it answers 400:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         """
         is_archived = code == "InvalidObjectState"

@@ -128,6 +128,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     return process_partial_response(event=event, record_handler=_work_on_all, processor=_processor, context=context)
 
 
+# The parameter must be called `record`: Powertools 3.37.0 passes it by that name, and a TypeError there returns every
+# message to the queue without a word (measured).
 def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Work on every hint of a message, then raise what went wrong with any."""
     hints, refused = read_hints(record.body, _ORIGINALS_BUCKET)

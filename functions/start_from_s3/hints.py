@@ -30,7 +30,9 @@ class Change(StrEnum):
     REMOVED = "removed"
 
 
-# Events of a user or a client, and of a lifecycle rule; a removal may also bring an older version back.
+# Events of a user or a client, and of a lifecycle rule; a removal may also bring an older version back. A lifecycle
+# rule sends LifecycleExpiration for an old version that it deletes as well, and then the key's original stays:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configure-notification.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 _CHANGES = {
     "ObjectCreated": Change.UPLOAD,

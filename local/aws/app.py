@@ -52,5 +52,6 @@ async def app(scope: _Scope, receive: _Channel, send: _Channel) -> None:
     elif scope["path"] == signers.PATH:
         await signers.answer(receive, send)
     else:
+        # The buckets refuse requests without TLS: loopback stands in for it (docs/decisions/0004).
         headers = [*scope["headers"], (b"x-forwarded-proto", b"https")]
         await _ministack({**scope, "headers": headers}, receive, send)

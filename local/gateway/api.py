@@ -1,6 +1,6 @@
 """One request through the API, in API Gateway's order.
 
-Route, size, authorization, parameters, body, content type, integration, response: each may end the request
+Route, size, authorization, body, content type, integration, response: each may end the request
 with a gateway response.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-settings.html
@@ -98,7 +98,9 @@ class Api:
         if operation.signed:
             context["identity"] |= self._signers.identify(request)
         parameters = Parameters(path, request.query, dict(request.headers))
-        _validate(operation, request, request.body, parameters)
+        # A body whose type has no model is not validated; passthroughBehavior is what stops it.
+        if validator := operation.validators.get(request.media_type):
+            validator.check(request.body)
         rendered = self._request_body(operation, request, request.body, parameters, context)
         started = time.perf_counter()
         answer = operation.action.call(rendered, context["requestOverride"]["header"])
@@ -134,11 +136,7 @@ class Api:
     ) -> bytes:
         template = operation.request_templates.get(request.media_type)
         if template is None:
-            if operation.passthrough == "never" or (
-                operation.passthrough != "when_no_match" and operation.request_templates
-            ):
-                raise RefusalError("UNSUPPORTED_MEDIA_TYPE", detail=f"no template for {request.media_type}")
-            return body
+            raise RefusalError("UNSUPPORTED_MEDIA_TYPE", detail=f"no template for {request.media_type}")
         return template.render(
             body=body.decode("utf-8", "replace"),
             parameters=parameters,
@@ -177,17 +175,3 @@ class Api:
 
 def _milliseconds_since(started: float) -> int:
     return round((time.perf_counter() - started) * 1000)
-
-
-def _validate(operation: Operation, request: Request, body: bytes, parameters: Parameters) -> None:
-    missing = [
-        name
-        for place, name in operation.required_parameters
-        if name not in parameters.querystring and (place != "header" or request.header(name) is None)
-    ]
-    if missing:
-        message = f"Missing required request parameters: [{', '.join(missing)}]"
-        raise RefusalError("BAD_REQUEST_PARAMETERS", message=message)
-    # A body whose type has no model is not validated; passthroughBehavior is what stops it.
-    if validator := operation.validators.get(request.media_type):
-        validator.check(body)

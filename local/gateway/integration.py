@@ -56,16 +56,19 @@ class AwsServices:
         Credentials that may assume the roles of the integrations.
     endpoint
         Where the services answer.
+    timeout_seconds
+        How long a service may take.
     """
 
-    def __init__(self, session: Session, endpoint: str) -> None:
+    def __init__(self, session: Session, endpoint: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._session = session
         self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
         self._sts: Any = session.create_client("sts", endpoint_url=endpoint)
         self._assumed: dict[str, tuple[Credentials, dt.datetime]] = {}
         self._assuming = threading.Lock()
 
-    def action(self, uri: str, role: str, timeout_seconds: float = TIMEOUT_SECONDS) -> "ServiceAction":
+    def action(self, uri: str, role: str) -> "ServiceAction":
         """Return the action that an integration's ``uri`` names, to be called as its ``credentials``.
 
         Raises
@@ -98,7 +101,7 @@ class AwsServices:
             # Pooled: one connection for each concurrent client, or they would open a new one every time.
             http=URLLib3Session(
                 # botocore's own clients pass pairs and options like these; its stubs say otherwise.
-                timeout=(_CONNECT_SECONDS, timeout_seconds),  # type: ignore[arg-type]
+                timeout=(_CONNECT_SECONDS, self._timeout_seconds),  # type: ignore[arg-type]
                 max_pool_connections=_CONNECTIONS,
                 # Head and body are two writes; without this the second would wait for 40 ms.
                 socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.gateway.access_log import AccessLog
-from local.gateway.integration import TIMEOUT_SECONDS, AwsServices, MockAction, ServiceAction
+from local.gateway.integration import AwsServices, MockAction, ServiceAction
 from local.gateway.request import Request, build_context
 from local.gateway.responses import GatewayResponses, UnsupportedError, static_headers
 from local.gateway.stack import DeployedApi
@@ -19,7 +19,6 @@ from local.gateway.vtl import MappingTemplate
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method"}
 _DOCUMENT_EXTENSIONS = {
     "x-amazon-apigateway-request-validators",
-    "x-amazon-apigateway-request-validator",
     "x-amazon-apigateway-gateway-responses",
 }
 _OPERATION_EXTENSIONS = {
@@ -35,10 +34,8 @@ _INTEGRATION_KEYS = {
     "passthroughBehavior",
     "requestTemplates",
     "responses",
-    "timeoutInMillis",
 }
 _RESPONSE_KEYS = {"statusCode", "responseTemplates", "responseParameters"}
-_PASSTHROUGH = {"never", "when_no_templates", "when_no_match"}
 _HEADER_PREFIX = "method.response.header."
 
 
@@ -64,14 +61,10 @@ class Operation:
         In upper case; ``*`` for any.
     signed
         Whether requests must be signed (``AWS_IAM``).
-    required_parameters
-        Places (``header``, ``querystring``) and names of the parameters that must be there.
     validators
         By media type; empty when bodies are not validated.
-    passthrough
-        ``never``, ``when_no_templates`` or ``when_no_match``.
     request_templates
-        By media type.
+        By media type; other types are refused.
     action
         What is called.
     responses
@@ -81,9 +74,7 @@ class Operation:
     path: str
     method: str
     signed: bool
-    required_parameters: tuple[tuple[str, str], ...]
     validators: Mapping[str, BodyValidator]
-    passthrough: str
     request_templates: Mapping[str, MappingTemplate]
     action: ServiceAction | MockAction
     responses: tuple[IntegrationResponse, ...]
@@ -180,41 +171,40 @@ class _Compiler:
                 f"The integration of {where} has type {integration.get('type')}; aws and mock are known."
             )
         passthrough = integration.get("passthroughBehavior", "when_no_match").lower()
-        if passthrough not in _PASSTHROUGH:
-            raise UnsupportedError(f"The integration of {where} has the unknown passthroughBehavior {passthrough}.")
-        bodies, parameters = self._validates(declared, where)
-        content = declared.get("requestBody", {}).get("content", {}) if bodies else {}
-        timeout = float(integration.get("timeoutInMillis", TIMEOUT_SECONDS * 1000)) / 1000
+        if passthrough != "never":
+            raise UnsupportedError(
+                f"The integration of {where} has the passthroughBehavior {passthrough}; never is known."
+            )
+        content = declared.get("requestBody", {}).get("content", {}) if self._validates_body(declared, where) else {}
         return Operation(
             path=path,
             method="*" if method == "x-amazon-apigateway-any-method" else method.upper(),
             signed=authorization == "AWS_IAM",
-            required_parameters=_required(declared) if parameters else (),
             validators={
                 media_type.lower(): BodyValidator(item["schema"], self._components, where)
                 for media_type, item in content.items()
                 if "schema" in item
             },
-            passthrough=passthrough,
             request_templates={
                 media_type.lower(): self._template(text, f"The request template of {where}", "requestOverride")
                 for media_type, text in integration.get("requestTemplates", {}).items()
             },
             action=MockAction()
             if integration["type"].lower() == "mock"
-            else self._services.action(integration.get("uri", ""), integration.get("credentials", ""), timeout),
+            else self._services.action(integration.get("uri", ""), integration.get("credentials", "")),
             responses=self._responses(integration.get("responses", {}), where),
         )
 
-    def _validates(self, declared: Mapping[str, Any], where: str) -> tuple[bool, bool]:
-        key = "x-amazon-apigateway-request-validator"
-        name = declared.get(key, self._api.body.get(key))
+    def _validates_body(self, declared: Mapping[str, Any], where: str) -> bool:
+        name = declared.get("x-amazon-apigateway-request-validator")
         if name is None:
-            return False, False
+            return False
         validator = self._api.body.get("x-amazon-apigateway-request-validators", {}).get(name)
         if validator is None:
             raise UnsupportedError(f"{where} names the request validator {name}, which the document does not hold.")
-        return bool(validator.get("validateRequestBody")), bool(validator.get("validateRequestParameters"))
+        if validator.get("validateRequestParameters"):
+            raise UnsupportedError(f"{where} has its parameters validated, which is not known to the local gateway.")
+        return bool(validator.get("validateRequestBody"))
 
     def _template(self, source: str, name: str, overrides: str) -> MappingTemplate:
         return MappingTemplate(
@@ -243,12 +233,3 @@ class _Compiler:
                 )
             )
         return tuple(responses)
-
-
-def _required(declared: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    places = {"header": "header", "query": "querystring"}
-    return tuple(
-        (places[parameter["in"]], parameter["name"])
-        for parameter in declared.get("parameters", [])
-        if parameter.get("required") and parameter.get("in") in places
-    )

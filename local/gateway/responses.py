@@ -21,7 +21,6 @@ class UnsupportedError(GatewayError):
 _DEFAULTS = {
     "API_CONFIGURATION_ERROR": (500, "Internal server error", "InternalServerErrorException"),
     "BAD_REQUEST_BODY": (400, "Invalid request body", "BadRequestException"),
-    "BAD_REQUEST_PARAMETERS": (400, "Invalid request parameters", "BadRequestException"),
     "EXPIRED_TOKEN": (403, "The security token included in the request is expired", "ExpiredTokenException"),
     "INTEGRATION_FAILURE": (504, "Network error communicating with endpoint", "InternalServerErrorException"),
     "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out", "InternalServerErrorException"),
@@ -39,6 +38,7 @@ _NEVER_RAISED = {
     "ACCESS_DENIED",
     "AUTHORIZER_CONFIGURATION_ERROR",
     "AUTHORIZER_FAILURE",
+    "BAD_REQUEST_PARAMETERS",
     "INVALID_API_KEY",
     "QUOTA_EXCEEDED",
     "RESOURCE_NOT_FOUND",

@@ -1,7 +1,7 @@
 """Listen on loopback, hand requests to the API and log each as one line of JSON.
 
-The server is the standard library's: a thread for each connection carries the fifty clients that the local
-stack promises, and nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
+The server is the standard library's: a thread for each connection carries fifty clients at once, and
+nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
 """
 
 import ipaddress

@@ -1,21 +1,18 @@
 """Mapping templates: Apache Velocity as API Gateway runs it, rendered by ``airspeed``.
 
 airspeed answers an unknown name with an empty string. Here every name in a template is looked up when the
-template is compiled, so that a typing error stops the gateway and not the first caller.
+template is compiled, so that a typing error stops the gateway and not the first caller. Of API Gateway's functions and
+Java's methods there are those that this API uses; the name of any other stops the gateway as well.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 """
 
-import base64
-import binascii
 import json
-import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
-from urllib.parse import quote_plus, unquote_plus
 
 import airspeed  # type: ignore[import-untyped]  # airspeed ships no types
 from airspeed import operators
@@ -126,7 +123,7 @@ class MappingTemplate:
         namespace = _Namespace(
             {
                 "input": _input(body, parameters),
-                "util": _UTIL,
+                "util": {"escapeJavaScript": escape_javascript},
                 "context": to_java(context),
                 "stageVariables": to_java(stage_variables),
             }
@@ -167,45 +164,23 @@ def parse_json(text: str) -> Any:
 
 
 def select_json(document: Any, path: str) -> Any:
-    """Return what a JSONPath of names and indices leads to, or None.
+    """Return what a JSONPath of names leads to, or None.
 
     Raises
     ------
     ValueError
-        The path uses more of JSONPath than ``$``, ``.name``, ``['name']`` and ``[0]``.
+        The path uses more of JSONPath than ``$`` and ``.name``.
     """
-    for step in json_path(path):
-        if isinstance(step, str) and isinstance(document, dict):
-            document = document.get(step)
-        elif isinstance(step, int) and isinstance(document, list) and -len(document) <= step < len(document):
-            document = document[step]
-        else:
-            return None
+    for name in _json_path(path):
+        document = document.get(name) if isinstance(document, dict) else None
     return document
 
 
-_JSON_PATH_STEP = re.compile(r"""\.([\w-]+)|\['([^']*)'\]|\["([^"]*)"\]|\[(-?\d+)\]""")
-
-
-def json_path(path: str) -> list[str | int]:
-    """Split a JSONPath into names and indices.
-
-    Raises
-    ------
-    ValueError
-        The path uses more of JSONPath than ``$``, ``.name``, ``['name']`` and ``[0]``.
-    """
-    steps: list[str | int] = []
-    position = 1
-    while path.startswith("$") and position < len(path):
-        match = _JSON_PATH_STEP.match(path, position)
-        if match is None:
-            break
-        steps.append(int(match[4]) if match[4] else next(name for name in match.groups() if name is not None))
-        position = match.end()
-    if not path.startswith("$") or position < len(path):
+def _json_path(path: str) -> list[str]:
+    """Split a JSONPath into names."""
+    if re.fullmatch(r"\$(\.\w+)*", path) is None:
         raise ValueError(f"the JSONPath {path} is not known to the local gateway")
-    return steps
+    return path.split(".")[1:]
 
 
 def _input(body: str, parameters: Parameters) -> dict[str, Any]:
@@ -221,21 +196,20 @@ def _input(body: str, parameters: Parameters) -> dict[str, Any]:
 
     def as_json(path: str) -> JavaString:
         value = select(path)
-        return JavaString('""' if value is None and path != "$" else _compact(value))
+        return JavaString(
+            '""' if value is None and path != "$" else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        )
+
+    def as_value(path: str) -> Any:
+        value = select(path)
+        if isinstance(value, (dict, list)):
+            raise TypeError(f"$input.path('{path}') is an object or a list, which is not known to the local gateway")
+        return to_java(value)
 
     def params(name: str | None = None) -> Any:
         return to_java(vars(parameters)) if name is None else JavaString(parameters.find(name))
 
-    return {
-        "body": JavaString(text),
-        "json": as_json,
-        "path": lambda path: to_java(select(path)),
-        "params": params,
-    }
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return {"json": as_json, "path": as_value, "params": params}
 
 
 _JAVASCRIPT_ESCAPES = {
@@ -274,28 +248,6 @@ def escape_javascript(value: Any) -> "JavaString":
     return JavaString("".join(map(escape, _java_text(value))))
 
 
-def _url_encode(text: str) -> "JavaString":
-    # java.net.URLEncoder differs from Python in these two characters.
-    return JavaString(quote_plus(text, safe="*").replace("~", "%7E"))
-
-
-def _base64_decode(text: str) -> "JavaString":
-    try:
-        return JavaString(base64.b64decode(text, validate=True).decode("utf-8", "replace"))
-    except binascii.Error as error:
-        raise ValueError(f"$util.base64Decode: {error}") from error
-
-
-_UTIL: dict[str, Callable[..., Any]] = {
-    "escapeJavaScript": escape_javascript,
-    "parseJson": lambda text: to_java(parse_json(text)),
-    "urlEncode": _url_encode,
-    "urlDecode": lambda text: JavaString(unquote_plus(text)),
-    "base64Encode": lambda text: JavaString(base64.b64encode(text.encode("utf-8", "replace")).decode()),
-    "base64Decode": _base64_decode,
-}
-
-
 def _java_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
@@ -325,24 +277,11 @@ class JavaString(str):
         return partial(_STRING_METHODS[key], self) if isinstance(key, str) else super().__getitem__(key)
 
 
-class JavaList(list[Any]):
-    """A list with the methods of ``java.util.List``; as text it is JSON, as API Gateway prints it."""
-
-    def __getitem__(self, key: Any) -> Any:
-        return partial(_LIST_METHODS[key], self) if isinstance(key, str) else super().__getitem__(key)
-
-    def __str__(self) -> str:
-        return _compact(self)
-
-
 class JavaMap(dict[str, Any]):
-    """A map with the methods of ``java.util.Map``; as text it is ``{key=value}``, as Java prints it."""
+    """A map with the methods of ``java.util.Map``."""
 
     def __missing__(self, key: str) -> Any:
         return partial(_MAP_METHODS[key], self)
-
-    def __str__(self) -> str:
-        return "{" + ", ".join(f"{key}={_java_text(value)}" for key, value in self.items()) + "}"
 
 
 def to_java(value: Any) -> Any:
@@ -351,50 +290,26 @@ def to_java(value: Any) -> Any:
         return JavaString(value)
     if isinstance(value, Mapping):
         return JavaMap({key: to_java(item) for key, item in value.items()})
-    if isinstance(value, (list, tuple)):
-        return JavaList(map(to_java, value))
     return value
 
 
 _STRING_METHODS: dict[str, Callable[..., Any]] = {
-    "concat": lambda text, other: JavaString(text + other),
-    "contains": lambda text, part: part in text,
     "endsWith": lambda text, end: text.endswith(end),
-    "equals": lambda text, other: text == other,
-    "equalsIgnoreCase": lambda text, other: text.lower() == other.lower(),
-    "indexOf": lambda text, part: text.find(part),
-    "isEmpty": operator.not_,
-    "lastIndexOf": lambda text, part: text.rfind(part),
     "length": len,
     "matches": lambda text, pattern: re.fullmatch(pattern, text) is not None,
     "replace": lambda text, old, new: JavaString(str.replace(text, old, new)),
     "replaceAll": lambda text, pattern, new: JavaString(re.sub(pattern, _java_replacement(new), text)),
     "replaceFirst": lambda text, pattern, new: JavaString(re.sub(pattern, _java_replacement(new), text, count=1)),
-    "split": lambda text, pattern: JavaList(map(JavaString, re.split(pattern, text))),
     "startsWith": lambda text, start: text.startswith(start),
     "substring": lambda text, start, end=None: JavaString(str(text)[start:end]),
     "toLowerCase": lambda text: JavaString(text.lower()),
-    "toString": lambda text: text,
-    "toUpperCase": lambda text: JavaString(text.upper()),
     "trim": lambda text: JavaString(text.strip()),
 }
-_LIST_METHODS: dict[str, Callable[..., Any]] = {
-    "contains": lambda items, item: item in items,
-    "get": lambda items, index: items[index],
-    "isEmpty": operator.not_,
-    "size": len,
-    "toString": str,
-}
 _MAP_METHODS: dict[str, Callable[..., Any]] = {
-    "containsKey": dict.__contains__,
     "get": dict.get,
-    "isEmpty": operator.not_,
-    "keySet": lambda items: to_java(list(items)),
-    "size": len,
-    "toString": str,
-    "values": lambda items: to_java(list(items.values())),
+    "keySet": lambda items: [JavaString(name) for name in items],
 }
-_JAVA_METHODS = _STRING_METHODS.keys() | _LIST_METHODS.keys() | _MAP_METHODS.keys()
+_JAVA_METHODS = _STRING_METHODS.keys() | _MAP_METHODS.keys()
 
 
 class _Namespace(operators.LocalNamespace):  # type: ignore[misc]  # airspeed ships no types
@@ -423,11 +338,15 @@ class _NullIsFalse:
 
 
 _INPUT_FUNCTIONS = ("json", "path", "params")
-_UNKNOWN_DIRECTIVES = (
-    operators.IncludeDirective,
-    operators.ParseDirective,
+_UNKNOWN_ELEMENTS = (
+    operators.ArrayIndex,
+    operators.DefineDefinition,
     operators.EvaluateDirective,
-    operators.ReturnDirective,
+    operators.IncludeDirective,
+    operators.MacroCall,
+    operators.MacroDefinition,
+    operators.ParseDirective,
+    operators.StopDirective,
 )
 
 
@@ -441,8 +360,7 @@ class _Check:
         self._context = context
         self._stage_variables = stage_variables
         self._overrides = overrides
-        self._assigned = {"foreach", "velocityCount", "velocityHasNext"}
-        self._macros: set[str] = set()
+        self._assigned: set[str] = set()
 
     def run(self, root: Any) -> None:
         elements = list(_elements(root))
@@ -456,22 +374,15 @@ class _Check:
                 element.value = _NullIsFalse(element.value)
 
     def _declare(self, element: Any) -> None:
+        if isinstance(element, _UNKNOWN_ELEMENTS):
+            self._refuse(element.my_text().split("(")[0])
         if isinstance(element, operators.Assignment):
             self._assignment(element)
         elif isinstance(element, operators.ForeachDirective):
             self._assigned.add(element.loop_var_name)
-        elif isinstance(element, operators.MacroDefinition):
-            self._macros.add(element.function_name.lower())
-            self._assigned.update(element.arg_names)
-        elif isinstance(element, operators.DefineDefinition):
-            self._assigned.add(element.function_name)
 
     def _look_up(self, element: Any) -> None:
-        if isinstance(element, _UNKNOWN_DIRECTIVES):
-            self._refuse(element.my_text().split("(")[0])
-        elif isinstance(element, operators.MacroCall) and element.macro_name not in self._macros:
-            self._refuse(f"#{element.macro_name}")
-        elif isinstance(element, operators.FormalReference) and element.expression is not None:
+        if isinstance(element, operators.FormalReference) and element.expression is not None:
             self._reference(element)
 
     def _refuse(self, what: str) -> None:
@@ -506,24 +417,24 @@ class _Check:
         for name, is_call, _ in steps:
             if is_call and name not in _JAVA_METHODS:
                 self._refuse(f"{name}() in {text}")
+            if not is_call and (root, name) != ("input", "header"):
+                self._refuse(f"{name} in {text}")
 
     def _known_step(self, root: str, step: "_Step") -> bool:
         name, called, _ = step
         if root == "input":
             return self._known_input(step)
         if root == "util":
-            return called and name in _UTIL
-        return name in (_MAP_METHODS if called else self._stage_variables)
+            return called and name == "escapeJavaScript"
+        return not called and name in self._stage_variables
 
     def _known_input(self, step: "_Step") -> bool:
         name, called, parameters = step
-        if name == "body":
-            return not called
         if name in ("json", "path") and called:
             literal = _literal(parameters)
             if literal is not None:
                 try:
-                    json_path(literal)
+                    _json_path(literal)
                 except ValueError as error:
                     raise MappingTemplateError(f"{self._name}: {error}") from error
         return name in _INPUT_FUNCTIONS and called
@@ -542,17 +453,10 @@ _Step = tuple[str, bool, Any]
 
 
 def _steps(expression: Any) -> list[_Step]:
-    """Flatten ``$a.b('c')[0].d`` into its names, each with whether it is called and with what."""
-    part = expression.part
+    """Flatten ``$a.b('c').d`` into its names, each with whether it is called and with what."""
+    part, following = expression.part, expression.subexpression
     steps: list[_Step] = [(part.name, part.parameters is not None, part.parameters)]
-    following = expression.subexpression
-    while following is not None:
-        if isinstance(following.expression, operators.ArrayIndex):
-            following = following.subexpression
-        else:
-            steps += _steps(following.expression)
-            break
-    return steps
+    return steps if following is None else steps + _steps(following.expression)
 
 
 def _literal(parameters: Any) -> str | None:

@@ -1,6 +1,5 @@
 """The deployed pipeline as its users see it, and the pictures that the end-to-end tests send through it."""
 
-import io
 import json
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from PIL import Image
 
 from local.pipeline import Pipeline as DeployedPipeline
 from local.stack import Stack
+from samples.files import encoded
 
 UPLOAD_SIZES = ("64x64", "128x96")
 
@@ -134,10 +134,8 @@ def wait_for(probe: Callable[[], _T], what: str) -> _T:
 
 
 def photograph(width: int = 400, height: int = 300, format: str = "JPEG") -> bytes:
-    """Give an encoded picture with detail of every size."""
-    out = io.BytesIO()
-    Image.effect_mandelbrot((width, height), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(out, format)
-    return out.getvalue()
+    """Return an encoded picture with detail of every size."""
+    return encoded(Image.effect_mandelbrot((width, height), (-2, -1.5, 1, 1.5), 60).convert("RGB"), format)
 
 
 def _lower(headers: Any) -> dict[str, str]:

@@ -64,11 +64,6 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert ".local/e2e-commands/functions.log" in status.stdout
     assert "NotAnImageError" in failed_as_pasted(status.stdout)
 
-    load = make("load", ports | {"LOAD_CLIENTS": "4", "LOAD_SECONDS": "3"})
-    assert load.returncode == 0, load.stdout + load.stderr
-    assert "Response time percentiles" in load.stdout
-    assert make("load", ports | {"LOAD_CLIENTS": "1000"}).returncode == 2
-
     # Offline, because uv finds in its cache what it needed a minute ago and cannot ask this proxy.
     dead = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     behind_a_proxy = ports | dead | {"NO_PROXY": "example.org", "UV_OFFLINE": "1"}

@@ -1,31 +1,23 @@
 """What can never succeed ends as a FAILED execution with a name and a sentence, and writes nothing."""
 
-import io
 import json
-import struct
 import zlib
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from samples.files import encoded, png
 from tests.e2e.pipeline import Pipeline, photograph
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Give a PNG that announces a size and has almost no data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    """Return a PNG that announces a size and has almost no data."""
+    return png(width, height, 8, 2, zlib.compress(b""))
 
 
 def tiff_of_floats() -> bytes:
-    out = io.BytesIO()
-    Image.new("F", (8, 8), 0.5).save(out, "TIFF")
-    return out.getvalue()
+    return encoded(Image.new("F", (8, 8), 0.5), "TIFF")
 
 
 UPLOADS = {

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from local.aws.insights import fields, run
+from samples.files import picture
 from smoke.checks.alarms import Metric, emitted
 from tests.conftest import ACCOUNT
 from tests.dashboard import dashboard_of, lines_of, queries_of, stack_of, widget_query
@@ -15,7 +16,6 @@ from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, Function
 from tests.functional.faults import answering
 from tests.functional.test_resize_handler import event_for
 from tests.functional.test_start_from_s3_handler import RUNNING, batch
-from tests.originals import picture
 from tests.s3_events import event_text
 
 if TYPE_CHECKING:

@@ -18,12 +18,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -32,7 +30,7 @@ from botocore.session import Session
 from local.gateway import GatewayError
 from local.gateway.__main__ import main
 from local.gateway.api import Api
-from local.gateway.integration import AwsServices
+from local.gateway.integration import TIMEOUT_SECONDS, AwsServices
 from local.gateway.openapi import compile_api
 from local.gateway.responses import UnsupportedError
 from local.gateway.server import MAX_BODY_BYTES, GatewayServer
@@ -40,8 +38,8 @@ from local.gateway.signature import Signers
 from local.gateway.stack import StackError, read_deployed_api
 from local.gateway.vtl import MappingTemplateError
 from local.intrinsics import Intrinsics
+from tests.deployed import ROOT, read_template
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 STACK_ID = f"arn:aws:cloudformation:eu-north-1:{ACCOUNT}:stack/pipeline/1"
 MACHINE = f"arn:aws:states:eu-north-1:{ACCOUNT}:stateMachine:ImageResizeStateMachine"
@@ -66,41 +64,7 @@ Template = dict[str, Any]
 Edit = Callable[[Template], None]
 
 
-class CloudFormationLoader(yaml.SafeLoader):
-    """Reads the short forms of intrinsic functions as the long ones."""
-
-
-def _long_form(loader: CloudFormationLoader, suffix: str, node: yaml.Node) -> Template:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-CloudFormationLoader.add_multi_constructor("!", _long_form)
-
-
-def included(value: Any) -> Any:
-    """Do what AWS::Include does."""
-    if isinstance(value, list):
-        return [included(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "Fn::Transform" in value:
-        return json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text())
-    return {key: included(item) for key, item in value.items()}
-
-
-@functools.cache
-def source_template() -> Template:
-    text = (ROOT / "template.yaml").read_text()
-    template: Template = yaml.load(text, CloudFormationLoader)  # noqa: S506  # a safe loader with more tags
-    return template
+source_template = functools.cache(read_template)
 
 
 def processed_template() -> Template:
@@ -115,7 +79,7 @@ def processed_template() -> Template:
     properties = api["Properties"]
     template["Resources"][name] = {
         "Type": "AWS::ApiGateway::RestApi",
-        "Properties": {"Body": included(properties["DefinitionBody"])},
+        "Properties": {"Body": properties["DefinitionBody"]},
     }
     template["Resources"][f"{name}Stage"] = {
         "Type": "AWS::ApiGateway::Stage",
@@ -402,15 +366,15 @@ def send(
     return Reply(response.status, dict(response.headers.items()), response.read().decode())
 
 
-def api_of(session: Session, fake_aws: FakeAws) -> Api:
+def api_of(session: Session, fake_aws: FakeAws, timeout_seconds: float = TIMEOUT_SECONDS) -> Api:
     deployed = read_deployed_api(session, fake_aws.url, "pipeline")
-    definition = compile_api(deployed, AwsServices(session, fake_aws.url))
+    definition = compile_api(deployed, AwsServices(session, fake_aws.url, timeout_seconds))
     return Api(deployed, definition, Signers(fake_aws.url, deployed.region))
 
 
 @contextlib.contextmanager
-def serving(session: Session, fake_aws: FakeAws) -> Iterator[Client]:
-    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws), io.StringIO())
+def serving(session: Session, fake_aws: FakeAws, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Client]:
+    server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws, timeout_seconds), io.StringIO())
     with running(server):
         yield Client("127.0.0.1", int(server.server_address[1]))
 
@@ -870,9 +834,8 @@ def test_an_answer_that_is_not_json_is_a_server_error(gateway: Client, aws: Beha
 
 
 def test_a_service_that_is_slow_is_a_timeout(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
-    integration_of(aws.template)["timeoutInMillis"] = 100
     aws.answer.delay_seconds = 1
-    with serving(session, fake_aws) as gateway:
+    with serving(session, fake_aws, timeout_seconds=0.1) as gateway:
         reply = gateway.post(BODY)
     assert (reply.status, reply.json["error"]) == (504, "IntegrationTimeout")
 
@@ -1171,7 +1134,22 @@ def test_an_unknown_name_in_a_mapping_template_stops_the_start(
     [
         (lambda template: integration_of(template).update(type="http_proxy"), "http_proxy"),
         (lambda template: integration_of(template).update(cacheNamespace="x"), "cacheNamespace"),
-        (lambda template: integration_of(template).update(passthroughBehavior="maybe"), "maybe"),
+        (lambda template: integration_of(template).update(timeoutInMillis=100), "timeoutInMillis"),
+        (
+            lambda template: integration_of(template).update(passthroughBehavior="when_no_templates"),
+            "when_no_templates",
+        ),
+        (lambda template: integration_of(template).pop("passthroughBehavior"), "when_no_match"),
+        (
+            lambda template: body_of(template)["x-amazon-apigateway-request-validators"]["body"].update(
+                validateRequestParameters=True
+            ),
+            "parameters validated",
+        ),
+        (
+            lambda template: body_of(template).update({"x-amazon-apigateway-request-validator": "body"}),
+            "x-amazon-apigateway-request-validator",
+        ),
         (
             lambda template: integration_of(template).update(uri="arn:aws:apigateway:x:lambda:path/y"),
             "lambda:path",

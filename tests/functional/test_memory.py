@@ -39,7 +39,8 @@ from functions.resize.thumbnails import make_thumbnails
 from fuzz.corpus import seeds
 from fuzz.damage import damage
 from fuzz.structure import rearrange
-from samples.pictures import encoded, photograph
+from samples.files import encoded
+from samples.pictures import photograph
 from samples.profiles import adobe_rgb
 
 def resident():

@@ -7,7 +7,8 @@ import boto3
 import pytest
 from jsonschema import Draft4Validator
 
-from samples.pictures import encoded, photograph
+from samples.files import encoded
+from samples.pictures import photograph
 from tests.conftest import REGION
 from tests.deployed import ROOT, read_template
 from tests.functional.conftest import ORIGINALS, THUMBNAILS, TOPIC_ARN, Function

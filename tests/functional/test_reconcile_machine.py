@@ -13,10 +13,10 @@ import pytest
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
+from samples.files import picture
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import RECONCILE_PATH, read_state_machine
 from tests.functional.conftest import ORIGINALS, THUMBNAILS, Context, Function
-from tests.originals import picture
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

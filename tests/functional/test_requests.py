@@ -15,11 +15,11 @@ from moto.core.botocore_stubber import MockRawResponse
 from cost.requests import RESIZE, START, START_AGAIN, Deed
 from functions.start_from_s3.pacing import Pacing
 from functions.start_from_s3.workflows import ExpressWorkflow, StandardWorkflow
+from samples.files import picture
 from tests.conftest import ACCOUNT
 from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Context, Function
 from tests.functional.test_resize_handler import event_for
 from tests.functional.test_start_from_s3_handler import batch
-from tests.originals import picture
 from tests.s3_events import event_text
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 from functions.resize.errors import StorageUnavailableError
 from functions.resize.limits import Limits
 from functions.resize.storage import NewObject, Storage
+from samples.files import colour_of, picture, size_of
 from tests.conftest import ACCOUNT
 from tests.functional.conftest import ORIGINALS, THUMBNAILS, Function
 from tests.functional.faults import answering
-from tests.originals import colour_of, picture, size_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,11 +16,11 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from functions.resize.errors import StorageUnavailableError
+from samples.files import picture
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_state_machine
 from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Function
 from tests.functional.faults import answering
-from tests.originals import picture
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

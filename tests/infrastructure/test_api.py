@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # ships no type hints
 
+from api import contract, definition
 from local.gateway.vtl import MappingTemplate, Parameters
-from local.openapi import PATH, contract
 from tests.deployed import read_schema, read_template
 
 ALL_STATUSES = {"403", "413", "415", "429", "500", "502", "503", "504"}
@@ -19,12 +19,25 @@ def api() -> dict[str, Any]:
     return properties
 
 
-def test_the_published_contract_is_current() -> None:
-    assert json.loads(PATH.read_text(encoding="utf-8")) == contract(), "Run: make openapi"
+def test_what_the_template_includes_and_what_is_published_is_current() -> None:
+    assert json.loads(definition.PATH.read_text(encoding="utf-8")) == definition.build(), "Run: make openapi"
+    assert json.loads(contract.PATH.read_text(encoding="utf-8")) == contract.contract(), "Run: make openapi"
+
+
+def test_the_template_includes_it_as_a_whole() -> None:
+    assert api()["DefinitionBody"] == json.loads(definition.PATH.read_text(encoding="utf-8"))
+
+
+def test_every_mapping_template_is_used() -> None:
+    named = re.findall(r"!Templates \[([a-z_, ]+)\]", definition.SOURCE.read_text(encoding="utf-8"))
+
+    assert {name for names in named for name in names.split(", ")} == {
+        path.stem for path in definition.TEMPLATES.iterdir()
+    }
 
 
 def test_the_contract_is_plain_and_complete() -> None:
-    document = contract()
+    document = contract.contract()
     assert "x-amazon" not in json.dumps(document)
     assert "Fn::" not in json.dumps(document)
     assert {f"{method} {path}" for path, item in document["paths"].items() for method in item} == {
@@ -35,7 +48,7 @@ def test_the_contract_is_plain_and_complete() -> None:
 
 
 def test_every_operation_says_how_it_may_be_refused() -> None:
-    document = contract()
+    document = contract.contract()
     for item in document["paths"].values():
         for operation in item.values():
             assert set(operation["responses"]) >= ALL_STATUSES
@@ -140,23 +153,6 @@ def test_who_calls_is_in_the_name_of_an_execution(identity: dict[str, Any], call
     assert name(**{"idempotency-key": "k" * 50}) == f"api-{caller}-{'k' * 50}"
     assert len(name(**{"idempotency-key": "k" * 50})) <= 80
     assert name() == f"api-{caller}-r12"
-
-
-def test_every_template_knows_the_caller_in_the_same_way() -> None:
-    """A response cannot read what a request's template found out, so the lines stand in four templates."""
-    paths = api()["DefinitionBody"]["paths"]
-    operations = (paths["/resize"]["post"], paths["/executions/{executionId}"]["get"])
-    integrations = [operation["x-amazon-apigateway-integration"] for operation in operations]
-    templates = [integration["requestTemplates"] for integration in integrations]
-    templates += [integration["responses"]["4\\d{2}"]["responseTemplates"] for integration in integrations]
-
-    found = [
-        re.search(r"#set\(\$cognito =.*substring\(0, 25\)\)#end##\n", template["application/json"], re.DOTALL)
-        for template in templates
-    ]
-
-    assert len({lines[0] for lines in found if lines}) == 1
-    assert all(found)
 
 
 def test_the_access_log_names_request_execution_latency_and_reason() -> None:

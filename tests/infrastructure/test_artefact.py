@@ -21,7 +21,8 @@ from functions.reconcile.price import MEASURED_PATH, PRICES_PATH
 from functions.start_from_s3.recipes import RECIPES_PATH
 from local.template import example_stack
 from samples import profiles
-from samples.pictures import cut_out, encoded, photograph
+from samples.files import encoded
+from samples.pictures import cut_out, photograph
 from tests.deployed import ROOT, SCHEMA_PATH
 
 FOLDERS = {

@@ -11,9 +11,8 @@ from jsonschema import Draft4Validator
 from functions.resize.manifest import Manifest
 from functions.resize.request import SCHEMA_PATH
 from functions.start_from_s3.recipes import parse_recipes
-from tests.deployed import read_template
+from tests.deployed import ROOT, read_template
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.parts))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,6 +51,26 @@ def test_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.MULTILINE))
     mentioned = set(re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", document.read_text(encoding="utf-8")))
     assert mentioned <= targets
+
+
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=[path.name[:4] for path in DECISIONS])
+def test_a_decision_has_the_shape_of_all(decision: Path) -> None:
+    headings = re.findall(r"^##? .*$", decision.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert re.fullmatch(rf"# {decision.name[:4]} \S.*", headings[0])
+    assert headings[1:] == ["## Context", "## Choice", "## What was not taken", "## When to look again"]
+
+
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    titles = {path: path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for path in DECISIONS}
+
+    assert re.findall(r"^\| \[(\d{4})\]\((.*)\) \| (.*) \|$", index, re.MULTILINE) == [
+        (title[:4], path.name, title[5:]) for path, title in titles.items()
+    ]
 
 
 def test_the_parameters_are_those_of_the_template() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from local.openapi import PATH, imported_body
+from api.contract import PATH, imported_body
 from local.template import example_stack
 from tests.deployed import read_template
 

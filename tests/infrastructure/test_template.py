@@ -3,10 +3,7 @@
 import ast
 import json
 import re
-import subprocess
-import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,11 +12,10 @@ import pytest
 from functions.reconcile.storage import PLANS_PREFIX
 from functions.resize.keys import MANIFESTS_PREFIX, THUMBNAILS_PREFIX, thumbnail_url
 from local.template import example_stack, read_template
-from tests.deployed import ROOT, TEMPLATE_PATH
+from tests.deployed import ROOT
 
 FUNCTIONS = ["ResizeFunction", "StartFromS3Function", "ReconcileFunction", "NotifyFunction"]
 BUCKETS = ["OriginalsBucket", "ThumbnailsBucket"]
-ORIGINALS = {"Fn::If": ["BucketIsOwn", {"Ref": "OriginalsBucket"}, {"Ref": "ExistingOriginalsBucket"}]}
 EXISTING = {"ExistingOriginalsBucket": "two-million-pictures"}
 DELIVERY = {"Delivery": "CLOUDFRONT"}
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
@@ -46,14 +42,6 @@ def allowed(policy: dict[str, Any], parameters: dict[str, str]) -> list[dict[str
     """Return what a resource's policy allows in a stack with these parameters."""
     statements = example_stack(parameters).resolve(policy["PolicyDocument"]["Statement"])
     return [found for found in statements if found["Effect"] == "Allow"]
-
-
-def test_cfn_lint_has_nothing_to_say() -> None:
-    linter = Path(sys.executable).with_name("cfn-lint")
-    # Its exit status and output are what people see; the Python API has other defaults.
-    found = subprocess.run([linter, TEMPLATE_PATH], capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - fixed
-
-    assert (found.stdout, found.returncode) == ("", 0)
 
 
 def test_these_tests_know_every_function_and_bucket(resources: dict[str, Any]) -> None:
@@ -154,23 +142,19 @@ class TestUploads:
     def test_nobody_sends_dead_letters_but_sqs_unless_there_is_a_rule(self, resources: dict[str, Any]) -> None:
         assert allowed(properties(resources, "UploadsDeadLetterQueuePolicy"), {}) == []
 
-    @pytest.mark.parametrize(("workflow", "batch"), [("STANDARD", 5), ("EXPRESS", 1)])
-    def test_the_queue_calls_the_function_which_returns_single_messages(
-        self, workflow: str, batch: int, resources: dict[str, Any]
+    @pytest.mark.parametrize(("workflow", "share"), [("STANDARD", "StartersAtOnce"), ("EXPRESS", "RunsAtOnce")])
+    def test_the_queue_calls_as_many_functions_as_the_workflow_may_have(
+        self, workflow: str, share: str, template: dict[str, Any], resources: dict[str, Any]
     ) -> None:
         events = properties(resources, "StartFromS3Function")["Events"]
+        (event,) = example_stack({"UploadWorkflow": workflow}).resolve(events).values()
 
-        assert example_stack({"UploadWorkflow": workflow}).resolve(events) == {
-            "Uploads": {
-                "Type": "SQS",
-                "Properties": {
-                    "Queue": "UploadsQueue.Arn",
-                    "BatchSize": batch,
-                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                    "ScalingConfig": {"MaximumConcurrency": {"STANDARD": "2", "EXPRESS": "5"}[workflow]},
-                },
-            }
+        assert event["Properties"]["Queue"] == "UploadsQueue.Arn"
+        assert event["Properties"]["ScalingConfig"] == {
+            "MaximumConcurrency": template["Mappings"]["Concurrency"]["10"][share]
         }
+        # The handler returns the messages that failed, and no others are to come back.
+        assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
     def test_the_concurrency_is_divided_among_those_who_start_and_those_who_resize(
         self, template: dict[str, Any]
@@ -229,14 +213,6 @@ class TestUploads:
         assert "RedrivePolicy" not in dead_letters
 
     @pytest.mark.parametrize("queue", QUEUES)
-    def test_queues_are_encrypted(self, queue: str, resources: dict[str, Any]) -> None:
-        settings = properties(resources, queue)
-
-        # SQS takes one of the two, and a key of one's own only with the other off.
-        assert settings["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", False, True]}
-        assert settings["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, NO_VALUE]}
-
-    @pytest.mark.parametrize("queue", QUEUES)
     def test_queues_refuse_plain_http(self, queue: str, resources: dict[str, Any]) -> None:
         (policy,) = [
             found["Properties"]
@@ -248,72 +224,66 @@ class TestUploads:
         assert (statement["Principal"], statement["Action"], statement["Resource"]) == ("*", "sqs:*", arn(queue))
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
-    @pytest.mark.parametrize("queue", QUEUES)
-    def test_what_waits_in_a_queue_survives_another_name(self, queue: str, resources: dict[str, Any]) -> None:
-        assert resources[queue]["UpdateReplacePolicy"] == "Retain"
+
+class TestWhatHoldsData:
+    def test_it_outlives_its_replacement(self, resources: dict[str, Any]) -> None:
+        """Another name makes another bucket, queue or state machine; what is in the old one must stay."""
+        kinds = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::Serverless::StateMachine")
+        holders = {name for kind in kinds for name in of_type(resources, kind)}
+
+        assert {name for name in holders if resources[name].get("UpdateReplacePolicy") != "Retain"} <= {
+            # Nothing of theirs is lost: an Express execution ends in five minutes, a plan can be made again.
+            "UploadStateMachine",
+            "ReconcileThumbnails",
+        }
+        for bucket in BUCKETS:
+            assert resources[bucket]["DeletionPolicy"] == "RetainExceptOnCreate"
+
+    @pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab"])
+    def test_it_is_encrypted_with_the_key_of_the_parameter_or_another(
+        self, key: str, resources: dict[str, Any]
+    ) -> None:
+        resolve = example_stack({"KmsKeyArn": key}).resolve
+        for queue in map(resolve, (properties(resources, name) for name in QUEUES)):
+            # SQS takes one of the two, and a key of one's own only with the other off.
+            assert (queue.get("KmsMasterKeyId", ""), queue["SqsManagedSseEnabled"]) == (key, not key)
+        for bucket in map(resolve, (properties(resources, name) for name in BUCKETS)):
+            (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["ServerSideEncryptionByDefault"].get("KMSMasterKeyID", "") == key
+            assert rule.get("BucketKeyEnabled", False) is bool(key)
+        for group in of_type(resources, "AWS::Logs::LogGroup"):
+            assert resolve(properties(resources, group)).get("KmsKeyId", "") == key
 
 
 class TestBuckets:
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    def test_nobody_from_outside_gets_in(self, bucket: str, resources: dict[str, Any]) -> None:
-        settings = properties(resources, bucket)
-
-        assert settings["PublicAccessBlockConfiguration"] == {
-            "BlockPublicAcls": True,
-            "BlockPublicPolicy": True,
-            "IgnorePublicAcls": True,
-            "RestrictPublicBuckets": True,
-        }
-        assert settings["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-        assert "AccessControl" not in settings
-
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    def test_objects_are_encrypted(self, bucket: str, resources: dict[str, Any]) -> None:
-        (rule,) = properties(resources, bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        condition, with_key, without = rule["Fn::If"]
-
-        assert condition == "HasKmsKey"
-        assert with_key == {
-            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
-            "BucketKeyEnabled": True,
-        }
-        assert without == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    def test_pictures_are_kept_when_the_stack_goes(self, bucket: str, resources: dict[str, Any]) -> None:
-        assert (resources[bucket]["DeletionPolicy"], resources[bucket]["UpdateReplacePolicy"]) == (
-            "RetainExceptOnCreate",
-            "Retain",
-        )
-
-    @pytest.mark.parametrize("bucket", BUCKETS)
-    def test_parts_of_uploads_that_never_ended_are_removed(self, bucket: str, resources: dict[str, Any]) -> None:
-        rule, *_ = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
-
-        assert rule["Status"] == "Enabled"
-        assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-        assert rule.keys() == {"Id", "Status", "AbortIncompleteMultipartUpload"}
-
-    def test_originals_have_versions_that_expire(self, template: dict[str, Any], resources: dict[str, Any]) -> None:
-        bucket = properties(resources, "OriginalsBucket")
-        condition, rule, otherwise = bucket["LifecycleConfiguration"]["Rules"][1]["Fn::If"]
+    @pytest.mark.parametrize(("days", "expiring"), [("90", [90]), ("0", [])])
+    def test_old_versions_expire_after_the_days_of_the_parameter(
+        self, days: str, expiring: list[int], resources: dict[str, Any]
+    ) -> None:
+        bucket = example_stack({"NoncurrentVersionDays": days}).resolve(properties(resources, "OriginalsBucket"))
+        found = [
+            int(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
+            for rule in bucket["LifecycleConfiguration"]["Rules"]
+            if "NoncurrentVersionExpiration" in rule
+        ]
 
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-        assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "NoncurrentVersionDays"}, 0]}]}
-        assert otherwise == NO_VALUE
-        assert rule == {
-            "Id": "ExpireNoncurrentVersions",
-            "Status": "Enabled",
-            "NoncurrentVersionExpiration": {"NoncurrentDays": {"Ref": "NoncurrentVersionDays"}},
-            "ExpiredObjectDeleteMarker": True,
-        }
+        assert found == expiring
+
+    @pytest.mark.parametrize("bucket", BUCKETS)
+    def test_parts_of_uploads_that_never_ended_are_removed_whatever_their_key(
+        self, bucket: str, resources: dict[str, Any]
+    ) -> None:
+        rules = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
+        (rule,) = [found for found in rules if "AbortIncompleteMultipartUpload" in found]
+
+        assert rule["Status"] == "Enabled"
+        assert not rule.keys() & {"Prefix", "TagFilters"}
 
     def test_nothing_that_is_there_ever_expires_but_plans(self, resources: dict[str, Any]) -> None:
-        plans = {"Id": "ExpirePlans", "Status": "Enabled", "Prefix": PLANS_PREFIX, "ExpirationInDays": 30}
-        assert plans in properties(resources, "ThumbnailsBucket")["LifecycleConfiguration"]["Rules"]
         for bucket in BUCKETS:
             listed = properties(resources, bucket)["LifecycleConfiguration"]["Rules"]
-            rules = json.dumps([rule for rule in listed if rule != plans])
+            rules = json.dumps([rule for rule in listed if rule.get("Prefix") != PLANS_PREFIX])
             assert not re.search(r'"(ExpirationInDays|ExpirationDate|Transitions?)"', rules)
 
     @pytest.mark.parametrize("bucket", BUCKETS)
@@ -332,15 +302,6 @@ class TestBuckets:
             {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}"},
             {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}/*"},
         ]
-
-    def test_the_two_buckets_are_two(self, resources: dict[str, Any]) -> None:
-        # Thumbnails in the originals bucket would be uploads again, without end.
-        names = {properties(resources, bucket)["BucketName"]["Fn::Sub"] for bucket in BUCKETS}
-
-        assert names == {
-            "${BucketPrefix}-originals-${BucketSuffix}",
-            "${BucketPrefix}-thumbnails-${BucketSuffix}",
-        }
 
 
 class TestDelivery:
@@ -497,14 +458,6 @@ class TestDelivery:
 
 
 class TestFunctions:
-    def test_runtime_and_architecture(self, template: dict[str, Any]) -> None:
-        assert template["Globals"]["Function"] == {
-            "Runtime": "python3.13",
-            "Architectures": [{"Ref": "Architecture"}],
-            "Tracing": {"Fn::If": ["IsTraced", "Active", "PassThrough"]},
-        }
-        assert template["Parameters"]["Architecture"]["Default"] == "arm64"
-
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_the_handler_exists(self, function: str, resources: dict[str, Any]) -> None:
         module, _, name = properties(resources, function)["Handler"].rpartition(".")
@@ -527,38 +480,34 @@ class TestFunctions:
         assert {name for name in given if not name.startswith(("POWERTOOLS_", "MALLOC_"))} == read
         assert "POWERTOOLS_SERVICE_NAME" in given
 
-    def test_the_environment_names_the_deployed_resources(self, resources: dict[str, Any]) -> None:
-        resize = properties(resources, "ResizeFunction")["Environment"]["Variables"]
-        start = properties(resources, "StartFromS3Function")["Environment"]["Variables"]
+    def test_functions_have_the_same_value_under_the_same_name(self, resources: dict[str, Any]) -> None:
+        environments = [properties(resources, function)["Environment"]["Variables"] for function in FUNCTIONS]
+        values = {name: [each[name] for each in environments if name in each] for name in set().union(*environments)}
 
-        assert resize["ORIGINALS_BUCKET"] == start["ORIGINALS_BUCKET"] == ORIGINALS
-        assert resize["ORIGINALS_PREFIX"] == start["ORIGINALS_PREFIX"] == {"Ref": "OriginalsPrefix"}
-        assert resize["THUMBNAILS_BUCKET"] == start["THUMBNAILS_BUCKET"] == {"Ref": "ThumbnailsBucket"}
-        assert resize["BUCKET_OWNER"] == {"Ref": "AWS::AccountId"}
-        for workflow, machine in (("STANDARD", "ImageResizeStateMachine"), ("EXPRESS", "UploadStateMachine")):
-            assert example_stack({"UploadWorkflow": workflow}).resolve(start["STATE_MACHINE_ARN"]) == machine
-        assert resize["KMS_KEY_ARN"] == {"Ref": "KmsKeyArn"}
-        assert start["THUMBNAIL_SIZES"] == {"Ref": "ThumbnailSizes"}
-        reconcile = properties(resources, "ReconcileFunction")["Environment"]["Variables"]
-        same = ("ORIGINALS_BUCKET", "ORIGINALS_PREFIX", "THUMBNAILS_BUCKET", "BUCKET_OWNER", "THUMBNAIL_SIZES")
-        assert {name: reconcile[name] for name in same} == {name: {**start, **resize}[name] for name in same}
-        assert reconcile["ARCHITECTURE"] == {"Ref": "Architecture"}
-        assert resize["CACHE_CONTROL"] == {"Ref": "CacheControl"}
-        assert resize["CARRIED_HEADERS"] == {"Ref": "CarriedHeaders"}
+        differing = {name for name, found in values.items() if any(value != found[0] for value in found)}
+        assert differing <= {"POWERTOOLS_SERVICE_NAME"}
 
-    def test_the_concurrency_of_the_resize_function_can_be_bounded(self, resources: dict[str, Any]) -> None:
-        assert properties(resources, "ResizeFunction")["ReservedConcurrentExecutions"] == {
-            "Fn::If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, NO_VALUE]
-        }
+    @pytest.mark.parametrize(
+        ("workflow", "machine"), [("STANDARD", "ImageResizeStateMachine"), ("EXPRESS", "UploadStateMachine")]
+    )
+    def test_uploads_start_the_machine_of_their_workflow(
+        self, workflow: str, machine: str, resources: dict[str, Any]
+    ) -> None:
+        variables = properties(resources, "StartFromS3Function")["Environment"]["Variables"]
+
+        assert example_stack({"UploadWorkflow": workflow}).resolve(variables["STATE_MACHINE_ARN"]) == machine
 
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_the_build_is_the_makefiles(self, function: str, resources: dict[str, Any]) -> None:
-        assert resources[function]["Metadata"] == {
-            "BuildMethod": "makefile",
-            "ContextPath": "functions",
-            "WorkingDirectory": ".",
-        }
-        assert re.search(rf"^build-{function}:$", (ROOT / "functions" / "Makefile").read_text(), re.MULTILINE)
+    def test_the_makefile_builds_it_for_its_runtime(
+        self, function: str, template: dict[str, Any], resources: dict[str, Any]
+    ) -> None:
+        metadata = resources[function]["Metadata"]
+        makefile = (ROOT / metadata["ContextPath"] / "Makefile").read_text()
+
+        assert metadata["BuildMethod"] == "makefile"
+        assert re.search(rf"^build-{function}:$", makefile, re.MULTILINE)
+        (version,) = re.findall(r"^RUNTIME := (\S+)$", makefile, re.MULTILINE)
+        assert template["Globals"]["Function"]["Runtime"] == f"python{version}"
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_each_function_logs_to_its_own_group(self, function: str, resources: dict[str, Any]) -> None:
@@ -575,10 +524,6 @@ class TestFunctions:
         for group in groups:
             assert properties(resources, group)["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
-    def test_log_groups_have_the_key_of_the_parameter(self, resources: dict[str, Any]) -> None:
-        for group in of_type(resources, "AWS::Logs::LogGroup"):
-            assert properties(resources, group)["KmsKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, NO_VALUE]}
-
 
 class TestStateMachine:
     def test_it_is_the_file_with_every_substitution(
@@ -589,8 +534,6 @@ class TestStateMachine:
 
         assert ROOT / machine["DefinitionUri"] == ROOT / "statemachine" / "image_resize.asl.json"
         assert machine["DefinitionSubstitutions"].keys() == wanted
-        assert machine["DefinitionSubstitutions"]["ResizeFunctionArn"] == arn("ResizeFunction")
-        assert (machine["Name"], machine["Type"]) == ({"Ref": "StateMachineName"}, "STANDARD")
 
     def test_uploads_run_through_the_same_definition_if_they_are_express(self, resources: dict[str, Any]) -> None:
         standard, express = (resources[name] for name in ("ImageResizeStateMachine", "UploadStateMachine"))
@@ -599,17 +542,12 @@ class TestStateMachine:
         assert express["Properties"] == {**standard["Properties"], **different}
         assert express["Condition"] == "UploadsAreExpress"
 
-    def test_executions_of_a_renamed_state_machine_go_on(self, resources: dict[str, Any]) -> None:
-        assert resources["ImageResizeStateMachine"]["UpdateReplacePolicy"] == "Retain"
+    def test_faults_are_counted_where_executions_are_logged(self, resources: dict[str, Any]) -> None:
+        counted = properties(resources, "ExecutionsFaultedFilter")["LogGroupName"]["Ref"]
 
-    def test_executions_are_logged_and_traced(self, resources: dict[str, Any]) -> None:
-        machine = properties(resources, "ImageResizeStateMachine")
-        [destination] = machine["Logging"]["Destinations"]
-
-        assert machine["Logging"]["Level"] == {"Ref": "WorkflowLogLevel"}
-        assert machine["Logging"]["IncludeExecutionData"] == {"Ref": "WorkflowLogData"}
-        assert destination == {"CloudWatchLogsLogGroup": {"LogGroupArn": arn("ImageResizeStateMachineLogs")}}
-        assert machine["Tracing"] == {"Enabled": {"Fn::If": ["IsTraced", True, False]}}
+        for machine in ("ImageResizeStateMachine", "UploadStateMachine"):
+            (destination,) = properties(resources, machine)["Logging"]["Destinations"]
+            assert destination == {"CloudWatchLogsLogGroup": {"LogGroupArn": arn(counted)}}
 
     def test_the_task_outlives_the_function_by_its_start(
         self, resources: dict[str, Any], state_machine: dict[str, Any]
@@ -626,14 +564,7 @@ class TestReconcile:
         machine = properties(resources, "ReconcileThumbnails")
         text = (ROOT / machine["DefinitionUri"]).read_text()
 
-        assert machine["DefinitionUri"] == "statemachine/reconcile.asl.json"
-        assert machine["DefinitionSubstitutions"] == {
-            "ReconcileFunctionArn": arn("ReconcileFunction"),
-            "ResizeFunctionArn": arn("ResizeFunction"),
-            "ThumbnailsBucket": {"Ref": "ThumbnailsBucket"},
-        }
         assert machine["DefinitionSubstitutions"].keys() == set(re.findall(r"\$\{(\w+)\}", text))
-        assert (machine["Name"], machine["Type"]) == ({"Fn::Sub": "${StateMachineName}-reconcile"}, "STANDARD")
 
     def test_the_longest_name_is_legal(self, template: dict[str, Any]) -> None:
         pattern = template["Parameters"]["StateMachineName"]["AllowedPattern"]
@@ -657,13 +588,7 @@ class TestApi:
     def api(self, resources: dict[str, Any]) -> dict[str, Any]:
         return properties(resources, "ResizeApi")
 
-    @pytest.fixture
-    def operation(self, api: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = api["DefinitionBody"]["paths"]["/resize"]["post"]
-        return found
-
     def test_two_operations_on_prod_do_something_and_the_rest_says_no(self, api: dict[str, Any]) -> None:
-        assert api["StageName"] == "prod"
         integrations = {
             f"{method} {path}": (operation["Fn::If"][1] if "Fn::If" in operation else operation)[
                 "x-amazon-apigateway-integration"
@@ -675,46 +600,6 @@ class TestApi:
             "post /resize",
             "get /executions/{executionId}",
         }
-
-    def test_the_schema_is_included_and_not_copied(self, api: dict[str, Any], schema: dict[str, Any]) -> None:
-        body = api["DefinitionBody"]
-
-        assert body["components"]["schemas"]["ResizeRequest"] == {
-            "Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "schemas/resize_request.json"}}
-        }
-        text = TEMPLATE_PATH.read_text()
-        for field in schema["properties"].keys() - {"format"}:  # `format` alone is a word of many files
-            assert not re.search(rf"\b{field}\b *:", text)
-
-    def test_the_body_is_validated_and_other_types_are_refused(
-        self, api: dict[str, Any], operation: dict[str, Any]
-    ) -> None:
-        validators = api["DefinitionBody"]["x-amazon-apigateway-request-validators"]
-
-        assert validators[operation["x-amazon-apigateway-request-validator"]]["validateRequestBody"] is True
-        assert operation["requestBody"]["required"] is True
-        assert operation["requestBody"]["content"] == {
-            "application/json": {"schema": {"$ref": "#/components/schemas/ResizeRequest"}}
-        }
-        integration = operation["x-amazon-apigateway-integration"]
-        assert integration["passthroughBehavior"] == "never"
-        assert integration["requestTemplates"].keys() == {"application/json"}
-
-    def test_authorization_is_the_parameters_and_signed_unless_asked_otherwise(
-        self, template: dict[str, Any], operation: dict[str, Any]
-    ) -> None:
-        assert operation["x-amazon-apigateway-auth"] == {"type": {"Ref": "ApiAuthorization"}}
-        assert template["Parameters"]["ApiAuthorization"]["Default"] == "AWS_IAM"
-        assert template["Parameters"]["ApiAuthorization"]["AllowedValues"] == ["AWS_IAM", "NONE"]
-
-    def test_step_functions_is_called_directly(self, api: dict[str, Any], operation: dict[str, Any]) -> None:
-        integration = operation["x-amazon-apigateway-integration"]
-
-        assert (integration["type"], integration["httpMethod"]) == ("aws", "POST")
-        assert integration["uri"]["Fn::Sub"].endswith(":states:action/StartExecution")
-        assert integration["credentials"] == arn("ResizeApiRole")
-        assert api["Variables"] == {"stateMachineArn": {"Ref": "ImageResizeStateMachine"}}
-        assert "$stageVariables.stateMachineArn" in integration["requestTemplates"]["application/json"]
 
 
 PARAMETERS: dict[str, tuple[Any, list[str], list[str]]] = {
@@ -873,6 +758,13 @@ class TestParameters:
         for name in template["Parameters"]:
             assert f'{{"Ref": "{name}"}}' in text or f"${{{name}}}" in text
 
+    def test_every_condition_is_used(self, template: dict[str, Any]) -> None:
+        """Instead of cfn-lint's W8001, which does not look into included files."""
+        text = json.dumps(template)
+
+        for name in template["Conditions"]:
+            assert f'"Fn::If": ["{name}"' in text or f'"Condition": "{name}"' in text
+
     def test_the_makefile_builds_for_the_default_architecture(self, template: dict[str, Any]) -> None:
         makefile = (ROOT / "functions" / "Makefile").read_text()
         parameter = template["Parameters"]["Architecture"]
@@ -886,20 +778,6 @@ class TestParameters:
         known |= {1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
         assert set(template["Parameters"]["LogRetentionDays"]["AllowedValues"]) <= known
-
-
-def test_outputs(template: dict[str, Any]) -> None:
-    values = {name: output["Value"] for name, output in template["Outputs"].items() if "Condition" not in output}
-
-    assert values.pop("ApiUrl")["Fn::Sub"].endswith("/prod/resize")
-    assert values == {
-        "OriginalsBucketName": ORIGINALS,
-        "ThumbnailsBucketName": {"Ref": "ThumbnailsBucket"},
-        "StateMachineArn": {"Ref": "ImageResizeStateMachine"},
-        "ReconcileStateMachineArn": {"Ref": "ReconcileThumbnails"},
-        "UploadsQueueUrl": {"Ref": "UploadsQueue"},
-        "UploadsDeadLetterQueueUrl": {"Ref": "UploadsDeadLetterQueue"},
-    }
 
 
 def test_outputs_of_the_notifications(template: dict[str, Any]) -> None:

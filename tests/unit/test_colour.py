@@ -12,7 +12,8 @@ from functions.resize.colour import to_srgb
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
-from samples.pictures import encoded, photograph
+from samples.files import encoded
+from samples.pictures import photograph
 
 RED = Image.new("RGB", (8, 8), (200, 30, 20))
 

@@ -72,14 +72,9 @@ def test_the_documented_repair_of_apostrophes_gives_json_back(text: str) -> None
         ("$input.params('x-key')", "h"),
         ("$input.params('none')", ""),
         ("$input.params().header.get('X-Key')", "h"),
-        ("#foreach($n in $input.params().querystring.keySet())$n#if($foreach.hasNext),#end#end", "id,page"),
+        ("#foreach($n in $input.params().header.keySet())$n;#end", "X-Key;page;"),
         ("$context.requestId $context.identity.sourceIp", "r-1 127.0.0.1"),
         ("$stageVariables.machine/${stageVariables.machine}", "arn:machine/arn:machine"),
-        ("$util.urlEncode('a b+c/*~é')", "a+b%2Bc%2F*%7E%C3%A9"),
-        ("$util.urlDecode('a+b%2Bc')", "a b+c"),
-        ("$util.base64Encode('é')", "w6k="),
-        ("$util.base64Decode('w6k=')", "é"),
-        ("""$util.parseJson('{"a": {"b": [1, 2]}}').a.b.size()""", "2"),
     ],
 )
 def test_variables_and_functions(source: str, expected: str) -> None:
@@ -90,16 +85,14 @@ def test_variables_and_functions(source: str, expected: str) -> None:
     ("source", "expected"),
     [
         ("$input.json('$')", '{"a":{"b":[1,"é",null]},"s":"it\'s","n":1.5,"t":true}'),
-        ("$input.json('$.a.b[1]')", '"é"'),
-        ("""$input.json("$['a']")""", '{"b":[1,"é",null]}'),
+        ("$input.json('$.a')", '{"b":[1,"é",null]}'),
+        ("$input.json('$.a.b')", '[1,"é",null]'),
         ("$input.json('$.none')", '""'),
+        ("$input.json('$.s.none')", '""'),
         ("$input.path('$.s')", "it's"),
-        ("$input.path('$.a').b.size()", "3"),
-        ("$input.path('$.a.b').get(0)", "1"),
         ("$input.path('$.none')", ""),
         ("$input.path('$.t')", "true"),
-        ("#set($root = $input.path('$'))$root.a.b[1] $root.n", "é 1.5"),
-        ("$input.path('$.a')", '{b=[1,"é",null]}'),
+        ("$input.path('$.n')", "1.5"),
     ],
 )
 def test_the_payload(source: str, expected: str) -> None:
@@ -108,7 +101,7 @@ def test_the_payload(source: str, expected: str) -> None:
 
 
 def test_a_payload_that_is_not_there_is_an_empty_object() -> None:
-    assert render("$input.body $input.json('$')") == "{} {}"
+    assert render("$input.json('$')") == "{}"
 
 
 @pytest.mark.parametrize("source", ["$input.json('$')", "$input.path('$.a')", "#if($input.path('$.a'))x#end"])
@@ -122,19 +115,18 @@ def test_a_payload_that_is_not_json(source: str) -> None:
     [
         ("$s.endsWith('Exists')", "true"),
         ("$s.startsWith('Exists')", "false"),
-        ("$s.equals('x')", "false"),
         ("$s.length()", "22"),
         ("$s.substring(9)", "AlreadyExists"),
         ("$s.substring(0, 9)", "Execution"),
-        ("$s.indexOf('Already')", "9"),
-        ("$s.toLowerCase().contains('already')", "true"),
+        ("$s.toLowerCase().endsWith('already')", "false"),
+        ("$s.toLowerCase().endsWith('exists')", "true"),
         ("$s.replace('Already', '.')", "Execution.Exists"),
         ("$s.replaceAll('[a-z]', '')", "EAE"),
         ("$s.replaceAll('(E)(x)', '$2$1')", "xEecutionAlreadyxEists"),
         ("$s.replaceFirst('E', '\\$')", "$xecutionAlreadyExists"),
-        ("$s.split('A').size()", "2"),
+        ("$s.replace('Execution', ' ').trim()", "AlreadyExists"),
         ("$s.matches('Exec')", "false"),
-        ("$s.isEmpty()", "false"),
+        ("$s.matches('E.*s')", "true"),
     ],
 )
 def test_methods_of_java_strings(expression: str, expected: str) -> None:
@@ -164,10 +156,6 @@ def test_the_override_of_a_response_reaches_the_context() -> None:
     assert scope["responseOverride"] == {"status": 409, "header": {"Location": "/x"}}
 
 
-def test_a_macro_may_be_defined_and_used() -> None:
-    assert render("#macro(twice $x)$x$x#end#twice('a')") == "aa"
-
-
 @pytest.mark.parametrize(
     "source",
     [
@@ -186,7 +174,6 @@ def test_a_macro_may_be_defined_and_used() -> None:
         "$!{y}",
         "$util",
         "$util.toJson('x')",
-        "$util.urlEncode",
         "$input",
         "$input.header('x')",
         "$input.json",
@@ -197,6 +184,20 @@ def test_a_macro_may_be_defined_and_used() -> None:
         "#unknown('x')",
         "#include('x')",
         "#evaluate('x')",
+        "#stop",
+        "#macro(twice $a)x#end",
+        "#define($a)x#end",
+        "#foreach($a in $input.params().header.keySet())$foreach.hasNext#end",
+        "$input.body",
+        "$input.params().querystring",
+        "$input.path('$.a').b",
+        "#set($a = $input.path('$.a'))$a[0]",
+        "#set($a = 'x')$a.split('x')",
+        "#set($a = 'x')$a.isEmpty()",
+        "$stageVariables.get('machine')",
+        "$util.parseJson('{}')",
+        "$util.urlEncode('x')",
+        "$util.base64Encode('x')",
         "#set($util.x = 1)",
         "#set($context.requestOverride.header.x = 1)",
     ],
@@ -206,18 +207,19 @@ def test_names_that_nothing_defines_are_found_wherever_they_stand(source: str) -
         render(source)
 
 
-@pytest.mark.parametrize("source", ["#if(true)", "#set($x = )", "$input.json('$.a[*]')"])
+@pytest.mark.parametrize("source", ["#if(true)", "#set($x = )", "$input.json('$.a[*]')", "$input.json('$.a[0]')"])
 def test_what_does_not_parse(source: str) -> None:
     with pytest.raises(MappingTemplateError, match=r"^t: "):
         render(source)
 
 
-def test_a_function_that_fails_names_its_template() -> None:
-    with pytest.raises(MappingTemplateError, match=r"base64Decode"):
-        render("$util.base64Decode('!')")
+@pytest.mark.parametrize("body", ['{"a": {}}', '{"a": []}'])
+def test_an_object_or_a_list_is_not_printed(body: str) -> None:
+    with pytest.raises(MappingTemplateError, match=r"(?s)^t: .*path\('\$\.a'\) is an object or a list"):
+        render("$input.path('$.a')", body)
 
 
-@pytest.mark.parametrize("path", ["", "a", "$.", "$.a[", "$..a", "$.a[0:1]", "$x"])
+@pytest.mark.parametrize("path", ["", "a", "$.", "$.a[0]", "$['a']", "$..a", "$x"])
 def test_json_paths_that_are_not_known(path: str) -> None:
     with pytest.raises(ValueError, match="JSONPath"):
         select_json({}, path)

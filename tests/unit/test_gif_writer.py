@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from functions.resize.encoders import ENCODERS, Timing
 from functions.resize.formats.gif import read_frames
 from functions.resize.gif_writer import encode_gif
-from samples.pictures import cut_out, encoded, moving, photograph
-from tests.originals import frames_of
+from samples.files import encoded, frames_of
+from samples.pictures import cut_out, moving, photograph
 
 
 def write(frames: list[Image.Image], duration: int = 80, enough: int | None = None) -> bytes:

@@ -14,7 +14,8 @@ from functions.resize.formats import iso_media
 from functions.resize.limits import Limits
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, photograph
+from samples.files import encoded
+from samples.pictures import photograph
 from tests.little_memory import little_memory
 
 WIDTH, HEIGHT = 96, 64

@@ -34,8 +34,8 @@ from functions.resize.recipe import Box, Original, OutputFormat, Placeholder, Re
 from functions.resize.request import ResizeRequest, parse_request
 from functions.resize.storage import NewObject
 from functions.start_from_s3.recipes import parse_recipes
+from samples.files import colour_of, picture, size_of
 from tests.memory_store import MemoryStore, md5
-from tests.originals import colour_of, picture, size_of
 
 if TYPE_CHECKING:
     from functions.resize.job import Store

@@ -11,7 +11,8 @@ from PIL import Image
 from functions.resize import errors
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, photograph, stored_as
+from samples.files import encoded
+from samples.pictures import photograph, stored_as
 from samples.reference import ssim
 
 SMALL = photograph(120, 90)

@@ -10,7 +10,8 @@ from PIL import Image
 from functions.resize.formats.jpeg_scans import drop_scans
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, photograph
+from samples.files import encoded
+from samples.pictures import photograph
 from samples.reference import ssim
 
 SUBSAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]

@@ -8,7 +8,8 @@ from PIL import Image
 from functions.resize.limits import Limits
 from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Result
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, moving
+from samples.files import encoded
+from samples.pictures import moving
 
 FRAMES = moving(4, 64, 48)
 PIXELS = 4 * 64 * 48

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.deployed import ROOT
+
 OURS = {"SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_SYSTEM_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "PIP_INDEX_URL"}
 FOREIGN = OURS | {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 

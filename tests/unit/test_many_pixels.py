@@ -8,7 +8,8 @@ from functions.resize.limits import Limits
 from functions.resize.pixels import premultiply
 from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import cut_out, encoded, moving, photograph
+from samples.files import encoded
+from samples.pictures import cut_out, moving, photograph
 
 FRAMES = moving(4, 48, 32)
 ANIMATION = encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], duration=80)

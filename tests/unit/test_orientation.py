@@ -9,7 +9,8 @@ from PIL import Image, PngImagePlugin
 
 from functions.resize.recipe import Box, Original, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import encoded, photograph, stored_as
+from samples.files import encoded
+from samples.pictures import photograph, stored_as
 
 SCENE = photograph(320, 240)
 # At least a million pixels, which libvips decodes.

@@ -8,8 +8,8 @@ from PIL import Image
 
 from functions.resize.recipe import Box, Fit, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import cut_out, encoded, moving, photograph, png_chunk
-from tests.originals import frames_of
+from samples.files import encoded, frames_of, png_chunk
+from samples.pictures import cut_out, moving, photograph
 
 EXIF = Image.Exif()
 EXIF[0x010F] = "a camera"

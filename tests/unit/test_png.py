@@ -13,7 +13,8 @@ from functions.resize import errors
 from functions.resize.recipe import Box, OutputFormat, Recipe, Result
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
-from samples.pictures import encoded, photograph, png_chunk, stored_as
+from samples.files import encoded, png, png_chunk
+from samples.pictures import photograph, stored_as
 
 # Pillow decodes the first, libvips the second.
 SIDES = [40, 1200]
@@ -28,9 +29,7 @@ def halves(side: int, bits: int, colour_type: int, left: list[int], right: list[
     """Return a square PNG whose halves have one colour each, given in samples."""
     digits = "".join(f"{sample:0{bits}b}" for pixel in [left] * (side // 2) + [right] * (side // 2) for sample in pixel)
     row = b"\0" + int(digits, 2).to_bytes(len(digits) // 8, "big")
-    header = struct.pack(">2I5B", side, side, bits, colour_type, 0, 0, 0)
-    pixels = png_chunk(b"IDAT", zlib.compress(row * side, 1))
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks) + pixels + png_chunk(b"IEND")
+    return png(side, side, bits, colour_type, zlib.compress(row * side, 1), *chunks)
 
 
 def make(original: bytes, side: int = 40) -> Result:

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from functions.resize.png_writer import encode_png
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
-from samples.pictures import cut_out, encoded, photograph
+from samples.files import encoded
+from samples.pictures import cut_out, photograph
 
 
 def logo(side: int, colours: int = 30) -> Image.Image:

@@ -6,22 +6,21 @@ import pytest
 
 from cost.deployment import read_deployment
 from cost.measured import read_measured
-from cost.model import Work as Uploads
-from cost.model import price_work
+from cost.model import Work, price_work
 from cost.prices import read_prices
 from functions.reconcile.compare import Entry
 from functions.reconcile.errors import InvalidInputError
 from functions.reconcile.inputs import PlanInput, RunInput, parse_input
 from functions.reconcile.plans import Names, Part, count_of, cut, plan_id
-from functions.reconcile.price import RECONCILE_MB, RESIZE_MB, PriceTable, Work
+from functions.reconcile.price import RECONCILE_MB, RESIZE_MB, PlannedWork, RunPrices
 from tests.deployed import read_template
 
 MILLION = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def prices() -> PriceTable:
-    return PriceTable.read("arm64")
+def prices() -> RunPrices:
+    return RunPrices.read("arm64")
 
 
 def test_the_input() -> None:
@@ -116,30 +115,30 @@ def test_the_memory_is_that_of_the_template() -> None:
 
 
 @pytest.mark.parametrize("thumbnails", [1, 5])
-def test_a_resize_costs_what_the_cost_page_says(thumbnails: int, prices: PriceTable) -> None:
+def test_a_resize_costs_what_the_cost_page_says(thumbnails: int, prices: RunPrices) -> None:
     table, measured = read_prices(), read_measured()
-    uploads = price_work(Uploads(MILLION, thumbnails), "EXPRESS", read_deployment(), measured)
+    uploads = price_work(Work(MILLION, thumbnails), "EXPRESS", read_deployment(), measured)
     same = {"invocations of resize", "GB-seconds of resize", "PUTs of thumbnails and manifest", "GETs and HEADs"}
     expected = sum(line.dollars(table) for line in uploads if line.what in same)
     # Of the log only what the resize function writes.
     expected += MILLION * measured.resize_log_bytes / 1e9 * table.prices["log_gb"].usd
-    work = Work(MILLION, thumbnails * MILLION, MILLION, thumbnails * MILLION)
+    work = PlannedWork(MILLION, thumbnails * MILLION, MILLION, thumbnails * MILLION)
 
     assert prices.resize_dollars(work) == pytest.approx(expected)
 
 
-def test_what_a_million_may_cost(prices: PriceTable) -> None:
+def test_what_a_million_may_cost(prices: RunPrices) -> None:
     checked = prices.plan_dollars(MILLION, MILLION)
-    remade = prices.dollars(Work(MILLION, MILLION))
+    remade = prices.dollars(PlannedWork(MILLION, MILLION))
 
     assert 0.5 < checked <= 1.00
     assert 13 < remade <= 15
-    assert prices.dollars(Work()) == prices.hours(Work(), 10) == 0
+    assert prices.dollars(PlannedWork()) == prices.hours(PlannedWork(), 10) == 0
 
 
-def test_hours_go_with_concurrency(prices: PriceTable) -> None:
-    work = Work(MILLION, MILLION)
+def test_hours_go_with_concurrency(prices: RunPrices) -> None:
+    work = PlannedWork(MILLION, MILLION)
 
     assert prices.hours(work, 10) == pytest.approx(10 * prices.hours(work, 100))
     # Ten pictures are one part, whose pictures are worked on one after the other.
-    assert prices.hours(Work(10, 10), 10) == prices.hours(Work(10, 10), 1)
+    assert prices.hours(PlannedWork(10, 10), 10) == prices.hours(PlannedWork(10, 10), 1)

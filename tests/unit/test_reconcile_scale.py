@@ -7,7 +7,7 @@ import pytest
 from functions.reconcile.compare import Entry
 from functions.reconcile.planning import SECONDS_TO_END
 from functions.reconcile.plans import Part
-from functions.reconcile.price import KEYS_IN_A_PART, PriceTable, Work
+from functions.reconcile.price import KEYS_IN_A_PART, PlannedWork, RunPrices
 from functions.start_from_s3.recipes import parse_recipes
 from tests.deployed import read_template
 
@@ -71,7 +71,7 @@ def test_the_longest_keys_and_the_largest_recipe_fit_into_a_state() -> None:
 
 @pytest.mark.parametrize(("keys", "plan", "run"), [(MILLION, 1.0, 15.0), (100 * MILLION, 100.0, 1500.0)])
 def test_the_price_grows_as_the_keys_do(keys: int, plan: float, run: float) -> None:
-    prices = PriceTable.read("arm64")
+    prices = RunPrices.read("arm64")
 
     assert prices.plan_dollars(keys, keys) <= plan
-    assert prices.dollars(Work(keys, keys)) <= run
+    assert prices.dollars(PlannedWork(keys, keys)) <= run

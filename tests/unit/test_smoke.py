@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
+from samples.files import picture
 from smoke.api import Answer, Api
 from smoke.checks import alarms, delivery, gateway, logs, notifications, queries, removal, storage, uploads
 from smoke.checks import api as requests
@@ -35,12 +36,6 @@ CACHED = "max-age=86400"
 MADE = {"thumbnails": [{"key": "thumbnails/smoke/1/40x30_1-a.jpg"}]}
 
 
-def picture(size: tuple[int, int] = (128, 85), format: str = "JPEG") -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, "red").save(out, format)
-    return out.getvalue()
-
-
 def execution(name: str, status: str = "SUCCEEDED", error: str = "", output: dict[str, Any] | None = None) -> Execution:
     return Execution(f"{EXECUTIONS}:{name}", status, {}, output or {}, error, "why" if error else "")
 
@@ -55,7 +50,7 @@ def stored(**more: Any) -> Stored:
         "content_type": "image/jpeg",
         "cache_control": CACHED,
         "metadata": {"original-etag": "etag"},
-        "data": picture(),
+        "data": picture("JPEG", 128, 85),
     }
     return Stored(**usual | more)
 
@@ -84,10 +79,10 @@ class TestThumbnails:
             ({"metadata": {}}, "has original-etag '', the original has 'etag'"),
             ({"metadata": {"original-etag": "older"}}, "has original-etag 'older'"),
             ({"data": b"text"}, "cannot be decoded"),
-            ({"data": picture()[:400]}, "cannot be decoded"),
-            ({"data": picture(format="PNG")}, "says it is image/jpeg and is image/png"),
-            ({"data": picture((129, 86))}, "has 129x86 pixels, not 128x85"),
-            ({"data": picture((64, 43))}, "has 64x43 pixels, not 128x85"),
+            ({"data": picture("JPEG", 128, 85)[:400]}, "cannot be decoded"),
+            ({"data": picture("PNG", 128, 85)}, "says it is image/jpeg and is image/png"),
+            ({"data": picture("JPEG", 129, 86)}, "has 129x86 pixels, not 128x85"),
+            ({"data": picture("JPEG", 64, 43)}, "has 64x43 pixels, not 128x85"),
         ],
     )
     def test_each_fault_is_found(self, change: dict[str, Any], fault: str) -> None:
@@ -107,7 +102,7 @@ class TestThumbnails:
         assert "has 1 frames, not 3" in row.found
 
     def test_pictures_are_never_enlarged(self) -> None:
-        row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture((20, 10)))], CACHED)
+        row = uploads.thumbnails(upload(size=(20, 10)), [(128, 128)], [stored(data=picture("JPEG", 20, 10))], CACHED)
 
         assert row.mark is Mark.KEPT
 

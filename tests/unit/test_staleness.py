@@ -10,9 +10,8 @@ from functions.resize.job import Buckets, Measurements, run
 from functions.resize.limits import Limits
 from functions.resize.request import parse_request
 from functions.resize.storage import ConditionFailedError, NewObject
-from samples.pictures import encoded
+from samples.files import colour_of, encoded
 from tests.memory_store import MemoryStore
-from tests.originals import colour_of
 
 COLOURS = {"red": (220, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 220)}
 BOX = {"width": 128, "height": 128}

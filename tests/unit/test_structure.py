@@ -19,7 +19,8 @@ from functions.resize.limits import Limits
 from functions.resize.recipe import Box, OutputFormat, Recipe
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
-from samples.pictures import cut_out, encoded, photograph, png_chunk, stored_as
+from samples.files import encoded, png_chunk
+from samples.pictures import cut_out, photograph, stored_as
 from tests.little_memory import little_memory
 
 SCENE = photograph(320, 240)

@@ -17,7 +17,8 @@ from functions.resize.limits import Limits, check_recipe
 from functions.resize.recipe import Box, Fit, Original, OutputFormat, Recipe, Thumbnail
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
-from samples.pictures import cut_out, encoded, moving, photograph, png_chunk, stored_as
+from samples.files import encoded, png
+from samples.pictures import cut_out, moving, photograph, stored_as
 
 SCENE = photograph(320, 240)
 CUT_OUT = cut_out(320, 240)
@@ -498,13 +499,7 @@ def test_inside_counts_what_it_really_makes() -> None:
 
 def _bomb(width: int, height: int) -> bytes:
     """Return a PNG of a few dozen bytes that claims to be huge."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + png_chunk(b"IDAT", zlib.compress(bytes(9)))
-        + png_chunk(b"IEND", b"")
-    )
+    return png(width, height, 8, 2, zlib.compress(bytes(9)))
 
 
 @pytest.mark.parametrize(("width", "height"), [(13_000, 13_000), (50_000, 50_000), (2**31 - 1, 2**31 - 1)])

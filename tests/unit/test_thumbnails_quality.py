@@ -1,7 +1,6 @@
 """Every format, mode and fit against a full decode that is resampled in floating point."""
 
 import io
-import struct
 import zlib
 from collections.abc import Callable
 
@@ -15,7 +14,8 @@ from functions.resize.encoders import ENCODERS
 from functions.resize.recipe import Box, Fit, OutputFormat, Recipe, Thumbnail
 from functions.resize.thumbnails import make_thumbnails
 from samples import profiles
-from samples.pictures import cut_out, encoded, moving, photograph, png_chunk
+from samples.files import encoded, png
+from samples.pictures import cut_out, moving, photograph
 from samples.reference import Pixels, lanczos, ssim
 
 WIDTH, HEIGHT = 1640, 1230
@@ -28,9 +28,8 @@ def _png_16_bit(samples: NDArray[np.uint16], colour_type: int) -> bytes:
     """Write a 16-bit PNG by hand: Pillow writes no more than 8 bits but for grey."""
     rows = samples.astype(">u2").reshape(samples.shape[0], -1).view(np.uint8)
     raw = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour_type, 0, 0, 0)
-    data = png_chunk(b"IDAT", zlib.compress(raw, 1))
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + data + png_chunk(b"IEND", b"")
+    height, width = samples.shape[:2]
+    return png(width, height, 16, colour_type, zlib.compress(raw, 1))
 
 
 def _deep(image: Image.Image) -> NDArray[np.uint16]:

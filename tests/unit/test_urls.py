@@ -15,8 +15,8 @@ from functions.resize.limits import Limits
 from functions.resize.manifest import Manifest
 from functions.resize.recipe import Box, OutputFormat, Rendition
 from functions.resize.request import parse_request
+from samples.files import picture
 from tests.memory_store import MemoryStore, md5
-from tests.originals import picture
 
 KEY, THUMBNAIL = "trip/é 1.jpg", "thumbnails/trip/128x128_é 1.jpg"
 # CloudFront takes no longer URLs: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html

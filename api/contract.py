@@ -1,15 +1,12 @@
-"""``python -m local.openapi``: write the contract of the API, docs/openapi.json, out of template.yaml.
+"""The contract of the API, docs/openapi.json: what clients need, out of what template.yaml deploys.
 
-What is written is plain OpenAPI 3.0: the operations that a client may use, with the schema of a request in it and
-without the extensions that tell API Gateway how to serve them.
+It is plain OpenAPI 3.0: the operations that a client may use, with the schema of a request in it and without the
+extensions that tell API Gateway how to serve them.
 """
 
-import json
-import sys
 from typing import Any
 
-from local.stack import ROOT
-from local.template import example_stack
+from local.template import ROOT, example_stack
 
 PATH = ROOT / "docs" / "openapi.json"
 _EXTENSION = "x-amazon-"
@@ -43,27 +40,8 @@ def contract() -> dict[str, Any]:
 def imported_body(parameters: dict[str, str]) -> dict[str, Any]:
     """Return the body that API Gateway imports when the template is deployed with these parameters."""
     stack = example_stack(parameters)
-    definition = stack.template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"]
-    body: dict[str, Any] = stack.resolve(_included(definition))
+    body: dict[str, Any] = stack.resolve(stack.template["Resources"]["ResizeApi"]["Properties"]["DefinitionBody"])
     return body
-
-
-def main() -> int:
-    """Write the document; give the exit status."""
-    PATH.write_text(json.dumps(contract(), indent=2) + "\n", encoding="utf-8")
-    print(f"Wrote {PATH.relative_to(ROOT)}.")
-    return 0
-
-
-def _included(value: Any) -> Any:
-    """Do what AWS::Include does."""
-    if isinstance(value, list):
-        return [_included(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "Fn::Transform" in value:
-        return json.loads((ROOT / value["Fn::Transform"]["Parameters"]["Location"]).read_text(encoding="utf-8"))
-    return {key: _included(item) for key, item in value.items()}
 
 
 def _operations(item: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +54,3 @@ def _operations(item: dict[str, Any]) -> dict[str, Any]:
             plain["security"] = [{"sigv4": []}]
         operations[method] = plain
     return operations
-
-
-if __name__ == "__main__":
-    sys.exit(main())
