@@ -31,7 +31,7 @@ help: ## List the commands
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000)."
+	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000), LOCAL_GALLERY_PORT (3001)."
 
 .PHONY: demo
 demo: setup ## From nothing to thumbnails on this machine: set up, deploy, resize, show
