@@ -65,7 +65,7 @@ endef
 test: setup .tools/lint/.installed .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
 	$(check)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) -rs tests/e2e
 	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
 lint: setup .tools/lint/.installed ## Check style, types and template only
 	$(check)
@@ -73,6 +73,11 @@ lint: setup .tools/lint/.installed ## Check style, types and template only
 unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
+
+.PHONY: screenshot
+screenshot: setup ## Take the picture of the gallery that the README shows, docs/gallery.png (needs Chromium)
+	@REQUIRE_BROWSER=1 GALLERY_SCREENSHOT=docs/gallery.png $(PYTEST) --quiet tests/e2e/test_gallery.py -k screenshot
+	@echo "Next: look at docs/gallery.png"
 
 .PHONY: openapi load
 openapi: setup ## Write the contract of the API, docs/openapi.json, out of template.yaml

@@ -51,7 +51,6 @@ export function updateCard(card, picture) {
   write(card.querySelector(".about"), about(manifest?.original, original));
   writeOrHide(card.querySelector(".failure"), state === "failed" ? `${picture.error}: ${picture.message}` : "");
   writeOrHide(card.querySelector(".explanation"), state === "failed" ? "" : picture.message);
-  for (const name of ["resize", "replace", "delete"]) card.querySelector(`button.${name}`).disabled = !original;
   showOriginal(card, picture);
   showPlaceholder(card.querySelector(".placeholder"), manifest?.placeholder);
   bringInLine(

@@ -46,8 +46,14 @@ async function start() {
     refresh();
   });
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", keepFocus);
   setUpUploads();
   refresh();
+}
+
+/** Go on at the list if the button that opened a dialog is gone, such as with a picture that the filter now hides. */
+function keepFocus() {
+  if (document.activeElement === document.body) list.focus();
 }
 
 function filterChanged() {

@@ -12,7 +12,7 @@ export function setUpResize(about, changed) {
   const form = document.getElementById("resize-form");
   const command = document.getElementById("command");
   const result = document.getElementById("result");
-  const send = document.getElementById("send");
+  let isSending = false;
   let key = "";
   let text = "";
 
@@ -51,8 +51,10 @@ export function setUpResize(about, changed) {
   }
 
   async function submit() {
+    // Not by disabling the button, which would lose the focus.
+    if (isSending) return;
+    isSending = true;
     const posted = key;
-    send.disabled = true;
     say("working", "Sending …");
     try {
       const started = await ask("/api/resize", {
@@ -66,7 +68,7 @@ export function setUpResize(about, changed) {
     } catch (error) {
       if (posted === key) say("failed", error.message);
     } finally {
-      send.disabled = false;
+      isSending = false;
     }
   }
 
