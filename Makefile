@@ -31,7 +31,7 @@ help: ## List the commands
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000)."
+	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000), LOCAL_GALLERY_PORT (3001)."
 
 .PHONY: demo
 demo: setup api/definition.json ## From nothing to thumbnails on this machine: set up, deploy, resize, show
@@ -65,7 +65,7 @@ endef
 test: setup .tools/lint/.installed .tools/soak/.installed ## Check style, types and template, then run every test (what CI runs)
 	$(check)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional tests/infrastructure
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) -rs tests/e2e
 	@echo "Everything passed. Next: make demo, or sam build && sam deploy --guided"
 lint: setup .tools/lint/.installed ## Check style, types and template only
 	$(check)
@@ -73,6 +73,11 @@ lint: setup .tools/lint/.installed ## Check style, types and template only
 unit: setup ## Run the tests that need no stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
+
+.PHONY: screenshot
+screenshot: setup ## Take the picture of the gallery that the README shows, docs/gallery.png (needs Chromium)
+	@REQUIRE_BROWSER=1 GALLERY_SCREENSHOT=docs/gallery.png $(PYTEST) --quiet tests/e2e/test_gallery.py -k screenshot
+	@echo "Next: look at docs/gallery.png"
 
 .PHONY: openapi
 openapi: setup ## Write what the template includes of api/, and the contract of the API, docs/openapi.json

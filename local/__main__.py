@@ -54,18 +54,19 @@ def _say(line: str) -> None:
 def _say_where(stack: Stack) -> None:
     settings, outputs = stack.settings, stack.outputs()
     originals, machine = outputs["OriginalsBucketName"], outputs["StateMachineArn"]
-    logs = [functions_log(settings.state), settings.state / "aws.log", settings.state / "gateway.log"]
+    servers = [settings.state / f"{name}.log" for name in ("aws", "gateway", "gallery")]
     print(
         f"""
 The local stack is up.
 
+  Gallery        {settings.gallery}
   AWS endpoint   {settings.endpoint}
   API            POST {settings.api}
   Originals      s3://{originals}
   Thumbnails     s3://{outputs["ThumbnailsBucketName"]}/thumbnails/
   State machine  {machine}
-  Function log   {shown(logs[0])}
-  Other logs     {", ".join(map(shown, logs[1:]))}
+  Function log   {shown(functions_log(settings.state))}
+  Other logs     {", ".join(map(shown, servers))}
 
 To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .tools/sam/bin):
 
@@ -77,7 +78,8 @@ Then, to list what failed and why:
   STATE_MACHINE_ARN={machine}
 {_indented(_find_what_failed())}
 
-Next: aws s3 cp picture.jpg s3://{originals}/
+Next: open {settings.gallery} and drop pictures in, or
+      aws s3 cp picture.jpg s3://{originals}/
       aws stepfunctions list-executions --state-machine-arn {machine} --max-results 5
       make down"""
     )

@@ -86,7 +86,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
         say(f"Next: look at the log, {shown(functions_log(settings.state))}")
         return 1
     say(f"All {len(thumbnails)} thumbnails are there. Originals and thumbnails side by side: {shown(picture)}")
-    say("The stack is still up. Next: copy in a picture of yours (make status says how), or make down")
+    say(f"The stack is still up. Next: look at them and add yours at {settings.gallery}, or make down")
     return 0
 
 

@@ -34,6 +34,8 @@ _REGION = "us-east-1"
 # The soak asks from more threads than botocore keeps connections for (10).
 _CONNECTIONS = 32
 
+_AWS_PORT, _API_PORT, _GALLERY_PORT = 4566, 3000, 3001
+
 _START_SECONDS = 60.0
 _DEPLOY_SECONDS = 240.0
 
@@ -61,6 +63,8 @@ class Settings:
         Name of the CloudFormation stack.
     emulator : Mapping[str, str]
         Environment of MiniStack itself, for what no template says, such as how long waits last.
+    gallery_port : int or None
+        Port of the gallery on 127.0.0.1; ``None`` for a stack without one.
     """
 
     aws_port: int
@@ -69,10 +73,13 @@ class Settings:
     parameters: Mapping[str, str]
     stack_name: str = "alison-image"
     emulator: Mapping[str, str] = field(default_factory=dict)
+    gallery_port: int | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_STATE and LOCAL_PARAMETERS (``Name=Value Name="a b"``).
+        """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_GALLERY_PORT, LOCAL_STATE and LOCAL_PARAMETERS.
+
+        Parameters of the template are given as ``Name=Value Name="a b"``.
 
         Ports that are not given are those that the stack runs on, if it runs.
 
@@ -83,7 +90,7 @@ class Settings:
         """
         state = state_folder(environ)
         try:
-            aws_port, api_port = _ports_in_use(state) or (4566, 3000)
+            aws_port, api_port, gallery_port = _ports_in_use(state) or (_AWS_PORT, _API_PORT, _GALLERY_PORT)
             for process in _servers(state):
                 process.pid()
         except RecordError as error:
@@ -94,6 +101,7 @@ class Settings:
             state=state,
             # Unsigned on purpose: a developer's first curl should work. Nothing outside this machine can call.
             parameters={"ApiAuthorization": "NONE", **_parameters(environ.get("LOCAL_PARAMETERS", ""))},
+            gallery_port=_port(environ, "LOCAL_GALLERY_PORT", gallery_port or _GALLERY_PORT),
         )
 
     @property
@@ -105,6 +113,16 @@ class Settings:
     def api(self) -> str:
         """Return the URL that takes resize requests."""
         return f"http://127.0.0.1:{self.api_port}/prod/resize"
+
+    @property
+    def gallery(self) -> str:
+        """Return the URL of the gallery."""
+        return f"http://127.0.0.1:{self.gallery_port}/"
+
+    @property
+    def ports(self) -> tuple[int, int, int | None]:
+        """Return the ports, as the record of a running stack has them."""
+        return self.aws_port, self.api_port, self.gallery_port
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which stock AWS tools talk to this stack and to nothing else."""
@@ -152,7 +170,7 @@ class Stack:
     def __init__(self, settings: Settings, say: Callable[[str], None] = print) -> None:
         self.settings = settings
         self._say = say
-        self._aws, self._gateway = _servers(settings.state)
+        self._aws, self._gateway, self._gallery = _servers(settings.state)
 
     def up(self, before_deploy: Callable[[Path], None] | None = None) -> None:
         """Start what is not running, then build and deploy the template as it is now.
@@ -182,13 +200,15 @@ class Stack:
             end_all(self.settings.state)
         self._check_ports()
         self._check_space()
-        write_record(_ports_file(self.settings.state), [self.settings.aws_port, self.settings.api_port])
+        write_record(_ports_file(self.settings.state), self.settings.ports)
         self._start_aws()
         self._build()
         if before_deploy is not None:
             before_deploy(self.settings.state / "build")
         self._deploy()
         self._start_gateway()
+        if self.settings.gallery_port is not None:
+            self._start_gallery()
 
     def down(self) -> bool:
         """End everything that `up` started, with all that is in its buckets; return whether anything ran."""
@@ -200,6 +220,8 @@ class Stack:
             "MiniStack": (self._aws, self._aws_health),
             "the API gateway": (self._gateway, self._gateway_health),
         }
+        if self.settings.gallery_port is not None:
+            servers["the gallery"] = (self._gallery, self._gallery_health)
         return [name for name, (process, url) in servers.items() if process.pid() is None or not _answers(url)]
 
     def outputs(self) -> dict[str, str]:
@@ -249,6 +271,10 @@ class Stack:
     def _gateway_health(self) -> str:
         return f"http://127.0.0.1:{self.settings.api_port}/_gateway/health"
 
+    @property
+    def _gallery_health(self) -> str:
+        return f"{self.settings.gallery}_gallery/health"
+
     def _start_aws(self) -> None:
         if self._aws.pid() is not None and _answers(self._aws_health):
             return
@@ -286,6 +312,17 @@ class Stack:
         ]
         self._gateway.start(command, self.settings.environment() | {"PYTHONPATH": str(ROOT)})
         wait_for(self._gateway, self._gateway_health, "the API gateway")
+
+    def _start_gallery(self) -> None:
+        # Always anew, as the gateway: it reads what the stack was deployed with.
+        self._gallery.stop()
+        self._say("Starting the gallery …")
+        command: list[str | Path] = [
+            *(sys.executable, "-m", "local.gallery", "--endpoint", self.settings.endpoint, "--api", self.settings.api),
+            *("--stack", self.settings.stack_name, "--port", str(self.settings.gallery_port)),
+        ]
+        self._gallery.start(command, self.settings.environment() | {"PYTHONPATH": str(ROOT)})
+        wait_for(self._gallery, self._gallery_health, "the gallery")
 
     def _build(self) -> None:
         self._say("Building the functions (sam build) …")
@@ -357,20 +394,25 @@ class Stack:
         return done.stdout
 
     def _check_ports(self) -> None:
-        wanted = (self.settings.aws_port, self.settings.api_port)
-        if wanted[0] == wanted[1]:
-            raise StackError(
-                f"LOCAL_AWS_PORT and LOCAL_API_PORT are both {wanted[0]}. "
-                f"Choose another port for one of them: make up LOCAL_API_PORT={wanted[0] + 1}"
-            )
-        in_use = _ports_in_use(self.settings.state)
+        servers = {
+            "LOCAL_AWS_PORT": (self._aws, self.settings.aws_port),
+            "LOCAL_API_PORT": (self._gateway, self.settings.api_port),
+            "LOCAL_GALLERY_PORT": (self._gallery, self.settings.gallery_port),
+        }
+        chosen: dict[int, str] = {}
+        for variable, (_, port) in servers.items():
+            if port in chosen:
+                raise StackError(
+                    f"{chosen[port]} and {variable} are both {port}. "
+                    f"Choose another port for one of them: make up {variable}={port + 1}"
+                )
+            if port is not None:
+                chosen[port] = variable
+        in_use, wanted = _ports_in_use(self.settings.state), self.settings.ports
         if self._aws.pid() is not None and in_use not in {None, wanted}:
             raise StackError(f"The local stack runs on the ports {in_use}, not {wanted}. End it first: make down")
-        for process, port, variable in (
-            (self._aws, self.settings.aws_port, "LOCAL_AWS_PORT"),
-            (self._gateway, self.settings.api_port, "LOCAL_API_PORT"),
-        ):
-            if process.pid() is None and not is_port_free(port):
+        for variable, (process, port) in servers.items():
+            if port is not None and process.pid() is None and not is_port_free(port):
                 raise StackError(
                     f"Port {port} is in use by another program. "
                     f"End it, or choose another port: make up {variable}={port + 1}"
@@ -428,8 +470,8 @@ def functions_log(state: Path) -> Path:
     return state / "functions.log"
 
 
-def _servers(state: Path) -> tuple[Background, Background]:
-    return Background("aws", state), Background("gateway", state)
+def _servers(state: Path) -> tuple[Background, Background, Background]:
+    return Background("aws", state), Background("gateway", state), Background("gallery", state)
 
 
 def _scratch(state: Path) -> Path:
@@ -476,13 +518,13 @@ def _ports_file(state: Path) -> Path:
     return state / "ports.json"
 
 
-def _ports_in_use(state: Path) -> tuple[int, int] | None:
+def _ports_in_use(state: Path) -> tuple[int, int, int | None] | None:
     ports = read_record(_ports_file(state))
     match ports:
         case None:
             return None
-        case [int(aws_port), int(api_port)]:
-            return aws_port, api_port
+        case [int(aws_port), int(api_port), int() | None as gallery_port]:
+            return aws_port, api_port, gallery_port
         case _:
             raise RecordError(_ports_file(state))
 

@@ -15,6 +15,7 @@ def pipeline() -> Iterator[Pipeline]:
     settings = Settings(
         aws_port=free_port(),
         api_port=free_port(),
+        gallery_port=free_port(),
         state=ROOT / ".local" / "e2e",
         parameters={
             "ApiAuthorization": "NONE",

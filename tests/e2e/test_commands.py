@@ -43,6 +43,7 @@ def ports() -> Iterator[dict[str, str]]:
     environment = {
         "LOCAL_AWS_PORT": str(free_port()),
         "LOCAL_API_PORT": str(free_port()),
+        "LOCAL_GALLERY_PORT": str(free_port()),
         "LOCAL_STATE": ".local/e2e-commands",
     }
     yield environment
@@ -56,8 +57,13 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     with Image.open(ROOT / ".local/e2e-commands/demo/thumbnails.png") as picture:
         assert min(picture.size) > 600
 
+    gallery = f"http://127.0.0.1:{ports['LOCAL_GALLERY_PORT']}/"
+    assert f"add yours at {gallery}," in demo.stdout
+    assert curl(gallery) == 200
+
     status = make("status", ports)
     assert status.returncode == 0
+    assert f"\n  Gallery        {gallery}\n" in status.stdout
     assert f"http://127.0.0.1:{ports['LOCAL_API_PORT']}/prod/resize" in status.stdout
 
     assert '"message":"resized"' in (ROOT / ".local/e2e-commands/functions.log").read_text()
@@ -82,8 +88,8 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
     assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") != []
     down = make("down", ports)
     assert down.returncode == 0
-    assert is_port_free(int(ports["LOCAL_AWS_PORT"]))
-    assert is_port_free(int(ports["LOCAL_API_PORT"]))
+    for name in ("LOCAL_AWS_PORT", "LOCAL_API_PORT", "LOCAL_GALLERY_PORT"):
+        assert is_port_free(int(ports[name])), name
     assert _processes_with(f"GATEWAY_PORT={ports['LOCAL_AWS_PORT']}") == []
     assert make("status", ports).returncode == 2
 
@@ -126,7 +132,7 @@ def test_a_port_in_use_is_one_clear_sentence(pipeline: Pipeline) -> None:
 
 
 def test_nothing_listens_outside_loopback(pipeline: Pipeline) -> None:
-    for port in (pipeline.settings.aws_port, pipeline.settings.api_port):
+    for port in pipeline.settings.ports:
         listening = [line for line in _listening() if line.endswith(f":{port:04X}")]
         assert listening == [f"0100007F:{port:04X}"]
 

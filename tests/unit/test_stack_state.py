@@ -1,5 +1,6 @@
 """What keeps the local stack from coming up is one sentence, before anything is built."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from local import stack as stack_module
 from local.processes import Background
 from local.stack import Settings, Stack, StackError, down
 
-AWS_PORT, API_PORT = 14753, 13753
+AWS_PORT, API_PORT, GALLERY_PORT = 14753, 13753, 13754
 
 HOLD = """
 import pathlib, sys
@@ -34,8 +35,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LOCAL_STATE", str(state))
     monkeypatch.setenv("LOCAL_AWS_PORT", str(AWS_PORT))
     monkeypatch.setenv("LOCAL_API_PORT", str(API_PORT))
+    monkeypatch.setenv("LOCAL_GALLERY_PORT", str(GALLERY_PORT))
     monkeypatch.setattr(stack_module, "is_port_free", lambda _port: True)
-    for step in ("_start_aws", "_build", "_deploy", "_start_gateway"):
+    for step in ("_start_aws", "_build", "_deploy", "_start_gateway", "_start_gallery"):
         monkeypatch.setattr(Stack, step, lambda _self: pytest.fail("the stack was not to come up"))
     yield state
     down(state)
@@ -46,8 +48,8 @@ def run(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
     return command_line.main()
 
 
-@pytest.mark.parametrize("content", ["", "[1", "[1]", '{"pid": 1}', '["1", "2"]', "7"])
-@pytest.mark.parametrize("name", ["ports.json", "aws.json", "gateway.json"])
+@pytest.mark.parametrize("content", ["", "[1", "[1, 2]", '{"pid": 1}', '["1", "2", "3"]', "7"])
+@pytest.mark.parametrize("name", ["ports.json", "aws.json", "gateway.json", "gallery.json"])
 def test_a_broken_record(
     state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, content: str
 ) -> None:
@@ -81,14 +83,35 @@ def test_down_ends_a_server_whose_record_is_gone(
 
 
 @pytest.mark.usefixtures("state")
-def test_the_same_number_for_both_ports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("LOCAL_API_PORT", str(AWS_PORT))
+@pytest.mark.parametrize(
+    ("first", "second", "port"),
+    [("LOCAL_AWS_PORT", "LOCAL_API_PORT", AWS_PORT), ("LOCAL_API_PORT", "LOCAL_GALLERY_PORT", API_PORT)],
+)
+def test_the_same_number_for_two_ports(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], first: str, second: str, port: int
+) -> None:
+    monkeypatch.setenv(second, str(port))
 
     assert run(monkeypatch, "up") == 1
 
     assert capsys.readouterr().err == (
-        f"Error: LOCAL_AWS_PORT and LOCAL_API_PORT are both {AWS_PORT}. "
-        f"Choose another port for one of them: make up LOCAL_API_PORT={AWS_PORT + 1}\n"
+        f"Error: {first} and {second} are both {port}. "
+        f"Choose another port for one of them: make up {second}={port + 1}\n"
+    )
+
+
+@pytest.mark.parametrize("gallery_port", [3001, None])
+def test_a_stack_that_runs_keeps_its_ports(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], gallery_port: int | None
+) -> None:
+    (state / "ports.json").write_text(json.dumps([AWS_PORT, API_PORT, gallery_port]))
+    Background("aws", state).start(["/bin/sleep", "60"], os.environ)
+
+    assert run(monkeypatch, "up") == 1
+
+    assert capsys.readouterr().err == (
+        f"Error: The local stack runs on the ports ({AWS_PORT}, {API_PORT}, {gallery_port}), "
+        f"not ({AWS_PORT}, {API_PORT}, {GALLERY_PORT}). End it first: make down\n"
     )
 
 
