@@ -23,8 +23,8 @@ ODD_KEY = 'photos/bob\'s + été/100% %20 📷 "a&b".jpg'
 
 
 def command() -> str:
-    """Return the README's command that switches on the events of a bucket, without its prompts."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n### A bucket that you have\n", 1)[1]
+    """Return the documented command that switches on the events of a bucket, without its prompts."""
+    section = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8").split("\n## A bucket that you have\n", 1)[1]
     block = re.search(r"```console\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return re.sub(r"^\$ ", "", block[1], flags=re.MULTILINE)
