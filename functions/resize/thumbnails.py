@@ -16,8 +16,11 @@ from functions.resize.limits import Limits, check_frame, check_output, check_tra
 from functions.resize.opening import Picture, open_original, turn_upright
 from functions.resize.pixels import TRANSPARENT, finish, make_alike
 from functions.resize.placeholder import make_placeholder
-from functions.resize.recipe import Fit, Original, OutputFormat, Recipe, Rendition, Result, Thumbnail
+from functions.resize.recipe import Box, Fit, Original, OutputFormat, Recipe, Rendition, Result, Thumbnail
 from functions.resize.resampling import shrink
+
+# What a caller of the engine needs, through one door.
+__all__ = ["DEFAULT_LIMITS", "Box", "Fit", "Limits", "OutputFormat", "Recipe", "Result", "make_thumbnails"]
 
 # These stay animated if the original is and its output format supports it; GIF is written only for GIF originals.
 _ANIMATED_OUTPUTS = {OutputFormat.SOURCE, OutputFormat.WEBP}
