@@ -225,7 +225,9 @@ def _start_time(pid: int) -> str:
         except (FileNotFoundError, ProcessLookupError):
             return ""
         state, *numbers = fields.split()
-        started = numbers[_START_TICKS]
+        # A record may outlive the boot that its ticks are counted from.
+        boot = (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
+        started = f"{boot} {numbers[_START_TICKS]}"
     else:
         state, _, started = _ps("-o", "stat=", "-o", "lstart=", "-p", str(pid)).strip().partition(" ")
     return "" if state.startswith("Z") else started.strip()

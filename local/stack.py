@@ -349,7 +349,7 @@ class Stack:
             raise StackError(f"The template has no parameter {unknown[0]}. It has {', '.join(sorted(defaults))}.")
         # All of them, because what is left out keeps the value of the deployment before.
         values = {**defaults, **self.settings.parameters}
-        parameters = [f'{name}="{value}"' for name, value in values.items() if value]
+        parameters = [f'{name}="{value}"' for name, value in values.items()]
         command: list[str | Path] = [
             *(_tool("sam", "sam"), "deploy", "--template-file", self.settings.state / "build" / "template.yaml"),
             *("--stack-name", self.settings.stack_name, "--capabilities", "CAPABILITY_IAM", "--resolve-s3"),

@@ -95,7 +95,10 @@ class Deployed:
         return _execution_of(self._step_functions.describe_execution(executionArn=arn))
 
     def newest(self) -> Execution | None:
-        """Return the execution that was started last, or ``None``."""
+        """Return the run that is running, or else the execution that was started last; ``None`` where there is none."""
+        for arn in self.running():
+            if (execution := self.describe(arn)).wanted.get("mode") == "run":
+                return execution
         page = self._step_functions.list_executions(stateMachineArn=self._machine, maxResults=1)
         return self.describe(page["executions"][0]["executionArn"]) if page["executions"] else None
 
@@ -121,12 +124,16 @@ class Deployed:
         return bool(found)
 
     def newest_plan(self) -> str | None:
-        """Return the id of the last plan, or ``None``."""
+        """Return the id of the last plan that is finished, or else of the last one; ``None`` where there is none.
+
+        A check by schedule may be at work, or have failed, after the plan that a person made.
+        """
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=PLANS_PREFIX, Delimiter="/"
         )
         folders = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
-        return max(folders).removeprefix(PLANS_PREFIX).strip("/") if folders else None
+        plans = sorted((each.removeprefix(PLANS_PREFIX).strip("/") for each in folders), reverse=True)
+        return next((plan for plan in plans if self.report(plan) is not None), plans[0] if plans else None)
 
     def report(self, plan: str) -> dict[str, Any] | None:
         """Return the report of a plan, or ``None`` where it is not finished."""

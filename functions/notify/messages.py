@@ -104,7 +104,7 @@ def _resize(detail: dict[str, Any], request: dict[str, Any], result: dict[str, A
 
 def _reconcile(detail: dict[str, Any], request: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     mode = request.get("mode")
-    known = {"mode": mode if mode in {"plan", "run"} else None}
+    known = {"mode": mode if mode in ("plan", "run") else None}
     if detail["status"] == "SUCCEEDED":
         return known | {"report": result, "truncated": not result}
     if detail.get("error") != _TOO_MANY_FAULTS:

@@ -91,8 +91,6 @@ class Entry:
         ETag of the manifest; ``None`` where there is none.
     verdict : str
         What the plan found; empty before it has looked.
-    is_recent : bool
-        Of the original: its event may still be on its way.
     """
 
     key: str
@@ -101,7 +99,6 @@ class Entry:
     storage_class: str = "STANDARD"
     manifest: str | None = None
     verdict: str = ""
-    is_recent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, without those that have their default."""

@@ -49,11 +49,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         return {"refused": {"error": type(error).__name__, "message": str(error)}}
     if "output" in state:
         logger.info("reported", step=event["step"], **state["output"])
-    # A plan of a part says nothing about the whole.
-    if "drift" in state and event["state"]["prefix"] == _ORIGINALS_PREFIX:
-        metrics.add_metric("Drift", MetricUnit.Count, state["drift"])
-        metrics.flush_metrics()
+        if event["step"] == "report_plan":
+            _report_drift(event["state"], state["output"]["counts"])
     return state
+
+
+def _report_drift(state: dict[str, Any], counts: dict[str, Any]) -> None:
+    """Send the metric of DriftAlarm if the plan is a check: of everything, and after events had time to arrive."""
+    if state["waited"] and state["prefix"] == _ORIGINALS_PREFIX:
+        drift = counts["out_of_line"] + counts["orphans"] + counts.get("strays", 0)
+        metrics.add_metric("Drift", MetricUnit.Count, drift)
+        metrics.flush_metrics()
 
 
 def _take(event: dict[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from functions.reconcile.errors import InvalidInputError
 # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 _MOST_CONCURRENCY = 10_000
 _CONCURRENCY = 10
+# A day.
+_MOST_MINUTES = 1440
 _PLAN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _PRUNE = ("no", "orphans", "all")
 _FIELDS = {
-    "plan": {"mode", "prefix", "strays", "concurrency"},
+    "plan": {"mode", "prefix", "strays", "wait_minutes", "concurrency"},
     "run": {"mode", "plan", "prune", "max_objects", "max_usd", "concurrency"},
 }
 
@@ -30,11 +32,14 @@ class PlanInput:
         Parts that are compared at once, and pictures that a run would work on at once.
     strays : bool
         Whether to look for thumbnails that no manifest lists.
+    wait_minutes : int
+        Between the listing and the comparison, so that events that are on their way have been worked on by then.
     """
 
     prefix: str
     concurrency: int
     strays: bool = False
+    wait_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ def _parse_plan(value: dict[str, Any], concurrency: int, originals_prefix: str) 
     strays = value.get("strays", False)
     if not isinstance(strays, bool):
         raise InvalidInputError("strays", "it must be true or false")
-    return PlanInput(prefix, concurrency, strays)
+    minutes = value.get("wait_minutes", 0)
+    if not _is_whole(minutes) or not 0 <= minutes <= _MOST_MINUTES:
+        raise InvalidInputError("wait_minutes", f"it must be a whole number from 0 to {_MOST_MINUTES:,}")
+    return PlanInput(prefix, concurrency, strays, minutes)
 
 
 def _parse_run(value: dict[str, Any], concurrency: int) -> RunInput:

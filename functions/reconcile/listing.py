@@ -25,15 +25,12 @@ class Listed:
     size : int
         Bytes.
     storage_class : str
-    is_recent : bool
-        Written so shortly before it was listed that its event may still be on its way.
     """
 
     key: str
     etag: str
     size: int = 0
     storage_class: str = "STANDARD"
-    is_recent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import accumulate, islice, takewhile
@@ -64,6 +64,8 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
         "prefix": wanted.prefix,
         "concurrency": wanted.concurrency,
         "strays": wanted.strays,
+        "wait_seconds": wanted.wait_minutes * 60,
+        "waited": wanted.wait_minutes > 0,
         "parts": names.parts,
         "maps": f"{names.folder}maps",
         "segment": 0,
@@ -175,7 +177,7 @@ def _entry_of(pair: Pair) -> Entry:
     etag = manifest.etag if manifest else None
     if original is None:
         return Entry(manifest.key if manifest else "", None, manifest=etag)
-    return Entry(original.key, original.etag, original.size, original.storage_class, etag, is_recent=original.is_recent)
+    return Entry(original.key, original.etag, original.size, original.storage_class, etag)
 
 
 def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
@@ -185,7 +187,9 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
     if isinstance(listed, dict):
         return _compare_thumbnails(names, part, listed, recipes, store)
     entries = [Entry.from_dict(each) for each in listed]
-    verdicts = judge_all(entries, recipes, store)
+    verdicts = judge_all(entries, recipes, store, is_again=state["waited"])
+    if state["waited"]:
+        verdicts |= _settled(verdicts, store)
     found = [dataclasses.replace(entry, verdict=verdicts[entry.key]) for entry in entries]
     work = [entry for entry in found if entry.verdict in OUT_OF_LINE]
     orphans = [entry for entry in found if entry.verdict == Verdict.ORPHAN]
@@ -200,11 +204,21 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
             "verdicts": Counter(entry.verdict for entry in found),
             "manifests": sum(entry.manifest is not None for entry in entries),
             "bytes": sum(entry.size for entry in work),
-            "drift": len(orphans) + sum(not entry.is_recent for entry in work),
             "work": dataclasses.asdict(_work_of(work, len(orphans), recipes)),
         },
     )
     return {}
+
+
+def _settled(verdicts: Mapping[str, Verdict], store: Store) -> dict[str, Verdict]:
+    """Return the keys that only look out of line because their originals came or went after they were listed."""
+    doubted = sorted(key for key, verdict in verdicts.items() if verdict in {Verdict.MISSING, Verdict.ORPHAN})
+    if not doubted:
+        return {}
+    # A part has the keys of one stretch of the listing. The first of those that begin with a key is the key itself.
+    rest = takewhile(lambda each: each.key <= doubted[-1], store.list_originals("", doubted[0]))
+    there = {each.key for each in (*islice(store.list_originals(doubted[0], ""), 1), *rest)}
+    return {key: Verdict.IN_LINE for key in doubted if (key in there) is (verdicts[key] is Verdict.ORPHAN)}
 
 
 def _pieces(name: str, work: list[Entry], recipes: list[Recipe]) -> Iterator[tuple[str, list[Entry]]]:
@@ -328,11 +342,10 @@ def report(state: dict[str, Any], prices: RunPrices, store: Store, seconds_left:
     Returns
     -------
     dict
-        The state; with ``output`` if it is ``finished``, and ``drift``: keys that are out of line although every event
-        has had an hour to arrive.
+        The state; with ``output`` if it is ``finished``.
     """
     names = Names(state["plan"])
-    nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "drift": 0, "work": {}, "thumbnails": 0, "strays": 0}
+    nothing = {"verdicts": {}, "manifests": 0, "bytes": 0, "work": {}, "thumbnails": 0, "strays": 0}
     so_far = state.get("sums") or {"after": "", **nothing}
     keys = store.list_names(names.all_compared, so_far["after"])
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
@@ -344,7 +357,7 @@ def report(state: dict[str, Any], prices: RunPrices, store: Store, seconds_left:
                 return {**state, "finished": False, "sums": so_far}
     output = _output_of(state, so_far, prices)
     store.write_json(names.report, {**store.read_json(names.about), **_details_of(so_far, prices), "output": output})
-    return {"finished": True, "output": output, "drift": so_far["drift"] + so_far["strays"]}
+    return {"finished": True, "output": output}
 
 
 def _with_sums(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

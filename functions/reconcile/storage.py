@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PLANS_PREFIX = "plans/"
-# An original is recent for this time: uploads become thumbnails within seconds, or within minutes in a burst.
-_RECENT = timedelta(hours=1)
 # Requests at once.
 CALLS_AT_ONCE = 16
 
@@ -64,11 +62,7 @@ class Store:
         for found in self._list(self.originals, prefix, after):
             if not found["Key"].startswith(own):
                 yield Listed(
-                    found["Key"],
-                    found["ETag"].strip('"'),
-                    found["Size"],
-                    found.get("StorageClass", "STANDARD"),
-                    found["LastModified"] > datetime.now(UTC) - _RECENT,
+                    found["Key"], found["ETag"].strip('"'), found["Size"], found.get("StorageClass", "STANDARD")
                 )
 
     def list_manifests(self, prefix: str, after: str) -> Iterator[Listed]:

@@ -276,7 +276,7 @@ class Pictures:
         described = self._step_functions.describe_execution(executionArn=arn)
         return Execution(
             described["name"],
-            json.loads(described["input"]).get("object_key", ""),
+            _key_of(described["input"]),
             described["status"],
             described["startDate"],
             described.get("stopDate"),
@@ -288,6 +288,13 @@ class Pictures:
     def _each(function: Any, values: Iterable[Any]) -> Iterable[Any]:
         with ThreadPoolExecutor(_THREADS) as threads:
             return list(threads.map(function, values))
+
+
+def _key_of(wanted: str) -> str:
+    """Return the key that an execution is about; empty where somebody started it with another input."""
+    request = json.loads(wanted)
+    key = request.get("object_key") if isinstance(request, dict) else None
+    return key if isinstance(key, str) else ""
 
 
 def _object_key(line: str) -> Any:

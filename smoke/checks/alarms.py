@@ -29,6 +29,7 @@ DATA_ASKED = 3
 # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
 DOCUMENTED = {
     "AWS/SQS": {
         *("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "NumberOfEmptyReceives"),
@@ -44,6 +45,7 @@ DOCUMENTED = {
         *("DeadLetterInvocations", "FailedInvocations", "Invocations", "InvocationsFailedToBeSentToDlq"),
         *("InvocationsSentToDlq", "TriggeredRules"),
     },
+    "AWS/Scheduler": {"InvocationDroppedCount"},
     "AWS/ApiGateway": {"4XXError", "5XXError", "Count", "IntegrationLatency", "Latency"},
 }
 
@@ -82,6 +84,9 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     yield with_data(own, until(ask, lambda found: len(found) == len(own), patience, patience / DATA_ASKED))
     names = deployment.of_type("AWS::CloudWatch::Alarm")
     alarms = _alarms(deployment, list(names.values()))
+    if deployment.of_type("AWS::Scheduler::Schedule"):
+        # The check that the schedule starts sends it, an hour later; a visit does not wait for one.
+        filtered.add(Metric(namespace, "Drift", frozenset({("service", "reconcile")})))
     yield from watched(names, alarms, sent | filtered, resources(deployment))
     yield actions(alarms, deployment.parameters.get("AlarmTopicArn", ""))
 
@@ -190,6 +195,7 @@ def resources(deployment: Deployment) -> dict[str, set[str]]:
         "QueueName": {url.rpartition("/")[2] for url in queues},
         "FunctionName": set(deployment.of_type("AWS::Lambda::Function").values()),
         "StateMachineArn": set(deployment.of_type("AWS::StepFunctions::StateMachine").values()),
+        "ScheduleGroup": set(deployment.of_type("AWS::Scheduler::ScheduleGroup").values()),
         "RuleName": set(deployment.of_type("AWS::Events::Rule").values()),
         "ApiName": {gateway.get_rest_api(restApiId=api)["name"] for api in apis},
         "Stage": set(deployment.of_type("AWS::ApiGateway::Stage").values()),

@@ -312,23 +312,23 @@ def test_the_command(pipeline: Pipeline) -> None:
         assert "Next: " in each.stdout.strip().splitlines()[-1]
 
 
-def test_the_schedule_starts_a_check_that_changes_nothing(pipeline: Pipeline, reconcile: Reconcile) -> None:
+def test_the_schedule_starts_a_check(pipeline: Pipeline, reconcile: Reconcile) -> None:
     scheduler = pipeline.client("scheduler")
-    deployed = scheduler.get_schedule(Name="alison-image-reconcile-check")
-    settings = {name: deployed[name] for name in ("Name", "FlexibleTimeWindow", "Target")}
+    deployed = scheduler.get_schedule(Name="check", GroupName="alison-image-reconcile")
+    settings = {name: deployed[name] for name in ("Name", "GroupName", "FlexibleTimeWindow", "Target")}
     before = reconcile.executions()
-    stored = pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix="thumbnails/").get("Contents")
 
     scheduler.update_schedule(**settings, ScheduleExpression="rate(1 minute)")
     try:
         (arn,) = wait_for(lambda: reconcile.executions() - before, "a check")
     finally:
         scheduler.update_schedule(**settings, ScheduleExpression=deployed["ScheduleExpression"])
-    checked = pipeline.end_of(arn)
 
-    assert json.loads(checked["input"]) == {"mode": "plan"}
-    assert checked["status"] == "SUCCEEDED"
-    assert pipeline.s3.list_objects_v2(Bucket=pipeline.thumbnails, Prefix="thumbnails/").get("Contents") == stored
-    (line,) = pipeline.logged("reconcile", checked["startDate"].timestamp(), "Drift")
-    # All originals are of this hour.
-    assert json.loads(line)["Drift"] == [json.loads(checked["output"])["counts"]["orphans"]]
+    def waits() -> bool:
+        history = pipeline.step_functions.get_execution_history(executionArn=arn, reverseOrder=True)["events"]
+        return history[0]["type"] == "WaitStateEntered"
+
+    assert wait_for(waits, "the hour of the check")
+    checked = pipeline.step_functions.describe_execution(executionArn=arn)
+    assert json.loads(checked["input"]) == {"mode": "plan", "wait_minutes": 60}
+    pipeline.step_functions.stop_execution(executionArn=arn)

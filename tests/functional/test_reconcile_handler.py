@@ -3,13 +3,10 @@
 import json
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.reconcile import storage
 from functions.reconcile.compare import Verdict, digest_of
 from functions.reconcile.plans import count_of
 from functions.start_from_s3.recipes import parse_recipes
@@ -54,7 +51,9 @@ class Machine:
             state = self.step("list", state, context)
             self.segments += 1
         for part in range(1, state["count"] + 1):
-            self.step("compare", {"plan": state["plan"], "part": f"{state['parts']}{part:09}.json"})
+            self.step(
+                "compare", {"plan": state["plan"], "waited": state["waited"], "part": f"{state['parts']}{part:09}.json"}
+            )
         state = self.step("report_plan", state, context)
         while not state["finished"]:
             state = self.step("report_plan", state, context)
@@ -208,42 +207,69 @@ def drift(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[float]]:
     return read
 
 
-@pytest.mark.parametrize("case", [(0, 1), (59, 1), (61, 4)])
-def test_a_plan_of_everything_reports_what_no_event_will_bring_in_line(
-    case: tuple[int, int],
-    machine: Machine,
-    s3: "S3Client",
-    drift: Callable[[], list[float]],
-    monkeypatch: pytest.MonkeyPatch,
+def listed(machine: Machine, **wanted: Any) -> Any:
+    """Return the state of a plan that has listed and not yet compared."""
+    return machine.step("list", machine.step("begin", {"mode": "plan", **wanted}))
+
+
+def compared(machine: Machine, state: Any) -> Any:
+    """Compare the one part of a plan and report; return its counts."""
+    part = f"{state['parts']}{1:09}.json"
+    machine.step("compare", {"plan": state["plan"], "waited": state["waited"], "part": part})
+    return machine.step("report_plan", state)["output"]["counts"]
+
+
+def test_a_check_reports_what_is_out_of_line(
+    machine: Machine, s3: "S3Client", drift: Callable[[], list[float]]
 ) -> None:
-    """Events of what was uploaded in the last hour may be on their way; an orphan has no date."""
     for kind in (*KINDS, Verdict.IN_LINE):
         put(s3, f"a/{kind}.jpg", kind)
-    minutes, out_of_line = case
-    later = datetime.now(UTC) + timedelta(minutes=minutes)
-    monkeypatch.setattr(storage, "datetime", SimpleNamespace(now=later.astimezone))
 
-    machine.plan()
+    counts = compared(machine, listed(machine, wait_minutes=60))
 
-    assert drift() == [out_of_line]
+    assert (counts["out_of_line"], counts["orphans"]) == (3, 1)
+    assert drift() == [4]
 
 
-def test_a_plan_of_a_part_reports_no_drift(machine: Machine, s3: "S3Client", drift: Callable[[], list[float]]) -> None:
+def test_what_has_settled_since_it_was_listed_is_no_drift(
+    machine: Machine, s3: "S3Client", drift: Callable[[], list[float]]
+) -> None:
+    for name in ("uploaded", "uploaded and deleted"):
+        put(s3, f"{name}.jpg", Verdict.MISSING)
+    put(s3, "replaced.jpg", Verdict.STALE)
+    put(s3, "deleted.jpg", Verdict.IN_LINE)
+    for name in ("being deleted", "undeleted"):
+        put(s3, f"{name}.jpg", Verdict.ORPHAN)
+    state = listed(machine, wait_minutes=60)
+    for name in ("uploaded", "replaced", "undeleted"):
+        put(s3, f"{name}.jpg", Verdict.IN_LINE)
+    for name in ("uploaded and deleted", "deleted", "being deleted"):
+        s3.delete_object(Bucket=ORIGINALS, Key=f"{name}.jpg")
+        s3.delete_object(Bucket=THUMBNAILS, Key=f"manifests/{name}.jpg.json")
+
+    counts = compared(machine, state)
+
+    assert (counts["in_line"], counts["out_of_line"], counts["orphans"]) == (6, 0, 0)
+    assert drift() == [0]
+
+
+@pytest.mark.parametrize("wanted", [{"prefix": "a/", "wait_minutes": 60}, {}])
+def test_a_plan_that_is_no_check_reports_no_drift(
+    wanted: dict[str, Any], machine: Machine, s3: "S3Client", drift: Callable[[], list[float]]
+) -> None:
     put(s3, "a/b.jpg", Verdict.ORPHAN)
 
-    assert machine.plan(prefix="a/")["counts"]["orphans"] == 1
+    assert compared(machine, listed(machine, **wanted))["orphans"] == 1
 
     assert drift() == []
 
 
 def test_an_orphan_that_has_gone_since_it_was_listed_is_none(machine: Machine, s3: "S3Client") -> None:
     put(s3, "a.jpg", Verdict.ORPHAN)
-    state = machine.step("begin", {"mode": "plan"})
-    state = machine.step("list", state)
+    state = listed(machine)
     s3.delete_object(Bucket=THUMBNAILS, Key="manifests/a.jpg.json")
-    machine.step("compare", {"plan": state["plan"], "part": f"{state['parts']}{1:09}.json"})
 
-    counts = machine.step("report_plan", state)["output"]["counts"]
+    counts = compared(machine, state)
 
     assert (counts["orphans"], counts["in_line"]) == (0, 1)
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
+from reconcile.deployed import Deployed
 from samples.files import picture
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import RECONCILE_PATH, read_state_machine
@@ -121,6 +123,26 @@ def test_a_plan_and_its_run_bring_in_line_what_is_not(machine: Reconcile, s3: "S
     assert again["counts"]["skipped"] == {"type_not_read": 1}
 
 
+def test_a_check_compares_after_it_has_waited(
+    machine: Reconcile, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+
+    def wait(_: WaitFunction, **given: Any) -> None:
+        waits.append(given["wait_seconds"])
+        # The event of the upload is worked on meanwhile.
+        assert machine.invoked == ["begin", "list"]
+        s3.delete_object(Bucket=ORIGINALS, Key="a.jpg")
+
+    monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
+    s3.put_object(Bucket=ORIGINALS, Key="a.jpg", Body=picture(width=200, height=100))
+
+    checked = machine.output(mode="plan", wait_minutes=60)
+
+    assert waits == [3600]
+    assert (checked["counts"]["in_line"], checked["counts"]["out_of_line"]) == (1, 0)
+
+
 @pytest.mark.usefixtures("s3")
 def test_an_empty_bucket_is_in_line(machine: Reconcile) -> None:
     plan = machine.output(mode="plan")
@@ -139,3 +161,14 @@ def test_what_is_refused_ends_with_its_name(wanted: dict[str, Any], error: str, 
     ended = machine.run(**wanted)
 
     assert (ended["status"], ended["error"]) == ("FAILED", error)
+
+
+def test_the_report_of_the_last_finished_plan_is_found_while_a_check_is_at_work(
+    machine: Reconcile, aws: boto3.Session, s3: "S3Client"
+) -> None:
+    plan = machine.output(mode="plan")["plan"]
+    s3.put_object(Bucket=THUMBNAILS, Key="plans/99991231T235959-ffffffff/plan.json", Body=b"{}")
+
+    deployed = Deployed(aws.client("stepfunctions"), s3, MACHINE, THUMBNAILS)
+
+    assert deployed.newest_plan() == plan

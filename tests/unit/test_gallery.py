@@ -9,6 +9,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from local.gallery.api import Api
+from local.gallery.pictures import _key_of
 from local.gallery.server import Asked, Gallery, RefusalError
 from local.gallery.state import Execution, Original, State, judge, sentence
 
@@ -160,3 +161,11 @@ def test_curl_signs_as_the_gallery_does_and_only_where_it_does() -> None:
     assert Api(url, "us-east-1", ReadOnlyCredentials("ann", "secret", None)).curl_options == [
         *("--aws-sigv4", "aws:amz:us-east-1:execute-api", "--user", "ann:secret")
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "key"),
+    [('{"object_key": "a/é.jpg"}', "a/é.jpg"), ("{}", ""), ("[]", ""), ('"x"', ""), ('{"object_key": ["a"]}', "")],
+)
+def test_an_execution_that_somebody_started_with_another_input_is_about_no_picture(wanted: str, key: str) -> None:
+    assert _key_of(wanted) == key

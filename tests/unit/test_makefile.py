@@ -49,7 +49,13 @@ def test_a_command_ends_with_what_is_next(command: str) -> None:
 
 def test_a_failed_build_leaves_the_last_good_one(tmp_path: Path) -> None:
     # Without what `setup` would do first, which depends on what is installed.
-    recipe = "\n".join(make("--dry-run", "--old-file=setup", "build"))
+    recipe = "\n".join(
+        make(
+            "--dry-run",
+            *(f"--old-file={name}" for name in ("setup", ".venv/.installed", "api/definition.json")),
+            "build",
+        )
+    )
     sam = tmp_path / ".tools" / "sam" / "bin" / "sam"
     sam.parent.mkdir(parents=True)
     sam.write_text('#!/bin/sh\nrm -rf "$3"\nexit 1\n')

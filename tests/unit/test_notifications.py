@@ -11,7 +11,7 @@ from jsonschema import Draft4Validator
 from functions.notify.messages import LARGEST_BYTES, attributes_of, message_of, subject_of, to_json
 from functions.reconcile.errors import RefusedError
 from functions.start_from_s3.notifications import detail_of
-from tests.deployed import ROOT, TEMPLATE_PATH, read_state_machine
+from tests.deployed import ROOT, read_state_machine
 from tests.s3_events import EVENTS, event_text
 
 SCHEMA = Draft4Validator(json.loads((ROOT / "schemas" / "notification.json").read_text(encoding="utf-8")))
@@ -129,10 +129,19 @@ def test_an_execution_that_was_stopped_with_a_reason_of_its_own_is_no_permanent_
 
 def test_the_words_are_those_of_the_state_machine_and_the_api() -> None:
     assert read_state_machine()["States"]["ResizeFailed"]["ErrorPath"].startswith("States.Format('Permanent.{}'")
-    assert FAULT in TEMPLATE_PATH.read_text(encoding="utf-8")
+    assert FAULT in (ROOT / "api" / "definition.json").read_text(encoding="utf-8")
     states = json.loads((ROOT / "statemachine" / "reconcile.asl.json").read_text(encoding="utf-8"))["States"]
     assert states["TooManyFaults"]["Error"] == detail("reconcile_too_many_faults")["error"]
     assert states["TooManyFaults"]["CausePath"] == "States.JsonToString($.output)"
+
+
+@pytest.mark.parametrize("mode", [["plan"], {}, None, 1])
+def test_a_reconcile_with_an_input_of_any_shape_is_told(mode: Any) -> None:
+    found = detail("reconcile_refused", error="InvalidInputError", cause="Correct it.")
+
+    message = told({**found, "input": json.dumps({"mode": mode})})
+
+    assert (message["status"], message["mode"]) == ("FAILED", None)
 
 
 @pytest.mark.parametrize("refusal", [each.__name__ for each in RefusedError.__subclasses__()])
