@@ -298,7 +298,7 @@ def _notifications(facts: Facts) -> str:
     return f"""
 ## Notifications
 
-What [`NotificationTopicArn`](../README.md#be-told-when-it-is-done) adds for a million ends; nothing without it:
+What [`NotificationTopicArn`](../README.md#get-notified) adds for a million ends; nothing without it:
 
 {_markdown(["", "units", "dollars"], rows)}
 
