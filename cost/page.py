@@ -306,9 +306,9 @@ costs nothing:
 {_markdown(["", "units", "dollars"], rows)}
 
 [Events of AWS's services](https://aws.amazon.com/eventbridge/pricing/) are free. The duration is the median on the
-local stack. SNS delivers to Lambda and SQS free of charge. A million messages by HTTPS cost {https}, and a million e-mails
-{email}. The alarm and Lambda's polling of the queue add {month} a month. With EXPRESS the alarm also watches a custom
-metric: {express}.
+local stack. SNS delivers to Lambda and SQS free of charge. A million messages by HTTPS cost {https}, and a million
+e-mails {email}. The alarm and Lambda's polling of the queue add {month} a month. With EXPRESS the alarm also watches a
+custom metric: {express}.
 """
 
 
@@ -357,9 +357,9 @@ Dollars a month with one thumbnail each, including the fixed costs of a month:
 {_markdown(["uploads a month", "STANDARD", "EXPRESS", "saved by EXPRESS"], rows)}
 
 EXPRESS adds no fixed costs, so **it is cheaper from the first upload on** if a resize takes less than {seconds:.0f} s
-on average. The limit exists because the run, and the function that waits for it, are billed for their whole duration. For
-its higher price, STANDARD lists each upload in the console, returns its status by id for 90 days, and allows redrive.
-The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,} uploads.
+on average. The limit exists because the run, and the function that waits for it, are billed for their whole duration.
+For its higher price, STANDARD lists each upload in the console, returns its status by id for 90 days, and allows
+redrive. The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,} uploads.
 """
 
 
