@@ -27,22 +27,22 @@ TOOLS := .tools/sam .tools/awscli .tools/ministack
 
 .PHONY: help
 help: ## List the commands
-	@echo "Thumbnails of pictures, on AWS or on this machine. Start with: make demo"
+	@echo "Thumbnails for pictures, on AWS or on this machine. Start with: make demo"
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Ports of the local stack: LOCAL_AWS_PORT (4566), LOCAL_API_PORT (3000), LOCAL_GALLERY_PORT (3001)."
 
 .PHONY: demo
-demo: setup api/definition.json ## From nothing to thumbnails on this machine: set up, deploy, resize, show
+demo: setup api/definition.json ## Install everything, deploy the local stack, and show the thumbnails of some photographs
 	@$(PYTHON_RUN) -m local demo
 
 .PHONY: up down status
-up: setup api/definition.json ## Build and deploy the template to the local stack, and say where things are
+up: setup api/definition.json ## Deploy the template to the local stack, and print its addresses
 	@$(PYTHON_RUN) -m local up
-down: ## End the local stack
+down: ## Stop the local stack, and delete its buckets
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local down; else echo "The local stack was never set up. Next: make up"; fi
-status: ## Say whether the local stack runs, and where things are
+status: ## Show whether the local stack runs, and print its addresses
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local status; else echo "The local stack was never set up. Next: make up"; exit 1; fi
 
 # One worker a core, a file to a worker: what a file sets up once is set up once. The stacks of tests/e2e would only
@@ -70,17 +70,17 @@ test: setup .tools/lint/.installed .tools/soak/.installed ## Check style, types 
 lint: setup .tools/lint/.installed ## Check style, types and template only
 	$(check)
 	@echo "Style, types and template are fine. Next: make unit"
-unit: setup ## Run the tests that need no stack (a few minutes)
+unit: setup ## Run the tests that need no local stack (a few minutes)
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/functional
 	@echo "Next: make test"
 
 .PHONY: screenshot
-screenshot: setup ## Take the picture of the gallery that the README shows, docs/gallery.png (needs Chromium)
+screenshot: setup ## Take the screenshot of the gallery for the README, docs/gallery.png (needs Chromium)
 	@REQUIRE_BROWSER=1 GALLERY_SCREENSHOT=docs/gallery.png $(PYTEST) --quiet tests/e2e/test_gallery.py -k screenshot
 	@echo "Next: look at docs/gallery.png"
 
 .PHONY: openapi
-openapi: setup ## Write what the template includes of api/, and the contract of the API, docs/openapi.json
+openapi: setup ## Write the API definition that the template includes, and the API contract, docs/openapi.json
 	@$(PYTHON_RUN) -m api
 	@echo "Next: make test"
 # A stack must not be deployed with the API of before a change in api/.
@@ -88,7 +88,7 @@ api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/re
 	@$(PYTHON_RUN) -m api >/dev/null
 
 .PHONY: soak
-soak: setup .tools/soak/.installed ## Show under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
+soak: setup .tools/soak/.installed ## Test under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
 	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
 
 .PHONY: burst
@@ -97,25 +97,25 @@ burst: setup ## Simulate bursts of up to a million uploads; N=3000 also runs a r
 
 .PHONY: fuzz
 SECONDS ?= 60
-fuzz: setup ## Damaged pictures against the image engine, for SECONDS (60)
+fuzz: setup ## Run the image engine on damaged pictures, for SECONDS (60)
 	@$(PYTHON_RUN) -m fuzz --seconds $(SECONDS)
 
 .PHONY: smoke
 STACK ?= alison-image
-smoke: .venv/.installed ## Ask a deployment whether it keeps its word (STACK=alison-image, API_URL=, DELIVERY_VIA=)
+smoke: .venv/.installed ## Check a deployment (STACK=alison-image, API_URL=, DELIVERY_VIA=)
 	@$(PYTHON_RUN) -m smoke --stack "$(STACK)" $(if $(API_URL),--api-url "$(API_URL)") $(if $(DELIVERY_VIA),--delivery-via "$(DELIVERY_VIA)")
 
 .PHONY: reconcile
 DO ?= plan
-reconcile: .venv/.installed ## Bring pictures in line that are there already (DO="plan --prefix 2026/", DO="run PLAN", STACK=, LOCAL=1)
+reconcile: .venv/.installed ## Make the thumbnails of pictures that are there already (DO="plan --prefix 2026/", DO="run PLAN", STACK=, LOCAL=1)
 	@$(PYTHON_RUN) -m reconcile --stack "$(STACK)" $(if $(LOCAL),--local) $(DO)
 
 .PHONY: bench
-bench: setup ## Measure the image engine side by side with its peers (20 minutes; BENCH=--quick for one, BENCH=--startup for the start)
+bench: setup ## Compare the image engine with alternatives (20 minutes; BENCH=--quick: one minute, BENCH=--startup: start time)
 	@PATH="$$PWD/.tools/uv/bin:$$PATH" $(PYTHON_RUN) bench/run.py $(BENCH)
 
 .PHONY: cost
-cost: setup ## Write what it all costs, docs/cost.md, or answer UPLOADS=3e6 SIZES=5 (MS=400: of a resize)
+cost: setup ## Write docs/cost.md, or calculate the cost of UPLOADS=3e6 SIZES=5 (MS=400: duration of a resize)
 	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(MS),--ms $(MS))
 
 .PHONY: build
@@ -126,7 +126,7 @@ build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x8
 	@echo "Built into .aws-sam/build. Next: .tools/sam/bin/sam deploy --guided"
 
 .PHONY: pins
-pins: setup ## Resolve the .in files again into pinned requirements with hashes
+pins: setup ## Update the pinned requirements with hashes from the .in files
 	@for list in functions/resize/requirements functions/start_from_s3/requirements functions/reconcile/requirements functions/notify/requirements \
 			requirements/build requirements/uv requirements/sam requirements/awscli requirements/ministack \
 			requirements/lint requirements/soak requirements/dev; do \
@@ -137,7 +137,7 @@ pins: setup ## Resolve the .in files again into pinned requirements with hashes
 	@echo "Next: make test"
 
 .PHONY: setup
-setup: .venv/.installed $(TOOLS:=/.installed) .tools/photos/.installed ## Install what the other commands need, into this folder
+setup: .venv/.installed $(TOOLS:=/.installed) .tools/photos/.installed ## Install the tools for the other commands into this folder
 	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Everything is installed. Next: make demo",:)
 
 PYTHON = $(shell sh local/find-python.sh)

@@ -17,12 +17,12 @@ _CHART = ROOT / "docs" / "burst.png"
 
 def main() -> int:
     """Simulate; return 0 when every promise was kept, 1 when not, 2 when the real burst could not run."""
-    parser = argparse.ArgumentParser(prog="python -m burst", description="Are bursts worked off, at a known price?")
-    parser.add_argument("--uploads", type=int, default=0, help="also a real burst of so many on a local stack")
+    parser = argparse.ArgumentParser(prog="python -m burst", description="Simulate bursts of uploads.")
+    parser.add_argument("--uploads", type=int, default=0, help="also run a real burst of this size on a local stack")
     parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="of the real burst")
-    parser.add_argument("--most", type=int, default=1_000_000, help="no larger bursts are simulated")
+    parser.add_argument("--most", type=int, default=1_000_000, help="size of the largest simulated burst")
     parser.add_argument("--state", type=Path, default=_STATE, help="folder for logs and reports")
-    parser.add_argument("--chart", type=Path, default=_CHART, help="where the chart goes")
+    parser.add_argument("--chart", type=Path, default=_CHART, help="file for the chart")
     options = parser.parse_args()
     state = options.state.resolve()
     is_kept = _simulate(options.most, state, options.chart.resolve())
@@ -32,7 +32,7 @@ def main() -> int:
         status = burst(options.uploads, options.workflow, state)
         return status or (0 if is_kept else 1)
     if is_kept:
-        print("Every promise is kept in the model. Next: make burst N=3000, a real burst on a local stack")
+        print("The simulation keeps every promise. Next: make burst N=3000, for a real burst on a local stack")
         return 0
     print("A promise is broken. Next: read the rows above, and functions/start_from_s3/pacing.py")
     return 1
@@ -68,7 +68,7 @@ def _show_first_start() -> bool:
     print(
         "A single upload into an idle stack starts within "
         + ", ".join(f"{seconds:.2f} s ({workflow})" for workflow, seconds in first.items())
-        + ", the cold start of the starter included."
+        + ", including the cold start of the starter."
     )
     return max(first.values()) <= MOST_SECONDS_TO_START
 

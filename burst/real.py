@@ -52,7 +52,7 @@ def burst(uploads: int, workflow: str, state: Path) -> int:
     # As Ctrl-C does: the stack is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(
-        f"\nA real burst of {uploads:,} uploads, {workflow}, the resize function held at {_AT_ONCE} at once.",
+        f"\nA real burst of {uploads:,} uploads, {workflow}, with a concurrency of {_AT_ONCE} for the resize function.",
         flush=True,
     )
     try:
@@ -62,7 +62,7 @@ def burst(uploads: int, workflow: str, state: Path) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted; the stack is ended. Next: make burst", file=sys.stderr)
+        print("\nInterrupted. The stack is stopped. Next: make burst", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
@@ -136,7 +136,7 @@ class _Burst(Pipeline):
             and first <= MOST_SECONDS_TO_START
         )
         if not has_ended:
-            print("  The burst had not ended when time was up.")
+            print("  The burst was still running when the time limit was reached.")
         if is_kept:
             print("Every promise was kept. Next: make burst N=3000 WORKFLOW=EXPRESS, or read docs/decisions")
             return 0
@@ -160,7 +160,7 @@ class _Burst(Pipeline):
                     if execution["name"].startswith("upload-single"):
                         return max(0.0, execution["startDate"].timestamp() - began)
             time.sleep(0.02)
-        raise StackError("A single upload was not worked on; see make status.")
+        raise StackError("A single upload was not processed. See: make status")
 
     def _wait(self, most: float) -> bool:
         """Print how far it is, until nothing moves any more; return whether that was in time."""
@@ -185,7 +185,7 @@ class _Burst(Pipeline):
             billed_seconds(self.logged(function, began, "REPORT")) for function in ("resizer", "start-from-s3")
         )
         if not resizes or not starters:
-            raise StackError("The functions logged no durations; see make status.")
+            raise StackError("The functions logged no durations. See: make status")
         bill = Bill(
             resizes=len(resizes),
             resize_seconds=sum(resizes),

@@ -59,9 +59,9 @@ def _share(result: Result) -> str:
 def wanted() -> str:
     """Return what is wanted of each burst."""
     return (
-        f"Wanted: 0 FAILED by fault, 0 lost, 0 dead letters; at most {MOST_DOLLARS:.1f} x the dollars of a calm day, "
-        f"at least {LEAST_RATE:.1f} x the rate that the concurrency allows (*: over within {JUDGED_SECONDS:.0f} s, not "
-        "judged). Figures of a model, without requests to S3."
+        f"Targets: 0 FAILED by fault, 0 lost, 0 dead letters; at most {MOST_DOLLARS:.1f} x the dollars of a calm day; "
+        f"at least {LEAST_RATE:.1f} x the rate that the concurrency allows (* ended within {JUDGED_SECONDS:.0f} s: no "
+        "target). All figures are simulated, without requests to S3."
     )
 
 

@@ -20,10 +20,10 @@ _MOST_SIZES = 80
 
 def main() -> int:
     """Run one command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m cost", description="What the pipeline costs.")
-    parser.add_argument("--uploads", type=float, help="answer for so many uploads a month, such as 3e6")
-    parser.add_argument("--sizes", type=int, help=f"thumbnails of each, 1 to {_MOST_SIZES} (default 1)")
-    parser.add_argument("--ms", type=float, help="milliseconds of a resize (default: as measured)")
+    parser = argparse.ArgumentParser(prog="python -m cost", description="Calculate what the pipeline costs.")
+    parser.add_argument("--uploads", type=float, help="uploads a month, such as 3e6")
+    parser.add_argument("--sizes", type=int, help=f"thumbnails of each upload, 1 to {_MOST_SIZES} (default 1)")
+    parser.add_argument("--ms", type=float, help="duration of a resize in milliseconds (default: as measured)")
     options = parser.parse_args()
     asked = [options.uploads, options.sizes, options.ms]
     if any(value is not None and not value > 0 for value in asked) or (options.sizes or 1) > _MOST_SIZES:
@@ -35,7 +35,7 @@ def main() -> int:
     curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}
     curves |= {peer.name: [peer.dollars(count, 1) for count in _CURVE] for peer in facts.table.peers}
     draw("Dollars a month at list prices: a model, see docs/cost.md", _CURVE, curves, _DOCS / "cost.png")
-    print("Written: docs/cost.md and docs/cost.png. Next: make cost UPLOADS=3e6 SIZES=5, for a question of your own")
+    print("Written: docs/cost.md and docs/cost.png. Next: make cost UPLOADS=3e6 SIZES=5, for your own numbers")
     return 0
 
 
@@ -45,11 +45,11 @@ def _answer(facts: Facts, uploads: float, sizes: int, milliseconds: float | None
     print(
         f"{uploads:,.0f} uploads in a month, {sizes} thumbnail{'s' * (sizes > 1)} each, "
         f"{shown * 1000:,.0f} ms a resize.\n"
-        f"A model: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
+        f"An estimate: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
     )
     print(answer(Work(uploads, sizes, resize_seconds=seconds), facts))
     how = "MS=400 for another duration of a resize" if milliseconds is None else "without MS= for the measured duration"
-    print(f"\nNext: read docs/cost.md for what is counted and what is not, or ask again, {how}")
+    print(f"\nNext: read docs/cost.md, which explains what is counted, or run make cost again, {how}")
     return 0
 
 

@@ -98,7 +98,7 @@ def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
     resize, start = (_read_log(pipeline, function, began) for function in ("resizer", "start-from-s3"))
     if len(resize.billed) != uploads:
         raise StackError(f"{len(resize.billed)} of {uploads} uploads were resized. See: make status")
-    print(f"Asking for five sizes of {uploads} …", flush=True)
+    print(f"Requesting five sizes of {uploads} pictures …", flush=True)
     began = _begin(pipeline)
     _one_by_one(ask_for_five, uploads)
     _wait(pipeline)
@@ -151,7 +151,7 @@ def _wait(pipeline: Pipeline) -> None:
     time.sleep(_SECONDS_BETWEEN)
     while pipeline.running():
         if time.monotonic() > deadline:
-            raise StackError("Executions go on running. See: make status")
+            raise StackError("Executions did not end in time. See: make status")
         time.sleep(_SECONDS_BETWEEN)
     # MiniStack writes a log when the function has answered.
     time.sleep(1)

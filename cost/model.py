@@ -156,7 +156,7 @@ def price_month(deployment: Deployment) -> list[Line]:
         Line("CloudWatch", "metrics that alarms watch", deployment.alarms, "alarm_month"),
         Line("CloudWatch", "custom metrics of functions and log", deployment.metrics, "metric_month"),
         Line("CloudWatch", "detailed metrics of the API", deployment.api_metrics, "metric_month"),
-        Line("SQS", "Lambda asks the empty queue", polls, "sqs_request"),
+        Line("SQS", "Lambda polls the empty queue", polls, "sqs_request"),
     ]
 
 
@@ -198,7 +198,7 @@ def price_notifications_month(deployment: Deployment) -> list[Line]:
     """Return what a topic adds to every month, whatever happens."""
     return [
         Line("CloudWatch", "metrics that its alarm watches", deployment.notify_alarms, "alarm_month"),
-        Line("SQS", "Lambda asks the empty queue", _POLLERS * _MONTH / _POLL_SECONDS, "sqs_request"),
+        Line("SQS", "Lambda polls the empty queue", _POLLERS * _MONTH / _POLL_SECONDS, "sqs_request"),
     ]
 
 

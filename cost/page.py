@@ -118,23 +118,23 @@ def _introduction(facts: Facts) -> str:
 
 A million uploads with one thumbnail each cost **{totals["STANDARD", 1]}** with `UploadWorkflow=STANDARD`, the default,
 and **{totals["EXPRESS", 1]}** with `EXPRESS`. With five thumbnails each they cost {totals["STANDARD", 5]} and
-{totals["EXPRESS", 5]}. A month in which nothing happens costs {quiet} at most.
+{totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}.
 
-`make cost` writes this page, and `make cost UPLOADS=3e6 SIZES=5` answers a question of your own. **All figures come
-from a model**: units times list prices of {facts.table.region} in US dollars. Free tiers are not subtracted, and every
-price is that of its first tier. The units come from
+`make cost` writes this page. `make cost UPLOADS=3e6 SIZES=5` calculates the cost for your own numbers. **All figures
+are estimates**: numbers of units, multiplied by list prices of {facts.table.region} in US dollars. Free tiers are not
+subtracted, and each price is that of the first tier. The sources are:
 
 - [`template.yaml`](../template.yaml) and the [state machine](../statemachine/image_resize.asl.json), with the default
-  of every parameter;
+  of every parameter
 
-- the requests of each run, which a [test](../tests/functional/test_requests.py) counts with the real functions;
+- the requests of each run, which a [test](../tests/functional/test_requests.py) counts with the real functions
 
-- durations and bytes of log in [`measured.json`](measured.json): {facts.measured.source};
+- durations and bytes of log in [`measured.json`](measured.json): {facts.measured.source}
 
-- the prices in [`prices.json`](prices.json), looked up on {facts.table.looked_up}.
+- the prices in [`prices.json`](prices.json), looked up on {facts.table.looked_up}
 
-The durations are those of warm functions, **S3 on the same machine, and another processor than AWS's**. On AWS each of
-the {requests} S3 requests of an upload adds its own latency, so read the totals at 400 ms below as well.
+The durations were measured with warm functions, **with S3 on the same machine, and on a different processor than
+AWS's**. On AWS, each of the {requests} S3 requests of an upload adds latency. So also read the totals for 400 ms below.
 """
 
 
@@ -150,32 +150,34 @@ def _a_million_uploads(facts: Facts) -> str:
     return f"""
 ## A million uploads
 
-With one and with five thumbnails each, spread evenly over a month, by line:
+The cost with one and with five thumbnails each, if the uploads are spread evenly over a month:
 
 {_markdown(heads, rows)}
 
-- **State transitions**: {deployment.transitions} states on the way of a success. AWS counts one "each time a step of
-  your workflow is executed". A retry is one more, so uploads are started no faster than they are worked on.
+- **State transitions**: a successful execution has {deployment.transitions} states. AWS counts a transition "each time
+  a step of your workflow is executed". Each retry is one more transition. To avoid retries, uploads are started only as
+  fast as they can be processed.
 
-- **EXPRESS**: one run of {express_seconds(seconds):.1f} s at {express_mb(deployment)} MB. It lasts as long as the
-  resize plus 0.1 s, which is assumed, and is billed in steps of 100 ms.
+- **EXPRESS**: one run of {express_seconds(seconds):.1f} s at {express_mb(deployment)} MB. The model assumes that a run
+  takes 0.1 s longer than the resize. Runs are billed in steps of 100 ms.
 
 - **Lambda**: {measured.resize_ms:.0f} ms at {deployment.resize_mb:,} MB for the resize, and
-  {measured.resize_ms_5:.0f} ms with five thumbnails. `start_from_s3` has {deployment.start_mb} MB and takes
-  {starts["STANDARD"]:.0f} ms with STANDARD (measured, or the wait for room in a burst where that is longer) and
-  {starts["EXPRESS"]:.0f} ms with EXPRESS, because it waits for the run. `ListExecutions` is free.
+  {measured.resize_ms_5:.0f} ms with five thumbnails. `start_from_s3` has {deployment.start_mb} MB. With STANDARD it
+  takes {starts["STANDARD"]:.0f} ms: the measured duration, or the wait in a burst if that is longer. With EXPRESS it
+  takes {starts["EXPRESS"]:.0f} ms, because it waits for the run. `ListExecutions` is free.
 
-- **S3**: the function reads manifest and original, writes thumbnails and manifest, and looks once at all of them,
-  because the manifest is the key's first. The PUT of the original is in here, because it is on the same bill.
+- **S3**: the function reads the manifest and the original, and writes the thumbnails and the manifest. After the first
+  manifest of a key it also checks all of these objects once. The PUT of the original is included, because it is on the
+  same bill.
 
-- **SQS**: three requests for each message. In a burst a batch of {deployment.batch_size} shares two of them.
+- **SQS**: three requests for each message. In a burst, a batch of {deployment.batch_size} messages shares two of them.
 
-- **Logs**: {logged:,.0f} bytes of the functions for each upload, kept for {deployment.log_days} days and counted
+- **Logs**: {logged:,.0f} bytes from the functions for each upload, kept for {deployment.log_days} days and counted
   uncompressed. At `WorkflowLogLevel={deployment.log_level}` the state machine logs
-  {"every step" if deployment.log_level == "ALL" else "no success"}.
+  {"every step" if deployment.log_level == "ALL" else "failures only"}.
 
-- **Traces**: with `XRayTracing=true`, X-Ray records the first request in each second and 5 % of the others, once for
-  the function that starts and once for the execution. Of a million uploads in a month it records
+- **Traces**: with `XRayTracing=true`, X-Ray records the first request in each second and 5 % of the others. An upload
+  has one trace for `start_from_s3` and one for the execution. Of a million uploads in a month X-Ray records
   {_percent(traced_share(_MILLION))}, of ten million {_percent(traced_share(10 * _MILLION))}, and of a million within
   12 hours {_percent(traced_share(_MILLION * 730 / 12))}.
 """
@@ -192,18 +194,18 @@ def _what_moves_it(facts: Facts) -> str:
     deployment = facts.deployment
     changed = {
         "`WorkflowLogLevel=ALL` with `WorkflowLogData=true`": replace(deployment, log_level="ALL"),
-        "`Architecture=x86_64`, were it as fast": replace(deployment, architecture="x86_64"),
+        "`Architecture=x86_64`, if it is as fast": replace(deployment, architecture="x86_64"),
         "`XRayTracing=true`": replace(deployment, is_traced=True),
     }
     rows = [["as measured", *totals(facts)]]
     rows += [[f"{seconds * 1000:,.0f} ms for each resize", *totals(facts, seconds)] for seconds in _SECONDS]
     rows += [[name, *totals(replace(facts, deployment=other))] for name, other in changed.items()]
     return f"""
-## What moves the total
+## What changes the total
 
 {_markdown(["a million uploads", *_columns()], rows)}
 
-At ALL with data the state machine logs {facts.measured.machine_log_bytes:,.0f} bytes for each success.
+At `ALL` with data, the state machine logs {facts.measured.machine_log_bytes:,.0f} bytes for each successful execution.
 """
 
 
@@ -228,10 +230,10 @@ def _other_deeds(facts: Facts) -> str:
 
 {_markdown(["", *_columns()], rows)}
 
-A repeated upload and a delete are priced with the duration of a resize, which is more than they take. An event that S3
-delivers twice starts nothing with STANDARD, and with EXPRESS a run that finds everything in line.
+The model prices a repeated upload and a delete with the duration of a resize, although they take less. If S3 delivers
+an event twice, the second event starts nothing with STANDARD. With EXPRESS it starts a run that has nothing to make.
 
-What the resize function asks of S3, with *n* thumbnails; DELETE is free:
+The resize function sends these requests to S3, with *n* thumbnails. DELETE is free:
 
 {_markdown(["", *(deed.value for deed in Deed)], requests)}
 """
@@ -252,8 +254,8 @@ def _the_api(facts: Facts) -> str:
 
 {_markdown(["", "dollars"], rows)}
 
-The API always uses STANDARD, and a POST is priced with the execution that it starts. A line of the access log is taken
-to be as long as its format, {facts.deployment.access_log_bytes} bytes. `DescribeExecution` is free.
+The API always uses STANDARD. The price of a POST includes the execution that it starts. The model assumes that a line
+of the access log is as long as its format, {facts.deployment.access_log_bytes} bytes. `DescribeExecution` is free.
 """
 
 
@@ -265,7 +267,7 @@ def _what_is_there(facts: Facts) -> str:
         prices.plan_dollars(_MILLION, _MILLION, sizes * _MILLION) - prices.plan_dollars(_MILLION, _MILLION)
         for sizes in _SIZES
     )
-    rows.append(["plan with `--strays`: more, for their thumbnails", *map(_dollars, strays)])
+    rows.append(["plan with `--strays`: additional cost", *map(_dollars, strays)])
     for what, share in (("have no thumbnails", 1), ("are older than their original, or of another recipe", 0)):
         works = [
             reconcile.PlannedWork(_MILLION, sizes * _MILLION, share * _MILLION, share * sizes * _MILLION)
@@ -276,13 +278,13 @@ def _what_is_there(facts: Facts) -> str:
     return f"""
 ## Pictures that are there already
 
-What [`make reconcile`](../README.md#pictures-that-are-there-already) costs, with one and with five thumbnails each:
+The cost of [`make reconcile`](../README.md#pictures-that-are-there-already), with one and with five thumbnails each:
 
 {_markdown(["", "1", "5"], rows)}
 
-A plan reads the manifest of each key, which is the largest part of its price; keys without one cost less. Ten pictures
-at once take {hours:.0f} hours for a million, if each takes 0.3 s more on AWS than was measured here, which is assumed.
-The plan itself says dollars and hours of what it found by the same model
+A plan reads the manifest of each key, which is the largest part of its price. Keys without a manifest cost less. At ten
+pictures at the same time, a million takes {hours:.0f} hours. This assumes that each picture takes 0.3 s longer on AWS
+than it did here. A plan prints its own estimate of dollars and hours, from the same model
 ([`price.py`](../functions/reconcile/price.py)).
 """
 
@@ -298,14 +300,15 @@ def _notifications(facts: Facts) -> str:
     return f"""
 ## Notifications
 
-What [`NotificationTopicArn`](../README.md#be-told-when-it-is-done) adds for a million ends; nothing without it:
+The cost of [`NotificationTopicArn`](../README.md#get-notified) for a million ended resizes. Without the parameter it
+costs nothing:
 
 {_markdown(["", "units", "dollars"], rows)}
 
 [Events of AWS's services](https://aws.amazon.com/eventbridge/pricing/) are free. The duration is the median on the
-local stack. SNS delivers to Lambda and SQS for nothing, a million by HTTPS for {https}, and a million e-mails for
-{email}. Every month costs {month} more: the alarm, and the queue that Lambda asks. With EXPRESS the alarm watches one
-metric more, which is a custom one: {express}.
+local stack. SNS delivers to Lambda and SQS free of charge. A million messages by HTTPS cost {https}, and a million
+e-mails {email}. The alarm and Lambda's polling of the queue add {month} a month. With EXPRESS the alarm also watches a
+custom metric: {express}.
 """
 
 
@@ -317,20 +320,22 @@ def _a_month(facts: Facts) -> str:
     query_gb = facts.table.prices["query_gb"].usd
     an_hour = _dollars(_MILLION / _HOURS_OF_A_MONTH * facts.measured.machine_log_bytes / 1e9 * query_gb, 5)
     return f"""
-## A month, whatever happens
+## Fixed costs of a month
 
 {_markdown(["", "units", "dollars a month"], rows)}
 
-Metrics are billed for the hours in which they have data, so a quiet month costs less. Without messages, Lambda goes on
-asking the queue; that it does so from five places, for 20 s each, is how AWS describes it and not measured.
+- Metrics are billed only for the hours in which they have data, so a quiet month costs less.
 
-The dashboard is free as one of the first three of an account, because it has no more than 50 metrics. Every look at it
-makes Logs Insights scan the log of the state machines for the time that is shown, at {_dollars(query_gb, 3)} a GB. At
-the default `WorkflowLogLevel` that log holds failures only. At ALL with data, and with a million uploads a month, each
-hour that is shown costs {an_hour}.
+- Lambda polls the queue even if there are no messages. The model assumes five pollers of 20 s each, as AWS documents.
+  This was not measured.
 
-`KmsKeyArn` adds {with_bucket_key} to a month with a million uploads: the key, and the requests that the S3 Bucket Key
-leaves, which by AWS's words are at least 1 %. Without the Bucket Key it would be {without}.
+- The dashboard is free if it is one of the first three of an account, because it has no more than 50 metrics. Each time
+  you open it, Logs Insights scans the log of the state machines for the displayed time range, at
+  {_dollars(query_gb, 3)} a GB. At the default `WorkflowLogLevel` this log contains failures only. At `ALL` with data,
+  and with a million uploads a month, each displayed hour costs {an_hour}.
+
+- `KmsKeyArn` adds {with_bucket_key} to a month with a million uploads: the key, and the requests that the S3 Bucket Key
+  does not save. According to AWS these are at least 1 %. Without the Bucket Key it would be {without}.
 """
 
 
@@ -343,18 +348,18 @@ def _the_curve(facts: Facts) -> str:
     seconds = break_even_seconds(facts.deployment, facts.measured, facts.table)
     free = _FREE_TRANSITIONS // facts.deployment.transitions
     return f"""
-## Uploads a month, and when EXPRESS pays
+## Uploads a month, and when EXPRESS is cheaper
 
-![Dollars a month over uploads a month](cost.png)
+![Dollars a month by uploads a month](cost.png)
 
-Dollars a month with one thumbnail each, with what every month costs:
+Dollars a month with one thumbnail each, including the fixed costs of a month:
 
 {_markdown(["uploads a month", "STANDARD", "EXPRESS", "saved by EXPRESS"], rows)}
 
-EXPRESS has no fixed cost of its own, so **it is cheaper from the first upload on**, as long as a resize takes less than
-{seconds:.0f} s on average: the run and the function that waits for it are billed for the whole duration. STANDARD pays
-for an entry in the console for each upload, its status by id for 90 days, and redrive. The permanent free tier of
-{_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,} uploads.
+EXPRESS adds no fixed costs, so **it is cheaper from the first upload on** if a resize takes less than {seconds:.0f} s
+on average. The limit exists because the run, and the function that waits for it, are billed for their whole duration.
+For its higher price, STANDARD lists each upload in the console, returns its status by id for 90 days, and allows
+redrive. The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,} uploads.
 """
 
 
@@ -363,7 +368,7 @@ def _peers(facts: Facts) -> str:
         [
             f"this pipeline, {workflow}",
             *(_dollars(facts.dollars(Work(_MILLION, sizes), workflow)) for sizes in _SIZES),
-            "all of the above but what every month costs",
+            "everything above except the fixed costs of a month",
         ]
         for workflow in WORKFLOWS
     ]
@@ -378,9 +383,9 @@ def _peers(facts: Facts) -> str:
     return f"""
 ## The same work elsewhere
 
-A million originals, each with one or with five thumbnails, each made once. It is not quite the same: these services
-also deliver pictures, at a price that is in some figures and not in others, and make a thumbnail when it is first asked
-for, which may be never.
+The cost of a million originals with one or with five thumbnails each, each made once. The services differ: they also
+deliver pictures, which some figures include and others do not. And they make a thumbnail only when somebody requests
+it.
 
 {_markdown(["", "1", "5", "how it is counted"], rows)}
 """
@@ -390,7 +395,7 @@ def _not_in_here(facts: Facts) -> str:
     stored, out = (facts.table.prices[name].usd for name in ("s3_gb_month", "transfer_out_gb"))
     originals, thumbnails = (_dollars(_MILLION * size * stored) for size in (_ORIGINAL_GB, _THUMBNAIL_GB))
     return f"""
-## Not in here
+## Not included
 
 - **Storage**: {_dollars(stored, 3)} for each GB and month. A million photographs of 3.5 MB are {originals} a month,
   their thumbnails of 128 pixels with the manifests (5 KB for each original) {thumbnails}. Replaced and deleted
@@ -398,16 +403,17 @@ def _not_in_here(facts: Facts) -> str:
 
 - **Transfer out** to the internet: {_dollars(out)} for each GB. Between S3 and Lambda in one region it is free.
 
-- **EventBridge** with `ExistingOriginalsBucket`: about $1 for a million events of that bucket, whatever their prefix.
+- **EventBridge** with `ExistingOriginalsBucket`: about $1 for a million events of that bucket. Events outside
+  `OriginalsPrefix` count as well.
 
-- **Failures and retries**: a picture that is refused costs what an upload costs, less its thumbnails. Each retry is one
-  more transition and one more invocation.
+- **Failures and retries**: a refused picture costs as much as an upload without its thumbnails. Each retry is one more
+  transition and one more invocation.
 
-- **Cold starts**, which Lambda bills too: one for each function that works at the same time.
+- **Cold starts**: Lambda bills one for each function that works at the same time.
 
 - **Multipart uploads**: clients send large files in parts, and each part is a PUT.
 
-- Taxes, support plans, discounts, and other regions, most of which are within a fifth of this one.
+- Taxes, support plans, discounts, and other regions. The prices of most regions are within a fifth of these.
 """
 
 

@@ -22,7 +22,9 @@ def main() -> int:
         # First and without settings: it recovers from whatever keeps the others from reading theirs.
         if command == "down":
             ended = down(state_folder())
-            print("The local stack is down, its buckets are gone." if ended else "The local stack was not running.")
+            print(
+                "The local stack is stopped. Its buckets are deleted." if ended else "The local stack was not running."
+            )
             print("Next: make up")
             return 0
         settings = Settings.from_environment()
@@ -42,7 +44,7 @@ def main() -> int:
         if error.errno not in _DISK_ERRORS:
             raise
         where = error.filename or shown(state_folder())
-        print(f"Error: cannot write {where}: {error.strerror}. Make room for it, then: make {command}", file=sys.stderr)
+        print(f"Error: cannot write {where}: {error.strerror}. Free some space, then: make {command}", file=sys.stderr)
         return 1
     return 0
 
@@ -71,9 +73,9 @@ The local stack is up.
 To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .tools/sam/bin):
 
 {_indented(_exports(stack))}
-  (This version of the AWS CLI wants --endpoint-url $AWS_ENDPOINT_URL for aws sqs all the same.)
+  (For aws sqs, this version of the AWS CLI also needs --endpoint-url $AWS_ENDPOINT_URL.)
 
-Then, to list what failed and why:
+Then list the failed executions and their errors:
 
   STATE_MACHINE_ARN={machine}
 {_indented(_find_what_failed())}

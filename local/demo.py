@@ -76,17 +76,17 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     rows, thumbnails = _wait(settings, outputs["StateMachineArn"], before, len(photographs) + 1, say)
     _print_table(rows)
     _show_manifest(settings, outputs["ThumbnailsBucketName"], posted["object_key"], say)
-    say("ms: from the start of the execution to its end; the first ones include a cold start of the function.")
+    say("ms is the duration of the execution. The first ones include a cold start of the function.")
     picture = folder / "thumbnails.png"
     _draw({photograph.name: photograph for photograph in photographs}, thumbnails, picture)
     failed = [row for row in rows if row.status != "SUCCEEDED"]
     unfinished = len(photographs) + 1 - len({row.execution for row in rows})
     if failed or unfinished:
-        say(f"{len(failed)} executions failed and {unfinished} did not end in time.")
-        say(f"Next: look at the log, {shown(functions_log(settings.state))}")
+        say(f"{len(failed)} executions failed, and {unfinished} did not end in time.")
+        say(f"Next: read the log, {shown(functions_log(settings.state))}")
         return 1
     say(f"All {len(thumbnails)} thumbnails are there. Originals and thumbnails side by side: {shown(picture)}")
-    say(f"The stack is still up. Next: look at them and add yours at {settings.gallery}, or make down")
+    say(f"The stack still runs. Next: view them and add your own pictures at {settings.gallery}, or make down")
     return 0
 
 

@@ -94,7 +94,7 @@ class Settings:
             for process in _servers(state):
                 process.pid()
         except RecordError as error:
-            raise StackError(f"The file {shown(error.path)} is broken. Run: make down") from error
+            raise StackError(f"The file {shown(error.path)} is damaged. Run: make down") from error
         return cls(
             aws_port=_port(environ, "LOCAL_AWS_PORT", aws_port),
             api_port=_port(environ, "LOCAL_API_PORT", api_port),
@@ -190,8 +190,8 @@ class Stack:
                 self._up(before_deploy)
         except HeldError as error:
             raise StackError(
-                f"Another command (process {error.pid or 'unknown'}) is bringing this stack up. "
-                "Wait until it has ended, or end it and the stack: make down"
+                f"Another command (process {error.pid or 'unknown'}) is starting this stack. "
+                "Wait until it has ended, or stop it and the stack: make down"
             ) from error
 
     def _up(self, before_deploy: Callable[[Path], None] | None) -> None:
@@ -256,7 +256,7 @@ class Stack:
             It does not run.
         """
         if (pid := self._aws.pid()) is None:
-            raise StackError(f"MiniStack has ended: {self._aws.last_words()} (all of it in {shown(self._aws.log)})")
+            raise StackError(f"MiniStack stopped: {self._aws.last_words()} (full log: {shown(self._aws.log)})")
         return pid
 
     def scratch(self) -> Path:
@@ -385,12 +385,12 @@ class Stack:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise StackError(f"{what} did not end within {seconds:.0f} seconds.") from error
+            raise StackError(f"{what} did not finish within {seconds:.0f} seconds.") from error
         log.write_text(done.stdout + done.stderr)
         if done.returncode:
             lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             reason = [line for line in lines if "error:" in line.lower() or "error occurred" in line][-2:] or lines[-2:]
-            raise StackError(f"{what} failed: {' '.join(reason)} (all of it in {shown(log)})")
+            raise StackError(f"{what} failed: {' '.join(reason)} (full log: {shown(log)})")
         return done.stdout
 
     def _check_ports(self) -> None:
@@ -410,12 +410,12 @@ class Stack:
                 chosen[port] = variable
         in_use, wanted = _ports_in_use(self.settings.state), self.settings.ports
         if self._aws.pid() is not None and in_use not in {None, wanted}:
-            raise StackError(f"The local stack runs on the ports {in_use}, not {wanted}. End it first: make down")
+            raise StackError(f"The local stack runs on the ports {in_use}, not {wanted}. Stop it first: make down")
         for variable, (process, port) in servers.items():
             if port is not None and process.pid() is None and not is_port_free(port):
                 raise StackError(
                     f"Port {port} is in use by another program. "
-                    f"End it, or choose another port: make up {variable}={port + 1}"
+                    f"Stop it, or choose another port: make up {variable}={port + 1}"
                 )
 
     def _check_space(self) -> None:
@@ -454,7 +454,7 @@ def wait_for(process: Background, url: str, name: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not _answers(url):
         if process.pid() is None:
-            raise StackError(f"{name} ended at once: {process.last_words()} (all of it in {shown(process.log)})")
+            raise StackError(f"{name} stopped immediately: {process.last_words()} (full log: {shown(process.log)})")
         if time.monotonic() > deadline:
             raise StackError(f"{name} did not answer within {_START_SECONDS:.0f} seconds; see {shown(process.log)}.")
         time.sleep(0.1)
@@ -505,7 +505,7 @@ def _parameters(text: str) -> dict[str, str]:
     for part in shlex.split(text):
         name, equals, value = part.partition("=")
         if not (name and equals):
-            raise StackError(f"LOCAL_PARAMETERS has '{part}'; it must be Name=Value, with quotes around spaces.")
+            raise StackError(f"LOCAL_PARAMETERS has '{part}', but it must be Name=Value, with quotes around spaces.")
         parameters[name] = value
     return parameters
 

@@ -26,24 +26,26 @@ def main(arguments: list[str] | None = None) -> int:
     except (CannotRunError, StackError) as error:
         return _refuse(str(error))
     except (BotoCoreError, ClientError) as error:
-        return _refuse(f"AWS could not be asked: {str(error).rstrip('.')}. Next: look at credentials and region.")
+        return _refuse(f"The call to AWS failed: {str(error).rstrip('.')}. Next: check credentials and region.")
     except KeyboardInterrupt:
-        print("\nThe execution goes on. Next: make reconcile DO=status, or DO=stop", file=sys.stderr)
+        print("\nThe execution continues. Next: make reconcile DO=status, or DO=stop", file=sys.stderr)
         return 130
     return status
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m reconcile", description="Bring what is there already in line.")
+    parser = argparse.ArgumentParser(
+        prog="python -m reconcile", description="Make the thumbnails of existing originals."
+    )
     parser.add_argument("--stack", default="alison-image", help="the CloudFormation stack (default %(default)s)")
-    parser.add_argument("--local", action="store_true", help="the local stack (make up) instead of AWS")
+    parser.add_argument("--local", action="store_true", help="use the local stack (make up) instead of AWS")
     commands = parser.add_subparsers(required=True, metavar="plan | run | status | stop | report | concurrency")
-    plan = commands.add_parser("plan", help="list, compare and price; change no thumbnail")
-    plan.add_argument("--prefix", default="", help="what the keys begin with, such as 2026/")
-    plan.add_argument("--concurrency", type=int, default=10, help="pictures at once of a run (default %(default)s)")
-    plan.add_argument("--strays", action="store_true", help="also look for thumbnails that no manifest lists")
+    plan = commands.add_parser("plan", help="show what a run would do and cost; changes no thumbnail")
+    plan.add_argument("--prefix", default="", help="key prefix of the originals, such as 2026/")
+    plan.add_argument("--concurrency", type=int, default=10, help="pictures at the same time (default %(default)s)")
+    plan.add_argument("--strays", action="store_true", help="also find thumbnails that no manifest lists")
     plan.set_defaults(command=_plan)
-    run = commands.add_parser("run", help="work on what a plan found")
+    run = commands.add_parser("run", help="make the thumbnails that a plan found missing or old")
     run.add_argument("plan", metavar="PLAN")
     run.add_argument(
         "--prune",
@@ -51,26 +53,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         const="orphans",
         default="no",
         choices=["no", "orphans", "all"],
-        help="also remove thumbnails without an original or a manifest; all: even if they are more than a tenth",
+        help="also delete thumbnails without an original or a manifest; all: even if they are more than a tenth",
     )
-    run.add_argument("--max-objects", type=int, help="work on no more keys than this")
-    run.add_argument("--max-usd", type=float, help="work on no more than this pays for, by the model")
-    run.add_argument("--concurrency", type=int, default=10, help="pictures at once (default %(default)s)")
-    run.add_argument("--yes", action="store_true", help="do not ask before it costs money")
+    run.add_argument("--max-objects", type=int, help="maximum number of originals")
+    run.add_argument("--max-usd", type=float, help="maximum cost in dollars (an estimate)")
+    run.add_argument("--concurrency", type=int, default=10, help="pictures at the same time (default %(default)s)")
+    run.add_argument("--yes", action="store_true", help="do not ask before spending money")
     run.set_defaults(command=_run)
-    commands.add_parser("status", help="how far the last execution is").set_defaults(command=_status)
-    commands.add_parser("stop", help="end what runs; nothing is lost").set_defaults(command=_stop)
-    report = commands.add_parser("report", help="what a plan found, and what is left of it")
+    commands.add_parser("status", help="show the progress of the last execution").set_defaults(command=_status)
+    commands.add_parser("stop", help="stop the running execution; nothing is lost").set_defaults(command=_stop)
+    report = commands.add_parser("report", help="show what a plan found, and what is left")
     report.add_argument("plan", metavar="PLAN", nargs="?")
     report.set_defaults(command=_report)
-    concurrency = commands.add_parser("concurrency", help="change how many pictures are worked on at once")
+    concurrency = commands.add_parser("concurrency", help="change the concurrency of the running execution")
     concurrency.add_argument("number", type=int)
     concurrency.set_defaults(command=_set_concurrency)
     return parser.parse_args(arguments)
 
 
 def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
-    _say("Planning reads keys and manifests: about $0.86 for a million (a model: docs/cost.md).")
+    _say("Planning reads keys and manifests. It costs about $0.86 a million keys (estimate: docs/cost.md).")
     arn = deployed.start(
         {
             "mode": "plan",
@@ -94,7 +96,7 @@ def _say_plan(report: dict[str, Any]) -> int:
     elif counts["orphans"] or counts.get("strays"):
         _say(f"Next: make reconcile DO='run {report['plan']} --prune'")
     else:
-        _say("Everything is in line. Next: nothing, until recipes.json changes.")
+        _say("Everything is in line. Next: nothing to do until recipes.json changes.")
     return _DONE
 
 
@@ -104,7 +106,7 @@ def _run(deployed: Deployed, options: argparse.Namespace) -> int:
         raise CannotRunError(f"There is no finished plan '{options.plan}'. Next: make reconcile DO=plan")
     _say(*plan_lines(report), "")
     if not options.yes and not _agrees(report, options):
-        _say("Nothing was started. Next: run it with --max-usd or --max-objects to do a part of it, or leave it.")
+        _say("Nothing was started. Next: use --max-usd or --max-objects to run only a part of the plan.")
         return _DONE
     wanted = {"mode": "run", "plan": options.plan, "prune": options.prune, "concurrency": options.concurrency}
     limits = {"max_objects": options.max_objects, "max_usd": options.max_usd}
@@ -114,9 +116,9 @@ def _run(deployed: Deployed, options: argparse.Namespace) -> int:
         return _ended_badly(ended)
     _say("", *run_lines(ended.output), "")
     if ended.output["counts"]["left"]:
-        _say(f"Next: make reconcile DO='run {options.plan}', which goes on with what is left")
+        _say(f"Next: make reconcile DO='run {options.plan}', to continue with what is left")
     else:
-        _say("Next: make reconcile DO=plan, which finds everything in line")
+        _say("Next: make reconcile DO=plan, to check that everything is in line")
     return _DONE
 
 
@@ -127,13 +129,13 @@ def _agrees(report: dict[str, Any], options: argparse.Namespace) -> bool:
     try:
         return input(question).strip().lower() in {"y", "yes"}
     except EOFError:
-        raise CannotRunError("Nobody is there to agree to the price. Next: the same with --yes") from None
+        raise CannotRunError("There is no terminal to confirm the price. Next: run it again with --yes") from None
 
 
 def _status(deployed: Deployed, _options: argparse.Namespace) -> int:
     newest = deployed.newest()
     if newest is None:
-        _say("Nothing was ever started. Next: make reconcile DO=plan")
+        _say("There is no plan or run yet. Next: make reconcile DO=plan")
         return _DONE
     _say(f"{newest.wanted.get('mode', '?')} of {newest.plan}: {newest.status}, started {newest.started:%Y-%m-%d %H:%M}")
     if newest.wanted.get("mode") == "run":
@@ -163,9 +165,9 @@ def _stop(deployed: Deployed, _options: argparse.Namespace) -> int:
         deployed.stop(arn)
         _say(f"Stopped {arn}")
     if running:
-        _say("Nothing is lost. Next: make reconcile DO='run PLAN' goes on with what is left of a plan")
+        _say("Nothing is lost. Next: make reconcile DO='run PLAN', to continue with what is left of a plan")
     else:
-        _say("Nothing runs. Next: make reconcile DO=status")
+        _say("No execution is running. Next: make reconcile DO=status")
     return _DONE
 
 
@@ -183,14 +185,14 @@ def _report(deployed: Deployed, options: argparse.Namespace) -> int:
 def _set_concurrency(deployed: Deployed, options: argparse.Namespace) -> int:
     changed = [arn for arn in deployed.running() if deployed.set_concurrency(arn, options.number)]
     if not changed:
-        raise CannotRunError("Nothing runs that could be changed. Next: make reconcile DO=status")
-    _say(f"{options.number} at once from now on. Next: make reconcile DO=status")
+        raise CannotRunError("No execution is running. Next: make reconcile DO=status")
+    _say(f"The concurrency is now {options.number}. Next: make reconcile DO=status")
     return _DONE
 
 
 def _ended_badly(execution: Execution) -> int:
-    reason = ": ".join(filter(None, (execution.error, execution.cause))) or "no reason was given"
-    print(f"The execution ended {execution.status}: {reason}", file=sys.stderr)
+    reason = ": ".join(filter(None, (execution.error, execution.cause))) or "no reason"
+    print(f"The execution ended as {execution.status}: {reason}", file=sys.stderr)
     print(f"Next: docs/runbook.md, or aws stepfunctions describe-execution --execution-arn {execution.arn}")
     return _FAILED
 

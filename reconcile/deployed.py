@@ -169,7 +169,7 @@ def find(stack: str, *, is_local: bool) -> Deployed:
     else:
         session = boto3.Session()
         if session.region_name is None:
-            raise CannotRunError("No AWS region is chosen. Next: export AWS_REGION=us-east-1, or whichever it is.")
+            raise CannotRunError("No AWS region is set. Next: export AWS_REGION=us-east-1, or your region.")
         cloudformation = session.client("cloudformation", config=_CONFIG)
         step_functions = session.client("stepfunctions", config=_CONFIG)
         s3 = session.client("s3", config=_CONFIG)
@@ -179,13 +179,13 @@ def find(stack: str, *, is_local: bool) -> Deployed:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
         raise CannotRunError(
-            f"There is no stack '{stack}' for these credentials in this region. "
-            "Next: name it with STACK=, choose another AWS_REGION or AWS_PROFILE, or use LOCAL=1 after make up."
+            f"There is no stack '{stack}' in this account and region. "
+            "Next: set STACK=, AWS_REGION or AWS_PROFILE, or use LOCAL=1 after make up."
         ) from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
     if missing := _OUTPUTS - outputs.keys():
         raise CannotRunError(
-            f"The stack '{stack}' has no output {min(missing)}. Next: sam build && sam deploy, which adds it."
+            f"The stack '{stack}' has no output {min(missing)}. Next: sam build && sam deploy, to add it."
         )
     return Deployed(step_functions, s3, outputs["ReconcileStateMachineArn"], outputs["ThumbnailsBucketName"])
 

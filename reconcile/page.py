@@ -11,12 +11,12 @@ _LABELS = {
     "strays": "thumbnails that no manifest lists",
     "without_recipe": "without a recipe",
     "folder": "folder markers",
-    "invalid_key": "with a key that cannot be used",
+    "invalid_key": "with an invalid key",
     "empty": "empty",
     "too_large": "too large",
     "archived": "archived",
     "encrypted": "encrypted with another key",
-    "type_not_read": "of a type that is not read",
+    "type_not_read": "of an unsupported type",
     "unreadable": "damaged or too complex",
 }
 _SKIPPED = [
@@ -44,7 +44,7 @@ def plan_lines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"A run would work on {counts['out_of_line']:,} originals ({size(report['bytes'])}), make "
             f"{report['thumbnails']:,} thumbnails with {report['gets']:,} GETs and {report['puts']:,} PUTs, cost about "
-            f"{dollars(output['dollars'])} and take about {duration(output['hours'])} (a model: docs/cost.md)."
+            f"{dollars(output['dollars'])} and take about {duration(output['hours'])} (estimate: docs/cost.md)."
         )
     return lines
 
@@ -54,13 +54,13 @@ def run_lines(output: dict[str, Any]) -> list[str]:
     counts = output["counts"]
     lines = [
         f"  {counts['resized']:>13,}  brought in line",
-        f"  {counts['in_line']:>13,}  were in line already",
+        f"  {counts['in_line']:>13,}  already in line",
     ]
     if counts["orphans_removed"]:
-        lines.append(f"  {counts['orphans_removed']:>13,}  removed, because their original is gone")
+        lines.append(f"  {counts['orphans_removed']:>13,}  deleted, because their original is gone")
     if counts["strays_removed"]:
-        lines.append(f"  {counts['strays_removed']:>13,}  removed, because no manifest lists them")
-    for kind, word in (("failed", "cannot be read"), ("faulted", "faulted, to be tried again")):
+        lines.append(f"  {counts['strays_removed']:>13,}  deleted, because no manifest lists them")
+    for kind, word in (("failed", "cannot be read"), ("faulted", "failed because of a fault; run the plan again")):
         for name, each in sorted(output[kind].items(), key=lambda item: -item[1]["count"]):
             first = each["first"]
             lines.append(f"  {each['count']:>13,}  {word}: {name}, first {first['key']!r} {first['message']}".rstrip())

@@ -1,4 +1,4 @@
-"""``make smoke``: whether a deployment keeps its word, asked from the outside with ordinary AWS credentials.
+"""``make smoke``: check from the outside, with ordinary AWS credentials, that a deployment keeps its promises.
 
 ``checks/`` lists what is asked; everything else here uploads, posts, waits, shows the answers and cleans up.
 """

@@ -1,4 +1,4 @@
-"""``python -m smoke --stack NAME``: ask one deployment whether it keeps its word; the exit status is the verdict."""
+"""``python -m smoke --stack NAME``: check one deployment; the exit status is the verdict."""
 
 import argparse
 import signal
@@ -22,19 +22,19 @@ _KEPT, _BROKEN, _COULD_NOT_RUN = 0, 1, 2
 
 def main() -> int:
     """Run every check; return 0 when every promise is kept, 1 when one is not, 2 when it could not run."""
-    parser = argparse.ArgumentParser(prog="python -m smoke", description="Does this deployment keep its word?")
+    parser = argparse.ArgumentParser(prog="python -m smoke", description="Check a deployment.")
     parser.add_argument(
         "--stack", default="alison-image", help="name of the CloudFormation stack (default %(default)s)"
     )
     parser.add_argument(
-        "--api-url", help="where to post, instead of the stack's output ApiUrl: such as a custom domain"
+        "--api-url", help="URL to post to instead of the stack's output ApiUrl, such as a custom domain"
     )
     parser.add_argument(
         "--delivery-via",
-        help="where to connect instead of the host of the stack's output DeliveryUrl: the endpoint of a local stack",
+        help="address to connect to instead of the stack's output DeliveryUrl, for a local stack: its endpoint",
     )
     parser.add_argument(
-        "--wait", type=float, default=90.0, help="seconds for executions and logs (default %(default)s)"
+        "--wait", type=float, default=90.0, help="seconds to wait for executions and logs (default %(default)s)"
     )
     options = parser.parse_args()
     # As Ctrl-C does: what was uploaded is deleted on the way out.
@@ -43,7 +43,7 @@ def main() -> int:
     try:
         deployment = read_deployment(options.stack, options.api_url or None, options.delivery_via or None)
         _say(
-            f"Checking {options.stack} in {deployment.session.region_name}: about a minute, "
+            f"Checking {options.stack} in {deployment.session.region_name}. This takes about a minute and costs "
             f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."
         )
         sections = _ask(deployment, options.wait)
@@ -66,7 +66,7 @@ def _ask(deployment: Deployment, patience: float) -> list[tuple[str, list[Row]]]
         return _check(deployment, visit)
     finally:
         for left in visitor.clean_up():
-            print(f"Could not delete {left}. Next: delete it yourself.", file=sys.stderr)
+            print(f"Could not delete {left}. Next: delete it by hand.", file=sys.stderr)
 
 
 def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:
@@ -98,7 +98,7 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
     counted = f"{sum(row.mark is Mark.KEPT for row in rows)} kept, {broken} broken, {waiting} open, {seconds:.0f} s"
     if broken:
         print(
-            f"This deployment does not keep its word ({counted}). Next: read the lines with ✗, fix what they name, "
+            f"This deployment breaks a promise ({counted}). Next: read the lines with ✗, fix the causes, "
             f"deploy again, then make smoke STACK={deployment.stack}"
         )
         return _BROKEN
@@ -106,7 +106,7 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
         following = f"make smoke STACK={deployment.stack} again in a quarter of an hour, for the lines with …"
     else:
         following = f"aws s3 cp picture.jpg s3://{deployment.originals}/{deployment.originals_prefix}"
-    print(f"This deployment keeps its word ({counted}). Next: {following}")
+    print(f"This deployment keeps its promises ({counted}). Next: {following}")
     return _KEPT
 
 

@@ -178,8 +178,8 @@ class Deployment:
         """
         if logical_id not in self.resources:
             raise CannotRunError(
-                f"The stack '{self.stack}' has no {logical_id}: it was deployed from another template than this "
-                "folder's. Next: check out the version that is deployed, or deploy this one."
+                f"The stack '{self.stack}' has no {logical_id}: it was deployed from another version of the template. "
+                "Next: check out the deployed version, or deploy this one."
             )
         return self.resources[logical_id].id
 
@@ -225,7 +225,7 @@ def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = 
     session = boto3.Session()
     deployment = Deployment(session, stack, {}, {}, {}, "")
     if session.region_name is None:
-        raise CannotRunError("No AWS region is chosen. Next: export AWS_REGION=us-east-1, or whichever it is.")
+        raise CannotRunError("No AWS region is set. Next: export AWS_REGION=us-east-1, or your region.")
     cloudformation = deployment.client("cloudformation")
     try:
         (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -233,8 +233,8 @@ def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = 
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":
             raise CannotRunError(
-                f"There is no stack '{stack}' in {session.region_name} for these credentials. "
-                "Next: make smoke STACK=<its name>, or choose another AWS_REGION or AWS_PROFILE."
+                f"There is no stack '{stack}' in this account in {session.region_name}. "
+                "Next: make smoke STACK=<its name>, or set another AWS_REGION or AWS_PROFILE."
             ) from error
         raise
     if described["StackStatus"] not in _SETTLED:
@@ -245,7 +245,7 @@ def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = 
     missing = {"ApiUrl", "OriginalsBucketName", "ThumbnailsBucketName", "StateMachineArn"} - outputs.keys()
     if missing:
         raise CannotRunError(
-            f"The stack '{stack}' has no output {min(missing)}: it is no deployment of this template. "
+            f"The stack '{stack}' has no output {min(missing)}: it is not a deployment of this template. "
             "Next: make smoke STACK=<the name given to sam deploy>."
         )
     found = Deployment(
@@ -290,7 +290,7 @@ def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
         raise CannotRunError(f"{error}. Next: correct it and deploy.") from error
     if wanted != plain:
         raise CannotRunError(
-            f"recipes.json asks for other thumbnails in {prefix} than ThumbnailSizes, which this test expects. "
+            f"This test expects the sizes of ThumbnailSizes, but recipes.json has a different recipe for {prefix}. "
             f'Next: put {{"prefix": "{prefix}"}} first in recipes.json and deploy.'
         )
 
@@ -302,8 +302,8 @@ def why_not(error: BotoCoreError | ClientError) -> str | None:
         if code not in _NO_PERMISSION:
             return None
         return (
-            f"These credentials may not call {error.operation_name} ({code}). "
-            "Next: use credentials that may read everything in the stack and write to its two buckets."
+            f"These credentials have no permission to call {error.operation_name} ({code}). "
+            "Next: use credentials that can read everything in the stack and write to its two buckets."
         )
     reason = str(error).rstrip(".")
-    return f"AWS could not be asked: {reason}. Next: look at the credentials, the region and the network."
+    return f"The call to AWS failed: {reason}. Next: check credentials, region and network."

@@ -222,7 +222,7 @@ class Visitor:
 
     def clean_up(self) -> list[str]:
         """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
-        self.say("Deleting what was uploaded and made …")
+        self.say("Deleting the test's originals and thumbnails …")
         left = self._listener.unsubscribe()
         left += self._delete(self.deployment.originals, self.prefix)
         # The pipeline removes the rest by itself. What it leaves, and what an execution that still runs may write …

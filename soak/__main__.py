@@ -25,16 +25,16 @@ _SECONDS_EACH = 1.0
 
 def main() -> int:
     """Run one soak; return 0 when every promise was kept, 1 when not, 2 when it could not run."""
-    parser = argparse.ArgumentParser(prog="python -m soak", description="Are uploads lost, stale or doubled?")
-    parser.add_argument("--uploads", type=int, default=1000, help="how many (default %(default)s)")
-    parser.add_argument("--seed", type=int, help="repeats the plan and the faults of another run")
-    parser.add_argument("--faults", type=float, default=1.0, help="multiplies every fault (default %(default)s)")
-    parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="of uploads")
-    parser.add_argument("--without", action="append", default=[], choices=sorted(SAFEGUARDS), help="must be missed")
+    parser = argparse.ArgumentParser(prog="python -m soak", description="Test uploads under injected faults.")
+    parser.add_argument("--uploads", type=int, default=1000, help="number of uploads (default %(default)s)")
+    parser.add_argument("--seed", type=int, help="seed of a run to repeat, with the same plan and faults")
+    parser.add_argument("--faults", type=float, default=1.0, help="factor for all fault rates (default %(default)s)")
+    parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="workflow of uploads")
+    parser.add_argument("--without", action="append", default=[], choices=sorted(SAFEGUARDS), help="remove it")
     parser.add_argument("--state", type=Path, default=ROOT / ".local" / "soak", help="folder for logs and reports")
     options = parser.parse_args()
     if options.uploads < _FEWEST_UPLOADS:
-        parser.error(f"--uploads must be {_FEWEST_UPLOADS} or more: below that, shares of them come to nothing")
+        parser.error(f"--uploads must be {_FEWEST_UPLOADS} or more: some rates need that many")
     seed = secrets.randbelow(10_000) if options.seed is None else options.seed
     state = options.state.resolve()
     stories = draw(options.uploads, seed)
@@ -54,7 +54,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted; the stack is ended. Next: make soak", file=sys.stderr)
+        print("\nInterrupted. The stack is stopped. Next: make soak", file=sys.stderr)
         return 128 + signal.SIGINT
     result = balance(ledger, outcome, expected)
     run = {
@@ -71,9 +71,9 @@ def main() -> int:
     express = " WORKFLOW=EXPRESS" if options.workflow == "EXPRESS" else ""
     again = f"make soak N={options.uploads} SEED={seed}{express}"
     if result.is_kept():
-        print(f"Nothing lost, stale or doubled. Next: {again} to see it again, or another SEED.")
+        print(f"Nothing is lost, stale or doubled. Next: {again} to repeat this run, or another SEED.")
         return 0
-    print(f"A promise was broken. Next: read the cases above, then {again} while you fix it.")
+    print(f"A promise was broken. Next: read the cases above, fix them, then {again}.")
     return 1
 
 

@@ -150,7 +150,7 @@ def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str)
 def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> str:
     program = ROOT / ".tools" / "soak" / "bin" / "mitmdump"
     if not program.exists():
-        raise StackError("The fault proxy is not installed. Run: make soak, which installs it")
+        raise StackError("The fault proxy is not installed. Run: make soak, to install it")
     port = free_port()
     options = {
         "confdir": stack.settings.state / "mitmproxy",

@@ -50,7 +50,7 @@ def table(balance: Balance, faults: Counter[str]) -> str:
             lines += ["", f"  {title.replace('_', ' ')}:"]
             lines += [f"    {sentence}" for sentence in sentences[:_MOST_SENTENCES]]
     if not balance.settled:
-        lines += ["", "  The pipeline had not come to rest when time was up."]
+        lines += ["", "  The pipeline was still working when the time limit was reached."]
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ class PlanNotFoundError(RefusedError):
     """
 
     def __init__(self, plan: str) -> None:
-        super().__init__(f"There is no plan '{plan}'. Plans are deleted after 30 days; make a new one.")
+        super().__init__(f"There is no plan '{plan}'. Plans are deleted after 30 days. Make a new plan.")
         self.plan = plan
 
 
@@ -69,7 +69,7 @@ class PlanTooOldError(RefusedError):
     """
 
     def __init__(self, plan: str, days: float) -> None:
-        super().__init__(f"The plan '{plan}' is {days:.1f} days old; after 7 days make a new one.")
+        super().__init__(f"The plan '{plan}' is {days:.1f} days old; the limit is 7 days. Make a new plan.")
         self.plan = plan
         self.days = days
 
@@ -83,7 +83,7 @@ class OtherRecipeError(RefusedError):
     """
 
     def __init__(self, plan: str) -> None:
-        super().__init__(f"recipes.json or ThumbnailSizes have changed since the plan '{plan}'. Make a new one.")
+        super().__init__(f"recipes.json or ThumbnailSizes have changed since the plan '{plan}'. Make a new plan.")
         self.plan = plan
 
 
@@ -97,8 +97,8 @@ class TooManyOrphansError(RefusedError):
 
     def __init__(self, orphans: int, manifests: int) -> None:
         super().__init__(
-            f"{orphans:,} of {manifests:,} manifests have no original, more than a tenth. "
-            'If the originals are gone on purpose, use "prune": "all".'
+            f"{orphans:,} of {manifests:,} manifests have no original, which is more than a tenth. "
+            'If the originals were deleted on purpose, use "prune": "all".'
         )
         self.orphans = orphans
         self.manifests = manifests
@@ -114,8 +114,8 @@ class TooManyStraysError(RefusedError):
 
     def __init__(self, strays: int, thumbnails: int) -> None:
         super().__init__(
-            f"{strays:,} of {thumbnails:,} thumbnails are in no manifest, more than a tenth. "
-            'Run the plan without prune first; if they may all go, use "prune": "all".'
+            f"{strays:,} of {thumbnails:,} thumbnails are in no manifest, which is more than a tenth. "
+            'Run the plan without prune first. To delete all these thumbnails, use "prune": "all".'
         )
         self.strays = strays
         self.thumbnails = thumbnails

@@ -96,7 +96,7 @@ def parse_input(value: Any, originals_prefix: str = "") -> PlanInput | RunInput:
 def _parse_plan(value: dict[str, Any], concurrency: int, originals_prefix: str) -> PlanInput:
     prefix = value.get("prefix", "")
     if not isinstance(prefix, str):
-        raise InvalidInputError("prefix", 'it must be a text such as "2026/"')
+        raise InvalidInputError("prefix", 'it must be a string such as "2026/"')
     if originals_prefix.startswith(prefix):
         prefix = originals_prefix
     elif not prefix.startswith(originals_prefix):
@@ -114,7 +114,7 @@ def _parse_run(value: dict[str, Any], concurrency: int) -> RunInput:
     plan, prune = value.get("plan"), value.get("prune", "no")
     most_objects, most_usd = value.get("max_objects"), value.get("max_usd")
     if not isinstance(plan, str) or not _PLAN.fullmatch(plan):
-        raise InvalidInputError("plan", "it must be the id that a plan ended with")
+        raise InvalidInputError("plan", "it must be the id of a plan")
     if prune not in _PRUNE:
         raise InvalidInputError("prune", f"it must be one of {', '.join(_PRUNE)}")
     if most_objects is not None and (not _is_whole(most_objects) or most_objects < 1):

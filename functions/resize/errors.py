@@ -79,7 +79,7 @@ class BucketNotAllowedError(PermanentError):
     """
 
     def __init__(self, field: str, bucket: str) -> None:
-        super().__init__(f"The {field} '{bucket}' is not served here.")
+        super().__init__(f"The {field} '{bucket}' is not the bucket of this deployment.")
         self.field = field
         self.bucket = bucket
 
@@ -93,7 +93,7 @@ class KeyNotAllowedError(PermanentError):
     """
 
     def __init__(self, key: str, prefix: str) -> None:
-        super().__init__(f"The key '{key}' is not served here: keys of originals begin with '{prefix}'.")
+        super().__init__(f"The key '{key}' is not allowed: keys of originals must begin with '{prefix}'.")
         self.key = key
         self.prefix = prefix
 
@@ -110,7 +110,7 @@ class InvalidKeyError(PermanentError):
     """
 
     def __init__(self, key: str, rule: str) -> None:
-        super().__init__(f"The key '{key}' cannot be used: {rule}.")
+        super().__init__(f"The key '{key}' is invalid: {rule}.")
         self.key = key
         self.rule = rule
 
@@ -138,7 +138,7 @@ class OriginalArchivedError(PermanentError):
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"The original '{key}' is archived and must be restored before it can be read.")
+        super().__init__(f"The original '{key}' is archived; restore it from its archive first.")
         self.key = key
 
 
@@ -172,7 +172,7 @@ class OriginalTooLargeError(PermanentError):
     """
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"The original has {size:,} bytes; at most {limit:,} are read.")
+        super().__init__(f"The original has {size:,} bytes; the limit is {limit:,}.")
         self.size = size
         self.limit = limit
 
@@ -230,7 +230,7 @@ class TooManyPixelsError(PermanentError):
     """
 
     def __init__(self, pixels: int, limit: int, what: str = "") -> None:
-        super().__init__(f"The original has {pixels:,} pixels{what}; at most {limit:,} are decoded.")
+        super().__init__(f"The original has {pixels:,} pixels{what}; the limit is {limit:,}.")
         self.pixels = pixels
         self.limit = limit
 
@@ -245,7 +245,7 @@ class TooManyPartsError(PermanentError):
     """
 
     def __init__(self, parts: int, limit: int, what: str) -> None:
-        super().__init__(f"The original has {parts:,} {what} or more; at most {limit:,} are read.")
+        super().__init__(f"The original has at least {parts:,} {what}; the limit is {limit:,}.")
         self.parts = parts
         self.limit = limit
 
@@ -261,7 +261,7 @@ class OutputTooLargeError(PermanentError):
     """
 
     def __init__(self, amount: int, limit: int, unit: str) -> None:
-        super().__init__(f"The request asks for {amount:,} {unit}; at most {limit:,} are made at once.")
+        super().__init__(f"The request asks for {amount:,} {unit}; the limit is {limit:,}.")
         self.amount = amount
         self.limit = limit
         self.unit = unit
@@ -276,13 +276,13 @@ class TooManyThumbnailsError(PermanentError):
     """
 
     def __init__(self, thumbnails: int, limit: int) -> None:
-        super().__init__(f"The original would have {thumbnails:,} thumbnails; at most {limit:,} are kept.")
+        super().__init__(f"The original would have {thumbnails:,} thumbnails; the limit is {limit:,}.")
         self.thumbnails = thumbnails
         self.limit = limit
 
 
 class ConflictError(TransientError):
-    """Other runs worked on the same key during every one of the bounded attempts.
+    """Other runs changed the same key during all attempts.
 
     Attributes
     ----------

@@ -99,7 +99,7 @@ class Buckets:
 
     def __post_init__(self) -> None:
         if self.originals == self.thumbnails:
-            raise ValueError(f"Originals and thumbnails are in one bucket, '{self.originals}'; they need two.")
+            raise ValueError(f"Originals and thumbnails use the same bucket, '{self.originals}'; they need two.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,16 +68,16 @@ def check_key(object_key: str, renditions: Iterable[Rendition]) -> None:
     except UnicodeEncodeError as error:
         raise InvalidKeyError(ascii(object_key)[1:-1], "it cannot be encoded in UTF-8") from error
     if size > MAX_KEY_BYTES:
-        raise InvalidKeyError(object_key, f"it has {size:,} bytes and S3 allows {MAX_KEY_BYTES:,}")
+        raise InvalidKeyError(object_key, f"it has {size:,} bytes; the limit is {MAX_KEY_BYTES:,}")
     *folders, name = object_key.split("/")
     if not name:
         raise InvalidKeyError(object_key, "it names a folder, not a picture")
     if any(segment in {".", ".."} for segment in (*folders, name)):
-        raise InvalidKeyError(object_key, "'.' and '..' cannot be segments of a key")
+        raise InvalidKeyError(object_key, "it must not have '.' or '..' as a path segment")
     size = len(manifest_key(object_key).encode())
     if size > MAX_KEY_BYTES:
         raise InvalidKeyError(
-            object_key, f"its manifest's key would have {size:,} bytes and S3 allows {MAX_KEY_BYTES:,}"
+            object_key, f"its manifest's key would have {size:,} bytes; the limit is {MAX_KEY_BYTES:,}"
         )
     check_thumbnail_keys(object_key, [thumbnail_key(object_key, rendition) for rendition in renditions])
 
@@ -93,5 +93,5 @@ def check_thumbnail_keys(object_key: str, keys: Iterable[str]) -> None:
     longest = max((len(key.encode()) for key in keys), default=0)
     if longest > MAX_KEY_BYTES:
         raise InvalidKeyError(
-            object_key, f"its thumbnail's key would have {longest:,} bytes and S3 allows {MAX_KEY_BYTES:,}"
+            object_key, f"its thumbnail's key would have {longest:,} bytes; the limit is {MAX_KEY_BYTES:,}"
         )

@@ -19,7 +19,7 @@ SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 
 _SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
-_ONE_OF_TWO = "format and formats exclude each other: leave out one"
+_ONE_OF_TWO = "use either format or formats, not both"
 # Keywords that combine width, height and sizes. jsonschema's messages for them are hard to understand.
 _ABOUT_SIZES = {"oneOf", "anyOf", "not", "dependencies"}
 # Reasons quote the offending value, which can be long.
@@ -105,8 +105,8 @@ def _judge(payload: Any) -> None:
 def _explain_sizes(payload: dict[str, Any]) -> str:
     sides = payload.keys() & {"width", "height"}
     if "sizes" in payload:
-        return "sizes stands alone: leave out width and height, or leave out sizes"
+        return "use either sizes, or width and height, not both"
     if len(sides) == 1:
         (missing,) = {"width", "height"} - sides
-        return f"'{missing}' is missing: width and height belong together"
+        return f"'{missing}' is missing: width and height must be used together"
     return "either width and height, or sizes, are required"

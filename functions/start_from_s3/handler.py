@@ -42,7 +42,7 @@ metrics = Metrics()
 
 
 class UploadsNotStartedError(ExceptionGroup):
-    """Uploads of one message that were not worked on; the others were."""
+    """Uploads of one message that could not be processed; the others were."""
 
 
 class _Processor(BatchProcessor):
@@ -158,4 +158,4 @@ def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
         else:
             logger.info(done, object_key=hint.key, execution=execution.name)
     if errors:
-        raise UploadsNotStartedError("Not every record of the message was worked on", errors)
+        raise UploadsNotStartedError("Some records of the message could not be processed", errors)

@@ -62,7 +62,7 @@ class ForeignBucketError(EventError):
     """
 
     def __init__(self, bucket: str, key: str) -> None:
-        super().__init__(f"The event for '{key}' is for the bucket '{bucket}', which is not served here.")
+        super().__init__(f"The event for '{key}' is for the bucket '{bucket}', which this stack does not use.")
         self.bucket = bucket
         self.key = key
 

@@ -152,9 +152,9 @@ class Gallery:
         """
         host = asked.headers.get("host", "")
         if host not in self._hosts:
-            raise RefusalError(HTTPStatus.FORBIDDEN, "ForeignHost", "The gallery answers to 127.0.0.1 only.")
+            raise RefusalError(HTTPStatus.FORBIDDEN, "ForeignHost", "The gallery accepts requests to 127.0.0.1 only.")
         if asked.method in _WRITING and asked.headers.get("origin") != f"http://{host}":
-            raise RefusalError(HTTPStatus.FORBIDDEN, "ForeignOrigin", "Only the gallery's own page may change things.")
+            raise RefusalError(HTTPStatus.FORBIDDEN, "ForeignOrigin", "Only the gallery's own page may make changes.")
         # Links from other sites to the page itself are fine.
         if asked.path != "/" and asked.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
             raise RefusalError(HTTPStatus.FORBIDDEN, "ForeignSite", "Only the gallery's own page may read this.")
@@ -271,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             parameters = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
         except ValueError as error:
-            raise RefusalError(HTTPStatus.BAD_REQUEST, "InvalidRequest", "The query cannot be read.") from error
+            raise RefusalError(HTTPStatus.BAD_REQUEST, "InvalidRequest", "The query string is invalid.") from error
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Asked(self.command, path, {name: values[-1] for name, values in parameters.items()}, headers)
 
@@ -288,9 +288,9 @@ class _Handler(BaseHTTPRequestHandler):
                 body.write(chunk)
         if left:
             self.close_connection = True
-            raise RefusalError(HTTPStatus.BAD_REQUEST, "IncompleteBody", "The body ended too early.")
+            raise RefusalError(HTTPStatus.BAD_REQUEST, "IncompleteBody", "The body is incomplete.")
         if not is_kept:
-            message = f"The gallery takes files of up to {MAX_BYTES // 1_000_000} MB. Use: aws s3 cp"
+            message = f"The gallery accepts files of up to {MAX_BYTES // 1_000_000} MB. For larger files use: aws s3 cp"
             raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "FileTooLarge", message)
         body.seek(0)
 

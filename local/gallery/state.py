@@ -11,10 +11,10 @@ _RUNNING = "RUNNING"
 _SUCCEEDED = "SUCCEEDED"
 _REQUEST = "api"
 _REMOVED = "removed"
-_NOT_STARTED = "No execution is listed for this upload yet. If this stays, its recipe may ask for no thumbnails."
+_NOT_STARTED = "There is no execution for this upload yet. If this does not change, its recipe may have no sizes."
 _NOT_LISTED = (
     "The manifest has no entry for this upload yet, and Express executions are not listed. "
-    "If this stays, look at the log."
+    "If this does not change, read the log."
 )
 
 
@@ -121,9 +121,9 @@ def judge(
     if newest is not None and newest.status != _SUCCEEDED:
         return Judgement(State.FAILED, newest.error or newest.status, newest.message)
     if original is None:
-        return Judgement(State.REMOVING, message="The original was deleted. Its thumbnails are not removed yet.")
+        return Judgement(State.REMOVING, message="The original was deleted. Its thumbnails will be deleted soon.")
     if newest is not None:
-        message = "The last execution has ended, and the manifest shows other content."
+        message = "The last execution has ended, but the manifest describes another version of the original."
     else:
         message = _NOT_LISTED if is_express else _NOT_STARTED
     return Judgement(State.WAITING, message=message)

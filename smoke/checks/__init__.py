@@ -1,4 +1,4 @@
-"""What is asked of a deployment. Each check returns rows of what was promised and what AWS did."""
+"""The checks of a deployment. Each check returns rows with a promise and what AWS did."""
 
 from collections.abc import Callable, Iterator
 
@@ -62,7 +62,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         bad_requests_are_refused,
         repeated_requests_start_once,
     ),
-    "What API Gateway made of the template": (the_model_is_the_schema, stage_is_set),
+    "The API as API Gateway imported it": (the_model_is_the_schema, stage_is_set),
     "Logs": (functions_log, executions_are_logged, api_requests_are_logged, saved_queries_answer),
     "Metrics and alarms": (metrics_and_alarms,),
 }

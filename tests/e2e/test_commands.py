@@ -127,7 +127,8 @@ def test_a_port_in_use_is_one_clear_sentence(pipeline: Pipeline) -> None:
         Stack(settings).up()
 
     assert str(caught.value) == (
-        f"Port {taken} is in use by another program. End it, or choose another port: make up LOCAL_AWS_PORT={taken + 1}"
+        f"Port {taken} is in use by another program. "
+        f"Stop it, or choose another port: make up LOCAL_AWS_PORT={taken + 1}"
     )
 
 

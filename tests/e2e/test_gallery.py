@@ -191,7 +191,7 @@ def test_a_picture_is_replaced_and_deleted(page: Page, pipeline: Pipeline) -> No
     assert loaded(card.locator(".original img")) == [(300, 400)]
 
     card.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert pipeline.stored_for(key) != []
     card.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -368,7 +368,7 @@ def test_everything_is_reached_by_the_keyboard(page: Page, pipeline: Pipeline) -
     keyboard.tab_to(f"Replace… {key}")
     keyboard.tab_to(f"Delete… {key}")
     keyboard.press("Enter")
-    assert keyboard.focused() == "Keep it"
+    assert keyboard.focused() == "Cancel"
     keyboard.press("Shift+Tab")
     keyboard.press("Enter")
     expect(card_of(page, key)).to_have_count(0, timeout=PATIENCE)

@@ -301,12 +301,12 @@ def test_the_command(pipeline: Pipeline) -> None:
     assert done.returncode == 0, done.stderr
     assert "3  brought in line" in done.stdout
     assert "1  cannot be read: NotAnImageError, first 'command/4.jpg'" in done.stdout
-    assert "Next: make reconcile DO=plan, which finds everything in line" in done.stdout
+    assert "Next: make reconcile DO=plan, to check that everything is in line" in done.stdout
     assert len(pipeline.stored_for(names[0])) == 3 * (1 + len(UPLOAD_SIZES)) + 1
     assert f"run of {plan}: SUCCEEDED" in status.stdout
     assert "3  done" in status.stdout
     assert (plan in report.stdout, "0  left to work on" in report.stdout) == (True, True)
-    assert "Nothing runs." in stop.stdout
+    assert "No execution is running." in stop.stdout
     assert (refused.returncode, "InvalidInputError" in refused.stderr) == (1, True)
     for each in (planned, declined, done, status, report, stop, refused):
         assert "Next: " in each.stdout.strip().splitlines()[-1]

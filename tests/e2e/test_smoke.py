@@ -72,7 +72,7 @@ def test_the_deployment_keeps_its_word(pipeline: Pipeline) -> None:
     assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
     first, *_, last = done.stdout.splitlines()
     assert "US cents" in first
-    assert last.startswith("This deployment keeps its word (")
+    assert last.startswith("This deployment keeps its promises (")
     assert " Next: " in last
     assert left_over(pipeline) == []
 
@@ -154,7 +154,7 @@ def test_what_was_broken_is_found(
     assert done.returncode == 1, done.stdout + done.stderr
     rows = "\n".join(broken(done.stdout))
     assert [sentence for sentence in found if sentence not in rows] == []
-    assert done.stdout.splitlines()[-1].startswith("This deployment does not keep its word (")
+    assert done.stdout.splitlines()[-1].startswith("This deployment breaks a promise (")
     assert left_over(pipeline) == []
 
 
@@ -183,12 +183,16 @@ def test_an_interrupted_run_leaves_nothing_behind(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("options", "environment", "sentence"),
     [
-        (("--stack", "nothing-here"), {}, "There is no stack 'nothing-here' in us-east-1"),
-        ((), {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}, "These credentials may not call DescribeStacks"),
+        (("--stack", "nothing-here"), {}, "There is no stack 'nothing-here' in this account in us-east-1"),
+        (
+            (),
+            {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"},
+            "These credentials have no permission to call DescribeStacks",
+        ),
         (
             (),
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-            "AWS could not be asked: Unable to locate",
+            "The call to AWS failed: Unable to locate",
         ),
     ],
 )
@@ -215,5 +219,5 @@ def test_without_a_permission_nothing_is_left_behind(pipeline: Pipeline) -> None
     done = smoke(pipeline, **environment)
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stdout + done.stderr
-    assert done.stderr.startswith("Error: These credentials may not call ")
+    assert done.stderr.startswith("Error: These credentials have no permission to call ")
     assert left_over(pipeline) == []

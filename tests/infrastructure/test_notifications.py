@@ -215,7 +215,7 @@ def test_an_alarm_watches_every_way_to_lose_a_notification(workflow: str, resour
     assert found == expected
 
 
-SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Be told when it is done\n")[1].split("\n## ")[0]
+SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Get notified\n")[1].split("\n## ")[0]
 
 
 def block(language: str, word: str) -> str:

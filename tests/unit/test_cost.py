@@ -156,7 +156,7 @@ def test_a_month() -> None:
         "custom metrics of functions and log": 4,
         "detailed metrics of the API": 10,
         # 730 hours of 180 long polls, in five places.
-        "Lambda asks the empty queue": 657_000,
+        "Lambda polls the empty queue": 657_000,
     }
 
 

@@ -74,7 +74,7 @@ def test_what_is_not_listed_is_not_said_to_be_waiting_for_an_execution() -> None
     standard = judge(ORIGINAL, None, [], is_express=False)
     express = judge(ORIGINAL, None, [], is_express=True)
 
-    assert "No execution is listed" in standard.message
+    assert "There is no execution" in standard.message
     assert "Express executions are not listed" in express.message
 
 
@@ -132,7 +132,7 @@ def test_only_the_gallerys_own_page_writes(gallery: Gallery, method: str, origin
 
 
 def test_a_write_that_names_no_origin_is_refused(gallery: Gallery) -> None:
-    with pytest.raises(RefusalError, match="own page may change"):
+    with pytest.raises(RefusalError, match="own page may make changes"):
         gallery.check(Asked("DELETE", "/originals", {"key": "a"}, {"host": OWN["host"]}))
 
 

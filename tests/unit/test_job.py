@@ -1000,7 +1000,7 @@ def test_keys_with_the_prefix_are_served() -> None:
 
 
 def test_one_bucket_for_both_is_refused() -> None:
-    with pytest.raises(ValueError, match="in one bucket, 'mine'"):
+    with pytest.raises(ValueError, match="the same bucket, 'mine'"):
         Buckets("mine", "mine")
 
 

@@ -106,12 +106,12 @@ def test_a_run_in_words() -> None:
 
     assert lines == [
         "900  brought in line",
-        "90  were in line already",
-        "7  removed, because their original is gone",
-        "4  removed, because no manifest lists them",
+        "90  already in line",
+        "7  deleted, because their original is gone",
+        "4  deleted, because no manifest lists them",
         "7  cannot be read: NotAnImageError, first 'b.jpg' None.",
         "2  cannot be read: CorruptImageError, first 'a.jpg' Bad.",
-        "1  faulted, to be tried again: Sandbox.Timedout, first 'c.jpg'",
+        "1  failed because of a fault; run the plan again: Sandbox.Timedout, first 'c.jpg'",
         "1  left",
     ]
 

@@ -72,7 +72,7 @@ def test_as_many_formats_as_there_are() -> None:
 def test_format_and_formats_exclude_each_other() -> None:
     error = refused({**ONE_SIZE, "format": "webp", "formats": ["webp"]})
 
-    assert (error.path, error.reason) == ("$", "format and formats exclude each other: leave out one")
+    assert (error.path, error.reason) == ("$", "use either format or formats, not both")
 
 
 @pytest.mark.parametrize("if_missing", list(IfMissing))
@@ -133,15 +133,15 @@ def test_unknown_fields_of_a_size_are_refused() -> None:
 
 
 ONE_SIZE_IN_A_LIST = [{"width": 1, "height": 1}]
-TOGETHER = "sizes stands alone: leave out width and height, or leave out sizes"
+TOGETHER = "use either sizes, or width and height, not both"
 
 
 @pytest.mark.parametrize(
     ("sizes", "reason"),
     [
         ({}, "either width and height, or sizes, are required"),
-        ({"width": 128}, "'height' is missing: width and height belong together"),
-        ({"height": 128}, "'width' is missing: width and height belong together"),
+        ({"width": 128}, "'height' is missing: width and height must be used together"),
+        ({"height": 128}, "'width' is missing: width and height must be used together"),
         ({"width": 128, "height": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),
         ({"width": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),
         ({"height": 128, "sizes": ONE_SIZE_IN_A_LIST}, TOGETHER),

@@ -795,7 +795,7 @@ def refusal(code: str) -> ClientError:
 
 
 def test_no_permission_is_no_verdict() -> None:
-    assert "may not call GetModel (AccessDenied)" in str(why_not(refusal("AccessDenied")))
+    assert "no permission to call GetModel (AccessDenied)" in str(why_not(refusal("AccessDenied")))
     assert why_not(refusal("NotFoundException")) is None
     assert "credentials" in str(why_not(NoCredentialsError()))
 
@@ -803,7 +803,7 @@ def test_no_permission_is_no_verdict() -> None:
 def test_without_a_region_there_is_nothing_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
-    with pytest.raises(CannotRunError, match="No AWS region is chosen"):
+    with pytest.raises(CannotRunError, match="No AWS region is set"):
         read_deployment("p", None)
 
 

@@ -57,7 +57,7 @@ def test_a_broken_record(
 
     for command in ("up", "status"):
         assert run(monkeypatch, command) == 1
-        assert capsys.readouterr().err == f"Error: The file {state / name} is broken. Run: make down\n"
+        assert capsys.readouterr().err == f"Error: The file {state / name} is damaged. Run: make down\n"
 
     assert run(monkeypatch, "down") == 0
     assert not (state / name).exists()
@@ -75,7 +75,7 @@ def test_down_ends_a_server_whose_record_is_gone(
 
     assert run(monkeypatch, "down") == 0
 
-    assert capsys.readouterr().out.startswith("The local stack is down")
+    assert capsys.readouterr().out.startswith("The local stack is stopped")
     assert subprocess.run(["ps", "-p", str(pid), "-o", "stat="], capture_output=True, check=False).stdout[:1] in {  # noqa: S603, S607 - ours
         b"",
         b"Z",
@@ -111,7 +111,7 @@ def test_a_stack_that_runs_keeps_its_ports(
 
     assert capsys.readouterr().err == (
         f"Error: The local stack runs on the ports ({AWS_PORT}, {API_PORT}, {gallery_port}), "
-        f"not ({AWS_PORT}, {API_PORT}, {GALLERY_PORT}). End it first: make down\n"
+        f"not ({AWS_PORT}, {API_PORT}, {GALLERY_PORT}). Stop it first: make down\n"
     )
 
 
@@ -134,7 +134,7 @@ def test_a_disk_that_is_full(state: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert run(monkeypatch, "up") == 1
 
     assert capsys.readouterr().err == (
-        f"Error: cannot write {state}: No space left on device. Make room for it, then: make up\n"
+        f"Error: cannot write {state}: No space left on device. Free some space, then: make up\n"
     )
 
 
@@ -147,8 +147,8 @@ def test_two_commands_at_once(state: Path, monkeypatch: pytest.MonkeyPatch, caps
 
         assert run(monkeypatch, "up") == 1
         assert capsys.readouterr().err == (
-            f"Error: Another command (process {first.pid}) is bringing this stack up. "
-            "Wait until it has ended, or end it and the stack: make down\n"
+            f"Error: Another command (process {first.pid}) is starting this stack. "
+            "Wait until it has ended, or stop it and the stack: make down\n"
         )
 
         assert run(monkeypatch, "down") == 0

@@ -126,7 +126,7 @@ function makeThumbnail(thumbnail, placeholder) {
   const size = `${number(width)} × ${number(height)}`;
   const format = content_type.replace("image/", "").toUpperCase();
   const frame = loadPicture(source, `${key}, ${size}`, () =>
-    element("span", { className: "unseen" }, "This browser cannot show it"),
+    element("span", { className: "unseen" }, "This browser cannot show this format"),
   );
   const scale = Math.min(1, WIDEST / width, HIGHEST / height);
   // Known before it has loaded, so that nothing moves when it has.
@@ -189,7 +189,7 @@ async function showLog(details, key) {
   write(target, "Reading …");
   try {
     const lines = await ask(path("/api/log", { key }));
-    write(target, lines.join("\n") || "The resize function logged nothing of this key in the last hour.");
+    write(target, lines.join("\n") || "The resize function has logged nothing for this key in the last hour.");
   } catch (error) {
     write(target, error.message);
   }

@@ -100,8 +100,8 @@ function show({ pictures, fitting, states, is_complete }) {
     find("note"),
     [
       about.is_express &&
-        "Uploads run as Express executions, which Step Functions does not list. What is shown of them is what their manifests and the log say.",
-      !is_complete && `The bucket has more than ${number(about.most_originals)} originals; this page knows the first ones in the order of their keys.`,
+        "Uploads run as Express executions, which Step Functions does not list. Their state is read from the manifests and the log.",
+      !is_complete && `The bucket has more than ${number(about.most_originals)} originals. This page shows the first ones, sorted by key.`,
     ]
       .filter(Boolean)
       .join(" "),

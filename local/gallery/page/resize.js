@@ -104,7 +104,7 @@ export function setUpResize(about, changed) {
       say("ready", "Copied.");
     } catch {
       getSelection().selectAllChildren(command);
-      say("ready", "The browser does not let the page copy. The command is selected.");
+      say("ready", "The browser does not allow copying. The command is selected: copy it by hand.");
     }
   });
 
