@@ -75,7 +75,7 @@ To use the stock AWS and SAM CLIs with it (they are in .tools/awscli/bin and .to
 {_indented(_exports(stack))}
   (For aws sqs, this version of the AWS CLI also needs --endpoint-url $AWS_ENDPOINT_URL.)
 
-Then list the failed executions and their errors:
+Then list the failed executions and their errors (with UploadWorkflow=EXPRESS only the second command shows uploads):
 
   STATE_MACHINE_ARN={machine}
 {_indented(_find_what_failed())}
@@ -100,8 +100,10 @@ def _exports(stack: Stack) -> str:
 
 def _find_what_failed() -> str:
     runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^## Find what failed\n.*?^```console\n\$ (.*?)\n```$", runbook, re.DOTALL | re.MULTILINE)
-    return str(command)
+    section = runbook.split("\n## Find what failed\n")[1].split("\n## ")[0]
+    # The list, and the log, which is the only one that has Express executions.
+    commands: list[str] = re.findall(r"^```console\n\$ (.*?)\n```$", section, re.DOTALL | re.MULTILINE)
+    return "\n".join(commands[:2])
 
 
 def _indented(text: str) -> str:

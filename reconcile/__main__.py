@@ -15,6 +15,7 @@ from reconcile.follow import Seen, follow
 from reconcile.page import dollars, duration, plan_lines, run_lines
 
 _DONE, _FAILED, _COULD_NOT_RUN = 0, 1, 2
+_STACK = "alison-image"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (CannotRunError, StackError) as error:
         return _refuse(str(error))
     except (BotoCoreError, ClientError) as error:
-        return _refuse(f"The call to AWS failed: {str(error).rstrip('.')}. Next: check credentials and region.")
+        following = "make up" if options.local else "check credentials and region"
+        return _refuse(f"The call to AWS failed: {str(error).rstrip('.')}. Next: {following}.")
     except KeyboardInterrupt:
-        print("\nThe execution continues. Next: make reconcile DO=status, or DO=stop", file=sys.stderr)
+        print(f"\nThe execution continues. Next: {options.make} DO=status, or DO=stop", file=sys.stderr)
         return 130
     return status
 
@@ -37,7 +39,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m reconcile", description="Make the thumbnails of existing originals."
     )
-    parser.add_argument("--stack", default="alison-image", help="the CloudFormation stack (default %(default)s)")
+    parser.add_argument("--stack", default=_STACK, help="the CloudFormation stack (default %(default)s)")
     parser.add_argument("--local", action="store_true", help="use the local stack (make up) instead of AWS")
     commands = parser.add_subparsers(required=True, metavar="plan | run | status | stop | report | concurrency")
     plan = commands.add_parser("plan", help="show what a run would do and cost; changes no thumbnail")
@@ -68,7 +70,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     concurrency = commands.add_parser("concurrency", help="change the concurrency of the running execution")
     concurrency.add_argument("number", type=int)
     concurrency.set_defaults(command=_set_concurrency)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    chosen = [f"STACK={options.stack}" if options.stack != _STACK else "", "LOCAL=1" if options.local else ""]
+    # What starts this command again for the same deployment.
+    options.make = " ".join(["make reconcile", *filter(None, chosen)])
+    return options
 
 
 def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
@@ -85,16 +91,16 @@ def _plan(deployed: Deployed, options: argparse.Namespace) -> int:
     report = deployed.report(ended.plan)
     if ended.status != "SUCCEEDED" or report is None:
         return _ended_badly(ended)
-    return _say_plan(report)
+    return _say_plan(report, options)
 
 
-def _say_plan(report: dict[str, Any]) -> int:
+def _say_plan(report: dict[str, Any], options: argparse.Namespace) -> int:
     _say("", *plan_lines(report), "")
     counts = report["output"]["counts"]
     if counts["out_of_line"]:
-        _say(f"Next: make reconcile DO='run {report['plan']}'")
+        _say(f"Next: {options.make} DO='run {report['plan']}'")
     elif counts["orphans"] or counts.get("strays"):
-        _say(f"Next: make reconcile DO='run {report['plan']} --prune'")
+        _say(f"Next: {options.make} DO='run {report['plan']} --prune'")
     else:
         _say("Everything is in line. Next: nothing to do until recipes.json changes.")
     return _DONE
@@ -103,7 +109,7 @@ def _say_plan(report: dict[str, Any]) -> int:
 def _run(deployed: Deployed, options: argparse.Namespace) -> int:
     report = deployed.report(options.plan)
     if report is None:
-        raise CannotRunError(f"There is no finished plan '{options.plan}'. Next: make reconcile DO=plan")
+        raise CannotRunError(f"There is no finished plan '{options.plan}'. Next: {options.make} DO=plan")
     _say(*plan_lines(report), "")
     if not options.yes and not _agrees(report, options):
         _say("Nothing was started. Next: use --max-usd or --max-objects to run only a part of the plan.")
@@ -116,9 +122,9 @@ def _run(deployed: Deployed, options: argparse.Namespace) -> int:
         return _ended_badly(ended)
     _say("", *run_lines(ended.output), "")
     if ended.output["counts"]["left"]:
-        _say(f"Next: make reconcile DO='run {options.plan}', to continue with what is left")
+        _say(f"Next: {options.make} DO='run {options.plan}', to continue with what is left")
     else:
-        _say("Next: make reconcile DO=plan, to check that everything is in line")
+        _say(f"Next: {options.make} DO=plan, to check that everything is in line")
     return _DONE
 
 
@@ -132,10 +138,10 @@ def _agrees(report: dict[str, Any], options: argparse.Namespace) -> bool:
         raise CannotRunError("There is no terminal to confirm the price. Next: run it again with --yes") from None
 
 
-def _status(deployed: Deployed, _options: argparse.Namespace) -> int:
+def _status(deployed: Deployed, options: argparse.Namespace) -> int:
     newest = deployed.newest()
     if newest is None:
-        _say("There is no plan or run yet. Next: make reconcile DO=plan")
+        _say(f"There is no plan or run yet. Next: {options.make} DO=plan")
         return _DONE
     _say(f"{newest.wanted.get('mode', '?')} of {newest.plan}: {newest.status}, started {newest.started:%Y-%m-%d %H:%M}")
     if newest.wanted.get("mode") == "run":
@@ -147,11 +153,11 @@ def _status(deployed: Deployed, _options: argparse.Namespace) -> int:
     elif newest.is_running and (found := deployed.map_run(newest.arn)):
         _say(f"  {found['itemCounts']['succeeded']:,} of {found['itemCounts']['total']:,} parts are compared")
     if newest.is_running:
-        _say("Next: make reconcile DO=stop, or wait")
+        _say(f"Next: {options.make} DO=stop, or wait")
     elif newest.error:
         return _ended_badly(newest)
     else:
-        _say(f"Next: make reconcile DO='report {newest.plan}'")
+        _say(f"Next: {options.make} DO='report {newest.plan}'")
     return _DONE
 
 
@@ -159,15 +165,15 @@ def _left(deployed: Deployed, plan: str) -> int:
     return sum(map(count_of, deployed.names(Names(plan).work(with_orphans=False))))
 
 
-def _stop(deployed: Deployed, _options: argparse.Namespace) -> int:
+def _stop(deployed: Deployed, options: argparse.Namespace) -> int:
     running = deployed.running()
     for arn in running:
         deployed.stop(arn)
         _say(f"Stopped {arn}")
     if running:
-        _say("Nothing is lost. Next: make reconcile DO='run PLAN', to continue with what is left of a plan")
+        _say(f"Nothing is lost. Next: {options.make} DO='run PLAN', to continue with what is left of a plan")
     else:
-        _say("No execution is running. Next: make reconcile DO=status")
+        _say(f"No execution is running. Next: {options.make} DO=status")
     return _DONE
 
 
@@ -175,18 +181,19 @@ def _report(deployed: Deployed, options: argparse.Namespace) -> int:
     plan = options.plan or deployed.newest_plan()
     report = deployed.report(plan) if plan else None
     if plan is None or report is None:
-        raise CannotRunError(f"There is no finished plan{f' {plan!r}' if plan else ''}. Next: make reconcile DO=plan")
+        name = f" '{plan}'" if plan else ""
+        raise CannotRunError(f"There is no finished plan{name}. Next: {options.make} DO=plan")
     left = _left(deployed, plan)
     _say(*plan_lines(report), "", f"  {left:>13,}  left to work on", "")
-    _say(f"Next: make reconcile DO='run {plan}'" if left else "Next: make reconcile DO=plan")
+    _say(f"Next: {options.make} DO='run {plan}'" if left else f"Next: {options.make} DO=plan")
     return _DONE
 
 
 def _set_concurrency(deployed: Deployed, options: argparse.Namespace) -> int:
     changed = [arn for arn in deployed.running() if deployed.set_concurrency(arn, options.number)]
     if not changed:
-        raise CannotRunError("No execution is running. Next: make reconcile DO=status")
-    _say(f"The concurrency is now {options.number}. Next: make reconcile DO=status")
+        raise CannotRunError(f"No execution is running. Next: {options.make} DO=status")
+    _say(f"The concurrency is now {options.number}. Next: {options.make} DO=status")
     return _DONE
 
 

@@ -103,7 +103,9 @@ def _verdict(rows: list[Row], deployment: Deployment, seconds: float) -> int:
         )
         return _BROKEN
     if waiting:
-        following = f"make smoke STACK={deployment.stack} again in a quarter of an hour, for the lines with …"
+        following = (
+            "read the lines with …. New metrics and logs can take a quarter of an hour: run the command again then"
+        )
     else:
         following = f"aws s3 cp picture.jpg s3://{deployment.originals}/{deployment.originals_prefix}"
     print(f"This deployment keeps its promises ({counted}). Next: {following}")

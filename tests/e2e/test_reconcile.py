@@ -301,7 +301,7 @@ def test_the_command(pipeline: Pipeline) -> None:
     assert done.returncode == 0, done.stderr
     assert "3  brought in line" in done.stdout
     assert "1  cannot be read: NotAnImageError, first 'command/4.jpg'" in done.stdout
-    assert "Next: make reconcile DO=plan, to check that everything is in line" in done.stdout
+    assert "Next: make reconcile LOCAL=1 DO=plan, to check that everything is in line" in done.stdout
     assert len(pipeline.stored_for(names[0])) == 3 * (1 + len(UPLOAD_SIZES)) + 1
     assert f"run of {plan}: SUCCEEDED" in status.stdout
     assert "3  done" in status.stdout
