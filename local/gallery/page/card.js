@@ -13,7 +13,7 @@ const WORDS = {
 // Pixels that a thumbnail takes in a card at most; smaller ones are shown as they are.
 const WIDEST = 270;
 const HIGHEST = 104;
-const STARTED_BY = { upload: "Upload", removed: "Delete", api: "Request" };
+const STARTED_BY = { upload: "Upload", removed: "Delete or restore", api: "Request" };
 
 /** Make the card of a picture; act has the functions resize, replace and remove, which get the key. */
 export function makeCard(picture, act) {
