@@ -359,8 +359,8 @@ Dollars a month with one thumbnail each, including the fixed costs of a month:
 EXPRESS adds no fixed costs, so **it is cheaper from the first upload on** if a resize takes less than {seconds:.0f} s
 on average. The limit exists because the run, and the function that waits for it, are billed for their whole duration.
 For its higher price, STANDARD lists each upload in the console, returns its status by id for 90 days, and allows
-redrive. The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers
-{free:,} uploads.
+redrive. The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,}
+uploads.
 """
 
 
