@@ -224,7 +224,7 @@ def test_the_period_of_dollars_is_a_twelfth_of_an_hour(dashboard: dict[str, Any]
 
 
 def test_what_the_api_served_is_what_it_did_not_refuse(dashboard: dict[str, Any]) -> None:
-    (served,) = expressions_of(dashboard, "API: answers").values()
+    (served,) = expressions_of(dashboard, "API: responses").values()
 
     assert evaluate(served, {"calls": 10, "refused": 3, "faulted": 2}) == 5
 
