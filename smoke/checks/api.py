@@ -87,7 +87,7 @@ def repeated_requests_start_once(_deployment: Deployment, visit: Visit) -> Itera
     """Check that an Idempotency-Key starts one execution."""
     yield repeated(visit.posts["first"], visit.posts["repeated"])
     other = visit.posts["repeated with another body"].answer
-    yield judged("its key with another body is refused: 409", str(other), kept=other.status == _CONFLICT)
+    yield judged("the same key with another body is refused: 409", str(other), kept=other.status == _CONFLICT)
 
 
 def repeated(first: Post, again: Post) -> Row:

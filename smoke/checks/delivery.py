@@ -27,7 +27,7 @@ def the_bucket_is_private(deployment: Deployment, visit: Visit) -> Iterator[Row]
             statuses[key.partition("/")[0]] = answer["ResponseMetadata"]["HTTPStatusCode"]
         except ClientError as error:
             statuses[key.partition("/")[0]] = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    yield refused("S3 refuses whoever has no credentials", statuses)
+    yield refused("S3 refuses requests without credentials", statuses)
 
 
 def pictures_are_served(deployment: Deployment, visit: Visit) -> Iterator[Row]:

@@ -108,7 +108,7 @@ def _throttle(setting: dict[str, Any]) -> tuple[float, float] | None:
 def _told(throttle: tuple[float, float] | None) -> str:
     if throttle is None:
         return "it has no throttling of its own"
-    return f"{throttle[0]:g} requests a second, {throttle[1]:g} at once"
+    return f"{throttle[0]:g} requests a second, burst {throttle[1]:g}"
 
 
 def access_log(settings: dict[str, Any], group: str) -> Row:

@@ -33,7 +33,9 @@ def told(uploads: list[Upload], notifications: list[dict[str, Any]]) -> Row:
     statuses = {each["key"]: each["status"] for each in once.values()}
     for upload in uploads:
         if counts[upload.key] != 1:
-            faults.append(f"{upload.key} was told {counts[upload.key]} times")
+            faults.append(f"{upload.key} has {counts[upload.key]} messages")
         elif upload.execution and (upload.execution.status == "SUCCEEDED") != (statuses[upload.key] == "SUCCESS"):
-            faults.append(f"{upload.key} is {upload.execution.status} and told as {statuses[upload.key]}")
-    return judged_all("each end is told once", f"{len(uploads)} uploads, in messages of the schema", faults)
+            faults.append(f"{upload.key} is {upload.execution.status} and its message has {statuses[upload.key]}")
+    return judged_all(
+        "each ended execution has one message", f"{len(uploads)} uploads, in messages of the schema", faults
+    )

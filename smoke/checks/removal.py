@@ -25,4 +25,4 @@ def removal(removed: Removal, expected: int) -> Row:
         faults.append(f"{removed.execution.name} does not begin with removed-")
     faults += [f"{key} is still there" for key in removed.after]
     found = f"{len(removed.before)} objects, in execution {removed.execution.name}" if removed.execution else ""
-    return judged_all("a removed original takes its thumbnails along", found, faults)
+    return judged_all("thumbnails of a deleted original are deleted", found, faults)

@@ -89,7 +89,7 @@ def _faults(upload: Upload, box: tuple[int, int], stored: Stored, cache_control:
         yield f"cannot be decoded: {error}"
         return
     if kind != stored.content_type:
-        yield f"says it is {stored.content_type} and is {kind}"
+        yield f"has the type {stored.content_type} but is {kind}"
     expected = _fitted(upload.original.size, box)
     if (
         size[0] > box[0]
@@ -114,7 +114,7 @@ def manifests_are_written(deployment: Deployment, visit: Visit) -> Iterator[Row]
             stored = _get(deployment, f"manifests/{upload.key}.json")
             name = _short(upload.key.rpartition("/")[2])
             faults += [f"that of {name} {fault}" for fault in manifest_faults(upload, stored, deployment.sizes)]
-    yield judged_all("every upload has its manifest", f"{len(visit.uploads)} say what there is", faults)
+    yield judged_all("every upload has its manifest", f"{len(visit.uploads)} correct manifests", faults)
 
 
 def manifest_faults(upload: Upload, stored: Stored | None, boxes: list[tuple[int, int]]) -> Iterator[str]:

@@ -171,7 +171,7 @@ def test_the_smoke_test_hears_of_its_own_pictures(told: tuple[Pipeline, Subscrib
     done = smoke(pipeline, "--wait", "30")
 
     assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
-    assert "each end is told once" in done.stdout
+    assert "each ended execution has one message" in done.stdout
     assert left_over(pipeline) == []
     assert not [url for url in pipeline.sqs.list_queues().get("QueueUrls", ()) if "smoke" in url]
     assert len(pipeline.client("sns").list_subscriptions_by_topic(TopicArn=TOPIC)["Subscriptions"]) == 1

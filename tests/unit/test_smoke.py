@@ -80,7 +80,7 @@ class TestThumbnails:
             ({"metadata": {"original-etag": "older"}}, "has original-etag 'older'"),
             ({"data": b"text"}, "cannot be decoded"),
             ({"data": picture("JPEG", 128, 85)[:400]}, "cannot be decoded"),
-            ({"data": picture("PNG", 128, 85)}, "says it is image/jpeg and is image/png"),
+            ({"data": picture("PNG", 128, 85)}, "has the type image/jpeg but is image/png"),
             ({"data": picture("JPEG", 129, 86)}, "has 129x86 pixels, not 128x85"),
             ({"data": picture("JPEG", 64, 43)}, "has 64x43 pixels, not 128x85"),
         ],
@@ -875,10 +875,10 @@ class TestNotifications:
     @pytest.mark.parametrize(
         ("ids", "more", "fault"),
         [
-            ("", {}, "a.jpg was told 0 times"),
-            ("01", {}, "a.jpg was told 2 times"),
+            ("", {}, "a.jpg has 0 messages"),
+            ("01", {}, "a.jpg has 2 messages"),
             ("0", {"status": "FAILED"}, "a message is invalid"),
-            ("0", {"status": "FAILED"}, "a.jpg is SUCCEEDED and told as FAILED"),
+            ("0", {"status": "FAILED"}, "a.jpg is SUCCEEDED and its message has FAILED"),
             ("0", {"surprise": 1}, "a message is invalid"),
         ],
     )
