@@ -295,7 +295,7 @@ def test_the_command(pipeline: Pipeline) -> None:
 
     assert "4  without thumbnails" in planned.stdout
     assert "A run would work on 4 originals" in planned.stdout
-    assert (nobody.returncode, "Next: the same with --yes" in nobody.stderr) == (2, True)
+    assert (nobody.returncode, "Next: run it again with --yes" in nobody.stderr) == (2, True)
     assert (declined.returncode, "Nothing was started." in declined.stdout) == (0, True)
     assert before == []
     assert done.returncode == 0, done.stderr
