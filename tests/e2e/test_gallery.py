@@ -109,10 +109,10 @@ def loaded(pictures: Locator) -> list[tuple[int, int]]:
     """Wait until pictures have loaded and return their own sizes."""
 
     def sizes() -> list[tuple[int, int]]:
-        return [tuple(each) for each in pictures.evaluate_all("all => all.map(e => [e.naturalWidth, e.naturalHeight])")]
+        # They load when they are about to be seen. In one step with the sizes, because the page draws them anew.
+        script = "all => { all.at(-1)?.scrollIntoView(); return all.map(e => [e.naturalWidth, e.naturalHeight]) }"
+        return [tuple(each) for each in pictures.evaluate_all(script)]
 
-    # They load when they are about to be seen.
-    pictures.last.scroll_into_view_if_needed()
     return wait_for(lambda: found if (found := sizes()) and all(map(all, found)) else [], "the pictures")
 
 
