@@ -1,5 +1,6 @@
 """A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
 
+import json
 import signal
 import sys
 import time
@@ -27,7 +28,9 @@ from samples.files import encoded
 _CONCURRENCY = 4
 _AT_ONCE = 2
 _CALM_UPLOADS = 20
-_CALM_SECONDS = 0.8
+# So many at a time as the function may run: on a small machine they share the processors as those of a burst do.
+_CALM_SECONDS = 2.0
+_POLL_SECONDS = 0.02
 _CLIENTS = 8
 _SIDE = 5200
 _PROGRESS_SECONDS = 5.0
@@ -45,6 +48,18 @@ class _Figures:
     seconds: float
     resize_seconds: float
     retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """What was measured before the burst.
+
+    ``ideal``: executions a second if each begins when another ends; none for Express ones, which a starter waits for.
+    """
+
+    figures: _Figures
+    seconds_to_start: float
+    ideal: float | None
 
 
 def burst(uploads: int, workflow: str, state: Path) -> int:
@@ -84,17 +99,19 @@ class _Burst(Pipeline):
         self._deployed = read_deployed(workflow, _CONCURRENCY)
 
     def run(self, uploads: int) -> int:
-        """Upload one by one, then all at once; count, print, and return the exit status."""
-        print(f"Uploading {_CALM_UPLOADS} pictures one by one …", flush=True)
+        """Upload calmly, then all at the same time; count, print, and return the exit status."""
+        print(f"Uploading {_CALM_UPLOADS} pictures, {_AT_ONCE} at a time …", flush=True)
         self._upload("warm")
         self._wait(_MOST_SECONDS)
         first = self._seconds_to_start()
         began = time.time()
-        for number in range(_CALM_UPLOADS):
-            self._upload(f"calm/calm-{number:05}")
+        for first_of_some in range(0, _CALM_UPLOADS, _AT_ONCE):
+            for number in range(first_of_some, first_of_some + _AT_ONCE):
+                self._upload(f"calm/calm-{number:05}")
             time.sleep(_CALM_SECONDS)
         self._wait(_MOST_SECONDS)
-        calm = self._measure("calm/", began, _CALM_UPLOADS)
+        figures = self._measure("calm/", began, _CALM_UPLOADS)
+        calm = _Calm(figures, first, None if self._deployed.is_express else self._ideal_rate())
         print(f"Uploading {uploads:,} pictures as fast as possible …", flush=True)
         began = time.time()
         with ThreadPoolExecutor(_CLIENTS) as pool:
@@ -104,17 +121,40 @@ class _Burst(Pipeline):
         # A queue at rest was waited for before the end was seen.
         seconds = time.time() - began - _QUIET_SECONDS
         burst = self._measure("burst/", began, uploads, seconds)
-        return self._judge(uploads, calm, burst, first, has_ended=has_ended)
+        return self._judge(uploads, calm, burst, has_ended=has_ended)
 
-    def _judge(self, uploads: int, calm: _Figures, burst: _Figures, first: float, *, has_ended: bool) -> int:
+    def _ideal_rate(self) -> float:
+        """Return how many executions a second there are if each begins when another ends: none waits, none collides.
+
+        It includes what Step Functions takes beside the function, which is longer on the local stack than on AWS.
+        """
+        print(f"Executing {_CALM_UPLOADS} requests, {_AT_ONCE} at a time …", flush=True)
+        keys = [f"calm/calm-{number:05}.gif" for number in range(_CALM_UPLOADS)]
+        began = time.time()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._execute, keys))
+        return len(keys) / (time.time() - began)
+
+    def _execute(self, key: str) -> None:
+        request = {"source_bucket": self.originals, "destination_bucket": self.thumbnails, "object_key": key}
+        arn = self.step_functions.start_execution(
+            stateMachineArn=self.machine, input=json.dumps({**request, "width": 128, "height": 128})
+        )["executionArn"]
+        while (status := self.step_functions.describe_execution(executionArn=arn)["status"]) == "RUNNING":
+            time.sleep(_POLL_SECONDS)
+        if status != "SUCCEEDED":
+            raise StackError(f"The request for {key} ended {status}; see make status.")
+
+    def _judge(self, uploads: int, calm: _Calm, burst: _Figures, *, has_ended: bool) -> int:
         statuses = self._statuses("burst/")
         lost = self._lost(uploads)
         dead = sum(self.queued(self.dead_letters))
         price = burst.bill.dollars(self._deployed) / uploads
-        calm_price = calm.bill.dollars(self._deployed) / _CALM_UPLOADS
+        calm_price = calm.figures.bill.dollars(self._deployed) / _CALM_UPLOADS
         # While both run, the two processors of a small machine are shared: the duration is that of the burst itself.
         a_run = burst.bill.starter_seconds / uploads if self._deployed.is_express else burst.resize_seconds
-        allowed = _AT_ONCE / a_run
+        busy = _AT_ONCE / a_run
+        allowed = calm.ideal or busy
         rate = uploads / burst.seconds
         rows = (
             ("executions that FAILED or timed out", f"{statuses['FAILED'] + statuses['TIMED_OUT']:,}", "must be 0"),
@@ -123,9 +163,10 @@ class _Burst(Pipeline):
             ("retries", f"{burst.retries:,}", f"{burst.retries / uploads:.2f} for each upload"),
             ("transitions", f"{burst.bill.transitions:,}", f"{burst.bill.transitions / uploads:.2f} for each upload"),
             ("dollars a million", f"{price * 1e6:.2f}", f"{price / calm_price:.2f} x calm; at most {MOST_DOLLARS}"),
-            ("resize, seconds", f"{burst.resize_seconds:.3f}", f"one by one {calm.resize_seconds:.3f}"),
+            ("resize, seconds", f"{burst.resize_seconds:.3f}", f"calm {calm.figures.resize_seconds:.3f}"),
             ("uploads a second", f"{rate:.1f}", f"{rate / allowed:.2f} x the {allowed:.1f} allowed; >= {LEAST_RATE}"),
-            ("single upload, s to its start", f"{first:.2f}", f"at most {MOST_SECONDS_TO_START}"),
+            ("if functions were never idle", f"{busy:.1f}", f"the burst had {rate / busy:.2f} x that"),
+            ("single upload, s to its start", f"{calm.seconds_to_start:.2f}", f"at most {MOST_SECONDS_TO_START}"),
         )
         print("\n" + "\n".join(f"  {name:<37}{number:>10}  {note}" for name, number, note in rows) + "\n")
         is_kept = (
@@ -133,7 +174,7 @@ class _Burst(Pipeline):
             and statuses["FAILED"] + statuses["TIMED_OUT"] + lost + dead == 0
             and price <= MOST_DOLLARS * calm_price
             and rate >= LEAST_RATE * allowed
-            and first <= MOST_SECONDS_TO_START
+            and calm.seconds_to_start <= MOST_SECONDS_TO_START
         )
         if not has_ended:
             print("  The burst was still running when the time limit was reached.")

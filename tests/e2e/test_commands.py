@@ -58,7 +58,7 @@ def test_make_demo_then_status_then_up_again_then_down(ports: dict[str, str]) ->
         assert min(picture.size) > 600
 
     gallery = f"http://127.0.0.1:{ports['LOCAL_GALLERY_PORT']}/"
-    assert f"add yours at {gallery}," in demo.stdout
+    assert f"add your own pictures at {gallery}," in demo.stdout
     assert curl(gallery) == 200
 
     status = make("status", ports)
