@@ -50,7 +50,7 @@ def test_under_faults_nothing_is_lost_stale_or_doubled(workflow: str) -> None:
     assert set(report["failed_by_reason"]) >= {"Permanent.TooManyPixelsError"}
     with Image.open(state / "latency.png") as picture:
         assert picture.size == (1000, 460)
-    assert done.stdout.splitlines()[-1].startswith("Nothing lost, stale or doubled. Next: make soak ")
+    assert done.stdout.splitlines()[-1].startswith("Nothing is lost, stale or doubled. Next: make soak ")
 
 
 # Without other faults: only the safeguard that is missing can break a promise.
