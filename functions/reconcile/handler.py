@@ -56,7 +56,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _report_drift(state: dict[str, Any], counts: dict[str, Any]) -> None:
     """Send the metric of DriftAlarm if the plan is a check: of everything, and after events had time to arrive."""
-    if state["waited"] and state["prefix"] == _ORIGINALS_PREFIX:
+    if state["wait_seconds"] > 0 and state["prefix"] == _ORIGINALS_PREFIX:
         drift = counts["out_of_line"] + counts["orphans"] + counts.get("strays", 0)
         metrics.add_metric("Drift", MetricUnit.Count, drift)
         metrics.flush_metrics()

@@ -65,7 +65,6 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
         "concurrency": wanted.concurrency,
         "strays": wanted.strays,
         "wait_seconds": wanted.wait_minutes * 60,
-        "waited": wanted.wait_minutes > 0,
         "parts": names.parts,
         "maps": f"{names.folder}maps",
         "segment": 0,
@@ -187,8 +186,9 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
     if isinstance(listed, dict):
         return _compare_thumbnails(names, part, listed, recipes, store)
     entries = [Entry.from_dict(each) for each in listed]
-    verdicts = judge_all(entries, recipes, store, is_again=state["waited"])
-    if state["waited"]:
+    has_waited = state["wait_seconds"] > 0
+    verdicts = judge_all(entries, recipes, store, is_again=has_waited)
+    if has_waited:
         verdicts |= _settled(verdicts, store)
     found = [dataclasses.replace(entry, verdict=verdicts[entry.key]) for entry in entries]
     work = [entry for entry in found if entry.verdict in OUT_OF_LINE]

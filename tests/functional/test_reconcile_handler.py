@@ -51,13 +51,15 @@ class Machine:
             state = self.step("list", state, context)
             self.segments += 1
         for part in range(1, state["count"] + 1):
-            self.step(
-                "compare", {"plan": state["plan"], "waited": state["waited"], "part": f"{state['parts']}{part:09}.json"}
-            )
+            self.compare(state, part)
         state = self.step("report_plan", state, context)
         while not state["finished"]:
             state = self.step("report_plan", state, context)
         return state["output"]
+
+    def compare(self, state: Any, part: int) -> None:
+        name = f"{state['parts']}{part:09}.json"
+        self.step("compare", {"plan": state["plan"], "wait_seconds": state["wait_seconds"], "part": name})
 
     def begin(self, plan: str, started: str = STARTED, **wanted: Any) -> Any:
         self.executions += 1
@@ -214,8 +216,7 @@ def listed(machine: Machine, **wanted: Any) -> Any:
 
 def compared(machine: Machine, state: Any) -> Any:
     """Compare the one part of a plan and report; return its counts."""
-    part = f"{state['parts']}{1:09}.json"
-    machine.step("compare", {"plan": state["plan"], "waited": state["waited"], "part": part})
+    machine.compare(state, 1)
     return machine.step("report_plan", state)["output"]["counts"]
 
 
