@@ -29,7 +29,7 @@ _TYPE = "AWS::Logs::QueryDefinition"
 
 # MiniStack has no public place to change any of this.
 _ministack_handle = cloudwatch_logs.handle_request
-_ministack_start_query = cloudwatch_logs._start_query  # noqa: SLF001
+_ministack_start_query = cloudwatch_logs._start_query  # noqa: SLF001 - as above
 
 _saved: dict[str, _Properties] = {}
 
@@ -72,9 +72,9 @@ def _start_query(data: dict[str, Any]) -> Any:
         return answer
     query = cloudwatch_logs._queries[json.loads(answer[2])["queryId"]]  # noqa: SLF001 - as above
     groups = cloudwatch_logs._resolve_query_log_groups(data)  # noqa: SLF001 - as above
-    records = cloudwatch_logs._collect_query_records(groups, data["startTime"], data["endTime"])  # noqa: SLF001
+    records = cloudwatch_logs._collect_query_records(groups, data["startTime"], data["endTime"])  # noqa: SLF001 - as above
     events = [
-        {**cloudwatch_logs._public_log_record(record), "@log": f"{get_account_id()}:{record['@log']}"}  # noqa: SLF001
+        {**cloudwatch_logs._public_log_record(record), "@log": f"{get_account_id()}:{record['@log']}"}  # noqa: SLF001 - as above
         for record in records
     ]
     try:

@@ -8,16 +8,13 @@ other pages cannot embed pictures of this one (https://www.w3.org/TR/fetch-metad
 import contextlib
 import json
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -25,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.gallery.api import Api, ApiUnreachableError
 from local.gallery.pictures import NotAThumbnailError, Pictures
+from local.serving import shut_down_on_signals
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
@@ -222,13 +220,7 @@ class GalleryServer(ThreadingHTTPServer):
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            # shutdown() waits for serve_forever(), which runs in this very thread.
-            threading.Thread(target=self.shutdown).start()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        shut_down_on_signals(self)
         with self:
             self.serve_forever(poll_interval=0.1)
 

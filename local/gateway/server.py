@@ -6,20 +6,19 @@ nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md)
 
 import ipaddress
 import json
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import FrameType
 from typing import Any, TextIO
 
 from local.gateway import GatewayError
 from local.gateway.api import Api
 from local.gateway.delivery import LogDelivery
 from local.gateway.request import Request, Response
+from local.serving import shut_down_on_signals
 
 HEALTH_PATH = "/_gateway/health"
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
@@ -69,13 +68,7 @@ class GatewayServer(ThreadingHTTPServer):
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            # shutdown() waits for serve_forever(), which runs in this very thread.
-            threading.Thread(target=self.shutdown).start()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        shut_down_on_signals(self)
         with self:
             self.log({"listening": self.url, "routes": self.api.routes})
             self.serve_forever(poll_interval=0.1)

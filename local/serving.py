@@ -1,0 +1,17 @@
+"""How the servers of the local stack end."""
+
+import signal
+import socketserver
+import threading
+from types import FrameType
+
+
+def shut_down_on_signals(server: socketserver.BaseServer) -> None:
+    """Let SIGTERM and SIGINT end the server's ``serve_forever``, which runs in the main thread."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        # shutdown() waits for serve_forever(), which this handler interrupts.
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
