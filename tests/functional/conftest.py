@@ -12,6 +12,8 @@ import boto3
 import moto  # before any handler is imported: it hooks itself into the clients that are made after it
 import pytest
 from aws_lambda_powertools.metrics.provider.cold_start import reset_cold_start_flag
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from local.template import example_stack
 from tests.conftest import ACCOUNT, REGION
@@ -168,6 +170,32 @@ def start_from_s3(
     # It remembers what it has started, as a sandbox does.
     monkeypatch.setattr(module, "_WORKFLOW", module._create_workflow())
     return _with_log(module, handler, monkeypatch)
+
+
+def run_by_moto(monkeypatch: pytest.MonkeyPatch, invoke: Callable[[str, str, dict[str, str]], bytes]) -> None:
+    """Let moto's state machines run at once and in this thread, with a function's code behind each Invoke.
+
+    Parameters
+    ----------
+    monkeypatch : MonkeyPatch
+    invoke : callable
+        Gets the ARN of the function, the payload, and the headers of the response to fill in; returns the payload of
+        the response.
+    """
+
+    def on_invoke(
+        _backend: LambdaSimpleBackend,
+        function_name: str,
+        _qualifier: str | None,
+        body: str,
+        _headers: Any,
+        response_headers: dict[str, str],
+    ) -> bytes:
+        return invoke(function_name, body, response_headers)
+
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", on_invoke)
+    # StartExecution returns when the execution has ended, so that nothing has to wait for it.
+    monkeypatch.setattr(ExecutionWorker, "start", ExecutionWorker._execution_logic)
 
 
 @pytest.fixture

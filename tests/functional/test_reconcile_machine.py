@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
-from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from reconcile.deployed import Deployed
 from samples.files import picture
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import RECONCILE_PATH, read_state_machine
-from tests.functional.conftest import ORIGINALS, THUMBNAILS, Context, Function
+from tests.functional.conftest import ORIGINALS, THUMBNAILS, Context, Function, run_by_moto
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,19 +86,7 @@ class Reconcile:
 def machine(aws: boto3.Session, resize: Function, reconcile: Function, monkeypatch: pytest.MonkeyPatch) -> Reconcile:
     found = Reconcile(aws, {"resizer": resize, "reconcile": reconcile})
 
-    def invoke(
-        _backend: LambdaSimpleBackend,
-        function_name: str,
-        _qualifier: str | None,
-        body: str,
-        _headers: Any,
-        response_headers: dict[str, str],
-    ) -> bytes:
-        return found.invoke(function_name, body, response_headers)
-
-    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
-    # StartExecution returns when the execution has ended, so that nothing has to wait for it.
-    monkeypatch.setattr(ExecutionWorker, "start", ExecutionWorker._execution_logic)
+    run_by_moto(monkeypatch, found.invoke)
     return found
 
 

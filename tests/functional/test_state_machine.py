@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from functions.resize.errors import StorageUnavailableError
 from samples.files import picture
 from tests.conftest import ACCOUNT, REGION
 from tests.deployed import read_state_machine
-from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Function
+from tests.functional.conftest import ORIGINALS, STATE_MACHINE_ARN, THUMBNAILS, Function, run_by_moto
 from tests.functional.faults import answering
 
 if TYPE_CHECKING:
@@ -81,19 +79,7 @@ class Pipeline:
 def pipeline(aws: boto3.Session, resize: Function, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     pipeline = Pipeline(aws, resize)
 
-    def invoke(
-        _backend: LambdaSimpleBackend,
-        function_name: str,
-        _qualifier: str | None,
-        body: str,
-        _headers: Any,
-        response_headers: dict[str, str],
-    ) -> bytes:
-        return pipeline.invoke(function_name, body, response_headers)
-
-    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
-    # StartExecution returns when the execution has ended, so that nothing has to wait for it.
-    monkeypatch.setattr(ExecutionWorker, "start", ExecutionWorker._execution_logic)
+    run_by_moto(monkeypatch, pipeline.invoke)
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=pipeline.waits.append))
     return pipeline
 

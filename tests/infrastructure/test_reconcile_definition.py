@@ -10,9 +10,9 @@ import pytest
 from functions.reconcile.inputs import PlanInput, parse_input
 from functions.start_from_s3.workflows import EXPRESS_SECONDS
 from local.template import example_stack
-from tests.deployed import ROOT, read_state_machine, read_template
+from tests.deployed import RECONCILE_PATH, ROOT, read_state_machine, read_template
 
-DEFINITION = json.loads((ROOT / "statemachine" / "reconcile.asl.json").read_text(encoding="utf-8"))
+DEFINITION = read_state_machine(path=RECONCILE_PATH)
 STATES: dict[str, Any] = DEFINITION["States"]
 MAPS = {name: state for name, state in STATES.items() if state["Type"] == "Map"}
 

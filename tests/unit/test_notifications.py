@@ -11,7 +11,7 @@ from jsonschema import Draft4Validator
 from functions.notify.messages import LARGEST_BYTES, attributes_of, message_of, subject_of, to_json
 from functions.reconcile.errors import RefusedError
 from functions.start_from_s3.notifications import detail_of
-from tests.deployed import ROOT, read_state_machine
+from tests.deployed import RECONCILE_PATH, ROOT, read_state_machine
 from tests.s3_events import EVENTS, event_text
 
 SCHEMA = Draft4Validator(json.loads((ROOT / "schemas" / "notification.json").read_text(encoding="utf-8")))
@@ -130,7 +130,7 @@ def test_an_execution_that_was_stopped_with_a_reason_of_its_own_is_no_permanent_
 def test_the_words_are_those_of_the_state_machine_and_the_api() -> None:
     assert read_state_machine()["States"]["ResizeFailed"]["ErrorPath"].startswith("States.Format('Permanent.{}'")
     assert FAULT in (ROOT / "api" / "definition.json").read_text(encoding="utf-8")
-    states = json.loads((ROOT / "statemachine" / "reconcile.asl.json").read_text(encoding="utf-8"))["States"]
+    states = read_state_machine(path=RECONCILE_PATH)["States"]
     assert states["TooManyFaults"]["Error"] == detail("reconcile_too_many_faults")["error"]
     assert states["TooManyFaults"]["CausePath"] == "States.JsonToString($.output)"
 
