@@ -1,6 +1,7 @@
 """A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
 
 import json
+import math
 import signal
 import sys
 import time
@@ -19,7 +20,7 @@ from PIL import Image
 
 from burst.deployed import read_deployed
 from burst.prices import Bill
-from burst.scenarios import LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
+from burst.scenarios import BEGUN, LEAST_RATE, MOST_DOLLARS, MOST_SECONDS_TO_START
 from local.pipeline import Pipeline, billed_seconds, own_stack
 from local.stack import Stack, StackError, functions_log, shown
 from samples.files import encoded
@@ -42,10 +43,9 @@ _MOST_SECONDS_EACH = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """What was measured. Times are seconds; with EXPRESS ``retries`` counts the resizes beyond one for each upload."""
+    """What was measured. With EXPRESS ``retries`` counts the resizes beyond one for each upload."""
 
     bill: Bill
-    seconds: float
     resize_seconds: float
     retries: int
 
@@ -118,10 +118,8 @@ class _Burst(Pipeline):
             list(pool.map(self._upload, (f"burst/burst-{number:05}" for number in range(uploads))))
         print(f"Uploaded in {time.time() - began:.0f} s.", flush=True)
         has_ended = self._wait(_MOST_SECONDS + _MOST_SECONDS_EACH * uploads)
-        # A queue at rest was waited for before the end was seen.
-        seconds = time.time() - began - _QUIET_SECONDS
-        burst = self._measure("burst/", began, uploads, seconds)
-        return self._judge(uploads, calm, burst, has_ended=has_ended)
+        figures = self._measure("burst/", began, uploads)
+        return self._judge(uploads, calm, figures, self._rate(began, uploads), has_ended=has_ended)
 
     def _ideal_rate(self) -> float:
         """Return how many executions a second there are if each begins when another ends: none waits, none collides.
@@ -145,7 +143,7 @@ class _Burst(Pipeline):
         if status != "SUCCEEDED":
             raise StackError(f"The request for {key} ended {status}; see make status.")
 
-    def _judge(self, uploads: int, calm: _Calm, burst: _Figures, *, has_ended: bool) -> int:
+    def _judge(self, uploads: int, calm: _Calm, burst: _Figures, rate: float, *, has_ended: bool) -> int:
         statuses = self._statuses("burst/")
         lost = self._lost(uploads)
         dead = sum(self.queued(self.dead_letters))
@@ -155,7 +153,6 @@ class _Burst(Pipeline):
         a_run = burst.bill.starter_seconds / uploads if self._deployed.is_express else burst.resize_seconds
         busy = _AT_ONCE / a_run
         allowed = calm.ideal or busy
-        rate = uploads / burst.seconds
         rows = (
             ("executions that FAILED or timed out", f"{statuses['FAILED'] + statuses['TIMED_OUT']:,}", "must be 0"),
             ("lost (no manifest or thumbnail)", f"{lost:,}", "must be 0"),
@@ -221,7 +218,7 @@ class _Burst(Pipeline):
             time.sleep(0.5)
         return False
 
-    def _measure(self, prefix: str, began: float, uploads: int, seconds: float = 0.0) -> _Figures:
+    def _measure(self, prefix: str, began: float, uploads: int) -> _Figures:
         resizes, starters = (
             billed_seconds(self.logged(function, began, "REPORT")) for function in ("resizer", "start-from-s3")
         )
@@ -241,7 +238,7 @@ class _Burst(Pipeline):
         else:
             retries = self._count_retries(prefix)
             bill.transitions = self._deployed.transitions * uploads + retries
-        return _Figures(bill, seconds, mean(resizes), retries)
+        return _Figures(bill, mean(resizes), retries)
 
     def _executions(self, prefix: str) -> list[Any]:
         name = f"upload-{prefix.rstrip('/')}"
@@ -261,9 +258,24 @@ class _Burst(Pipeline):
         with ThreadPoolExecutor(_CLIENTS) as pool:
             return sum(pool.map(retries, self._executions(prefix)))
 
-    def _lost(self, uploads: int) -> int:
+    def _rate(self, began: float, uploads: int) -> float:
+        """Return how many uploads were processed a second until only those were left that may wait a minute for a try.
+
+        That is measured as in the simulation.
+        """
+        ended = sorted(written for key, written in self._written().items() if key.startswith("manifests/burst/"))
+        some = ended[: math.ceil(BEGUN * uploads)]
+        return len(some) / (some[-1] - began) if some else 0.0
+
+    def _written(self) -> dict[str, float]:
+        """Return when each object in the bucket of thumbnails was written, in seconds since 1970."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.thumbnails)
-        there = {stored["Key"] for page in pages for stored in page.get("Contents", ())}
+        return {
+            stored["Key"]: stored["LastModified"].timestamp() for page in pages for stored in page.get("Contents", ())
+        }
+
+    def _lost(self, uploads: int) -> int:
+        there = self._written()
         return sum(
             f"manifests/burst/burst-{number:05}.gif.json" not in there
             or f"thumbnails/burst/128x128_burst-{number:05}.gif" not in there

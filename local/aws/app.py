@@ -21,6 +21,7 @@ from local.aws import (
     machines,
     map_runs,
     metrics,
+    retries,
     saved_queries,
     signers,
     throttles,
@@ -39,6 +40,7 @@ for _module in (
     machines,
     map_runs,
     metrics,
+    retries,
     saved_queries,
     throttles,
 ):

@@ -472,6 +472,38 @@ def test_executions_are_logged(aws: Settings, level: str, logged: list[str]) -> 
         assert json.loads(events[0]["details"]["input"]) == {"key": "a b.jpg"}
 
 
+def seconds_to_retry(aws: Settings, name: str, executions: int, **retry: Any) -> list[float]:
+    """Let executions fail at once, and return how long each waited for its only retry."""
+    missing = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:missing"
+    task = {"Type": "Task", "Resource": missing, "End": True}
+    task["Retry"] = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 1, **retry}]
+    deploy(aws, name, machine_template(name, {"StartAt": "Fail", "States": {"Fail": task}}))
+    machines = aws.client("stepfunctions")
+    arn = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{name}"
+    started = [machines.start_execution(stateMachineArn=arn)["executionArn"] for _ in range(executions)]
+    while any(machines.describe_execution(executionArn=item)["status"] == "RUNNING" for item in started):
+        time.sleep(0.05)
+    waits = []
+    for execution in started:
+        events = machines.get_execution_history(executionArn=execution)["events"]
+        first, second = (event["timestamp"].timestamp() for event in events if "Scheduled" in event["type"])
+        waits.append(second - first)
+    return waits
+
+
+def test_retries_wait_with_jitter_where_the_definition_asks_for_it(aws: Settings) -> None:
+    waits = seconds_to_retry(aws, "jitter", 12, IntervalSeconds=1, JitterStrategy="FULL")
+
+    assert max(waits) < 1.5
+    assert max(waits) - min(waits) > 0.2
+
+
+def test_retries_wait_no_longer_than_the_definition_allows(aws: Settings) -> None:
+    (wait,) = seconds_to_retry(aws, "longest", 1, IntervalSeconds=20, MaxDelaySeconds=1)
+
+    assert 0.9 < wait < 2
+
+
 def test_names_of_executions_are_checked_and_make_starting_idempotent(aws: Settings) -> None:
     deploy(aws, "starting", machine_template("starting", WAIT))
     machines = aws.client("stepfunctions")

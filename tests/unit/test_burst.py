@@ -1,6 +1,7 @@
 """The simulated bursts: the promises are kept, the old way breaks them, and no upload gets lost in the simulation."""
 
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 
@@ -45,6 +46,23 @@ def test_every_promise_is_kept_with_the_quotas_of_a_small_region(concurrency: in
 
     assert result.broken() == []
     assert result.outcome.most_receives <= 2
+
+
+def test_two_functions_are_kept_busy_although_there_is_none_for_peaks() -> None:
+    """The real burst: UploadConcurrency=4, two functions, half a second a picture."""
+    times = Times(picture=0.457, picture_sigma=0.15, before=0.15, after=0.02, list_lag=0.0)
+    deployed = read_deployed("STANDARD", 4)
+    uploads = 1500
+
+    outcomes = [
+        Simulation(deployed, Pacing, Load(uploads), times=times, functions=1000, reserved=2, seed=seed).run()
+        for seed in range(6)
+    ]
+
+    # As if each execution began when another ends.
+    ideal = 2 / (times.before + times.picture + times.after)
+    assert mean(0.99 * uploads / outcome.drained for outcome in outcomes) > 0.79 * ideal
+    assert mean(outcome.retries for outcome in outcomes) < 0.35 * uploads
 
 
 def test_the_old_way_pays_many_times_for_its_retries() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from burst.deployed import read_deployed
 from functions.start_from_s3.pacing import Pacing
 
 
@@ -19,6 +20,25 @@ def test_a_single_upload_into_an_idle_stack_starts_at_once() -> None:
     pacing.looked(0, 1000.0)
 
     assert pacing.may_start(1000.0)
+
+
+@pytest.mark.parametrize("concurrency", [4, 10, 20, 50, 100, 200, 500, 1000])
+def test_a_single_upload_starts_at_once_with_every_concurrency(concurrency: int) -> None:
+    deployed = read_deployed("STANDARD", concurrency)
+    pacing = Pacing(deployed.pictures, deployed.starters)
+
+    pacing.looked(0, 1000.0)
+
+    assert pacing.may_start(1000.0)
+
+
+def test_two_pictures_at_once_are_not_joined_by_a_third_at_every_look() -> None:
+    pacing = Pacing(pictures=2, starters=2)
+    work_off(pacing, rate=1.4, seconds=30)
+
+    pacing.looked(2, 1030.0)
+
+    assert not pacing.may_start(1030.0)
 
 
 def test_an_idle_stack_takes_the_share_of_a_starter_at_once() -> None:
