@@ -1,1 +1,1 @@
-"""Measurements side by side with peers; ``run.py`` is the command, README.md says what it does."""
+"""Compare the image engine and the function's start with alternatives; ``run.py`` is the command, see README.md."""

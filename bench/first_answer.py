@@ -1,7 +1,7 @@
-"""One start of a function in a process of its own: ``first_answer.py <artefact> <handler> <monotonic time of start>``.
+"""Start a function once in this process: ``first_answer.py <artefact> <handler> <monotonic time of start>``.
 
-Prints the times from the start of the process to the first answer as JSON. Imports nothing before the function that
-the runtime of Lambda would not.
+Prints the times from the start of the process to the first answer as JSON. Before the function it imports only what
+Lambda's runtime would import too.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import time
 
 
 class Context:
-    """What Lambda tells a function."""
+    """The context object that Lambda passes to a function."""
 
     function_name = "resizer"
     memory_limit_in_mb = 1769

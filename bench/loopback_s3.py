@@ -1,4 +1,4 @@
-"""As much of S3 as one first resize needs, on loopback: one original, no manifest, and PUT takes what comes."""
+"""The part of S3 that a first resize needs, on loopback: one original, no manifest, and PUTs that always succeed."""
 
 import http.server
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     original = b""
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        """Log no requests."""
 
     def do_GET(self) -> None:
         if "/manifests/" in self.path:

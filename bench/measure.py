@@ -1,5 +1,5 @@
-# ruff: noqa: PLC0415, S603 - a command that prints and starts its own workers; matplotlib is slow to import and needed last.
-"""Measure the engines side by side and write the table, the JSON and the chart. Called by bench/run.py."""
+# ruff: noqa: PLC0415, S603 - starts its own workers by fixed names; imports matplotlib last, because that is slow.
+"""Compare the engines and write the table, the JSON and the chart. Called by bench/run.py."""
 
 import argparse
 import itertools
@@ -28,10 +28,10 @@ from bench.originals import make_originals
 from functions.resize.colour import to_srgb
 from samples.reference import lanczos, ssim
 
-# As the function has it, for reasons given in docs/engine.md.
+# The environment of the deployed function; docs/engine.md explains it.
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 DEPLOYED = dict(re.findall(r'(PILLOW_BLOCKS_MAX): "(\d+)"', TEMPLATE.read_text(encoding="utf-8")))
-# A class is measured at least this often, and no more once it took this long.
+# Each class is measured for at least this many rounds, and for no further round after this many seconds.
 FEWEST, LONGEST = 3, 120.0
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ SIZES = {"128": [128], "800": [800], "five": [128, 320, 640, 1024, 1920]}
 
 
 class Worker:
-    """One engine in a process of its own, on one processor, as a function of 1,769 MB has."""
+    """One engine in a process of its own, on one processor, because a function with 1,769 MB has one."""
 
     def __init__(self, engine: str, packages: Path) -> None:
         command = [sys.executable, "-m", "bench.worker", engine]
@@ -81,19 +81,19 @@ class Worker:
         return answer
 
     def memory(self, key: str) -> int:
-        """Return a line of the kernel's status of the process, such as ``VmHWM``, in bytes."""
+        """Return one value of the process's ``/proc`` status, such as ``VmHWM``, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(key + ":"))
         return int(line.split()[1]) * 1024
 
     def forget_peak(self) -> None:
-        """Start the peak (VmHWM) again from here (proc(5), clear_refs)."""
+        """Reset the peak (VmHWM) to the present size (proc(5), clear_refs)."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
 @dataclass
 class Row:
-    """One engine at one class and size; ``None`` where it cannot."""
+    """The result of one engine for one class and size; ``None`` if it cannot process them."""
 
     name: str
     size: str
@@ -109,9 +109,9 @@ class Row:
 
 
 def measure(name: str, path: Path, size: str, packages: Path, least: tuple[int, float]) -> list[Row]:
-    """Measure one class at one size: times interleaved, then memory in fresh processes.
+    """Measure one class at one size: times with the engines taking turns, then memory in fresh processes.
 
-    ``least`` is how many rounds and how many seconds the measuring takes; a few rounds of milliseconds say little.
+    ``least`` is the minimum number of rounds and of seconds; a few rounds of milliseconds would not be reliable.
     """
     engines = [engine for engine in ENGINES if engine != "floor" or path.suffix == ".jpg"]
     workers = {engine: Worker(engine, packages) for engine in engines}
@@ -132,7 +132,7 @@ def measure(name: str, path: Path, size: str, packages: Path, least: tuple[int, 
 
 
 def _check(worker: Worker, row: Row, path: Path) -> Row:
-    """Let an engine make the thumbnails once, to warm up and to see what they are worth."""
+    """Let an engine make the thumbnails once, to warm up and to measure their quality."""
     sides = SIZES[row.size]
     with tempfile.TemporaryDirectory() as folder:
         keep = [f"{folder}/{side}" for side in sides]
@@ -156,14 +156,14 @@ def _race(workers: dict[str, Worker], sides: list[int], rounds: int, seconds: fl
         elapsed = time.monotonic() - start
         if (repetition >= rounds and elapsed > seconds) or (repetition >= FEWEST and elapsed > LONGEST):
             break
-        # Every other round backwards, so that nobody always follows the same engine.
+        # Every other round runs backwards, so that no engine always follows the same one.
         for engine in workers if repetition % 2 else reversed(workers):
             times[engine].append(workers[engine].ask(do="make", sizes=sides))
     return times
 
 
 def _peak(engine: str, path: Path, size: str, packages: Path) -> float:
-    """Return how far one request lifts a fresh process above its idle memory, in MB."""
+    """Return how far one request raises a fresh process above its idle memory, in MB."""
     with Worker(engine, packages) as worker:
         worker.ask(do="load", path=str(path))
         idle = worker.memory("VmRSS")
@@ -176,7 +176,7 @@ _references: dict[tuple[Path, int], list[np.ndarray]] = {}
 
 
 def _similarity(path: Path, output: str, side: int) -> float:
-    """Return the SSIM of an encoded thumbnail against the reference; of an animation, its mean."""
+    """Return the SSIM of an encoded thumbnail against the reference; for an animation, the mean of its frames."""
     if (path, side) not in _references:
         _references[path, side] = [_reference(frame, side) for frame in _frames(path)]
     references = _references[path, side]
@@ -201,7 +201,7 @@ def _frames(path: Path) -> Iterable[Image.Image]:
 
 
 def _reference(frame: Image.Image, side: int) -> NDArray[Any]:
-    """Shrink a full decode in floating point, premultiplied where it has alpha, and put it on white."""
+    """Shrink a full decode in floating point on white, with premultiplied alpha if it has any."""
     scale = min(side / frame.width, side / frame.height, 1)
     size = (max(1, int(frame.width * scale + 0.5)), max(1, int(frame.height * scale + 0.5)))
     pixels: NDArray[Any] = np.asarray(frame, dtype=np.float32)
@@ -215,13 +215,13 @@ def _on_white(frame: Image.Image, reference: NDArray[Any]) -> NDArray[Any]:
     if frame.mode == "RGBA":
         white = Image.new("RGBA", frame.size, "white")
         frame = Image.alpha_composite(white, frame).convert("RGB")
-    # Half a pixel may be rounded either way.
+    # Engines round half a pixel up or down.
     height, width = reference.shape[:2]
     return np.asarray(frame if frame.size == (width, height) else frame.resize((width, height)))
 
 
 def _table(rows: list[Row]) -> str:
-    """Return the table as Markdown: times, ratio to sharp, bytes, SSIM and memory of each engine."""
+    """Return the table as Markdown: times, ratio to sharp, bytes, SSIM and peak memory of each engine."""
     lines = [
         "| class | to | engine | ms | CPU ms | ÷ sharp | KB | SSIM | peak MB |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|",
@@ -243,7 +243,7 @@ def _table(rows: list[Row]) -> str:
 
 
 def _means(rows: list[Row]) -> dict[str, float]:
-    """Return each engine's geometric mean of ratios over what both it and sharp can do."""
+    """Return the geometric mean of each engine's ratios, over the classes that both it and sharp can process."""
     return {
         engine: statistics.geometric_mean([row.ratio for row in rows if row.engine == engine and row.ratio])
         for engine in ENGINES
@@ -252,7 +252,7 @@ def _means(rows: list[Row]) -> dict[str, float]:
 
 
 def _chart(rows: list[Row], path: Path) -> None:
-    """Draw the ratio to sharp of every class, one panel for each size."""
+    """Draw the ratio to sharp of each class, with one panel for each size."""
     import matplotlib as mpl  # type: ignore[import-not-found]  # in the bench's own environment only
 
     mpl.use("Agg")
@@ -277,12 +277,12 @@ def _chart(rows: list[Row], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure everything that was asked for."""
+    """Measure the selected classes and sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="the bench's own folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for benchmarks.md, .json and .png")
-    parser.add_argument("--repetitions", type=int, default=11, help="rounds for each class, at least")
-    parser.add_argument("--seconds", type=float, default=15, help="how long the rounds of each class take, at least")
+    parser.add_argument("--repetitions", type=int, default=11, help="minimum number of rounds for each class")
+    parser.add_argument("--seconds", type=float, default=15, help="minimum seconds of measuring for each class")
     parser.add_argument("--classes", default="", help="only classes whose name contains one of these, comma-separated")
     parser.add_argument("--sizes", default="128,800,five")
     arguments = parser.parse_args()
@@ -310,7 +310,7 @@ def main() -> None:
 
 
 def _write(rows: list[Row], folder: Path) -> None:
-    """Write what is measured so far as JSON and as a page."""
+    """Write the results so far as JSON and as a page."""
     means = _means(rows)
     summary = ", ".join(f"{engine} {mean:.2f}" for engine, mean in means.items())
     report = {
@@ -324,10 +324,11 @@ def _write(rows: list[Row], folder: Path) -> None:
     }
     (folder / "benchmarks.json").write_text(json.dumps(report, indent=1) + "\n")
     heading = (
-        "# Benchmarks\n\nMade by `make bench`; bench/README.md says how. One processor, warm, medians of "
-        f"interleaved runs on {processor()} at a load of {os.getloadavg()[0]:.1f}; the JSON says how many. "
-        f"The ratio is that of processor time.\n\nGeometric mean ÷ sharp: {summary}.\n\n"
-        "The start of the function is measured apart: [benchmarks-startup.md](benchmarks-startup.md).\n\n"
+        "# Benchmarks\n\nWritten by `make bench`; bench/README.md explains the method. Times are medians of warm runs "
+        f"on one processor ({processor()}, load {os.getloadavg()[0]:.1f}), with the engines taking turns; the JSON "
+        "contains the number of runs. The ratio is that of processor time.\n\n"
+        f"Geometric mean ÷ sharp: {summary}.\n\n"
+        "The start of the function is measured separately: [benchmarks-startup.md](benchmarks-startup.md).\n\n"
         "![time ÷ sharp](benchmarks.png)\n\n"
     )
     (folder / "benchmarks.md").write_text(heading + _table(rows) + "\n")

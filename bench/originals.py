@@ -1,7 +1,7 @@
-"""The pictures that are measured: photographs at the sizes, formats and bytes per pixel of real uploads.
+"""The pictures of the bench: photographs with the sizes, formats and bytes per pixel of real uploads.
 
-They come from two Debian packages (their licences, CC-BY and CC-BY-SA, lie beside them in ``.bench``) and
-are enlarged with grain, because a smooth enlargement would decode faster than a camera's file does.
+They come from two Debian packages (the licences, CC-BY and CC-BY-SA, are beside them in ``.bench``). They are enlarged
+and get grain, because a smooth enlargement would decode faster than a camera's file.
 """
 
 import io
@@ -16,21 +16,20 @@ from PIL import Image
 from samples import profiles
 from samples.files import encoded, png
 
-# As in bench/README.md: what the class stands for is in its name.
 LANDSCAPE = "picosdeeuropa_by_Aitzol_Berasategi.jpg"
 STILL_LIFE = "greentock_by_Peter_Nerlich.jpg"
 ANIMAL = "Kleiber_by_Lukas_Baubkus.jpg"
 
 
 def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
-    """Make the files of all classes that are not there yet.
+    """Make the missing files of all classes.
 
     Parameters
     ----------
     photographs : Path
         Folder of the unpacked packages.
     folder : Path
-        Where the files go.
+        Folder for the files.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def make_originals(photographs: Path, folder: Path) -> dict[str, Path]:
 
 
 def _scene(photographs: Path, name: str, width: int, height: int, grain: float = 4.0) -> Image.Image:
-    """Return a photograph at a size, cropped to its shape, with a sensor's grain."""
+    """Return a photograph at a size, cropped to its aspect ratio, with grain like a sensor's."""
     image: Image.Image = Image.open(next(photographs.rglob(name)))
     scale = max(width / image.width, height / image.height)
     cut_x, cut_y = (image.width - width / scale) / 2, (image.height - height / scale) / 2
@@ -91,7 +90,7 @@ def _png_alpha(photographs: Path) -> bytes:
 
 
 def _png_16_bit(photographs: Path) -> bytes:
-    """Write 16-bit samples by hand, as Pillow does not: big-endian rows with the Sub filter (PNG, 9.2)."""
+    """Return a PNG of 16-bit RGB, which Pillow cannot write: big-endian rows with the Sub filter (PNG, 9.2)."""
     scene = np.asarray(_scene(photographs, ANIMAL, 4000, 3000, grain=1.5)).astype(np.uint16) * 257
     scene = scene + np.random.default_rng(16).integers(0, 128, scene.shape, dtype=np.uint16)
     scene = np.clip(scene.astype(np.uint32), 0, 65535).astype(">u2")
@@ -112,11 +111,11 @@ def _avif(photographs: Path) -> bytes:
 
 
 def _heic(*, stored_thumbnails: list[int]) -> Callable[[Path], bytes]:
-    """Make a HEIC file, with thumbnails of some longest sides beside the picture, as phones store one of 320 to 512."""
+    """Return a maker of HEIC files with embedded thumbnails of these longest sides; phones embed one of 320 to 512."""
 
     def make(photographs: Path) -> bytes:
         file = pillow_heif.from_pillow(_scene(photographs, ANIMAL, 4032, 3024))
-        file[0].info["thumbnails"] = stored_thumbnails  # type: ignore[assignment]  # its own way to ask for some
+        file[0].info["thumbnails"] = stored_thumbnails  # type: ignore[assignment]  # pillow-heif takes the sizes to embed here
         output = io.BytesIO()
         file.save(output, quality=60)
         return output.getvalue()
@@ -125,7 +124,7 @@ def _heic(*, stored_thumbnails: list[int]) -> Callable[[Path], bytes]:
 
 
 def _gif(photographs: Path) -> bytes:
-    """Return a slow pan over a photograph, as screen captures and memes are: 50 frames of 854 x 480."""
+    """Return a slow pan over a photograph, similar to screen captures and memes: 50 frames of 854 x 480."""
     wide = _scene(photographs, LANDSCAPE, 1200, 640, grain=0)
     boxes = [(4 * frame, 2 * frame) for frame in range(50)]
     frames = [wide.crop((left, top, left + 854, top + 480)) for left, top in boxes]

@@ -1,8 +1,8 @@
-# ruff: noqa: S603 - a command that prints what it does, and runs tools by names it knows.
-"""Set up everything the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick | --startup]``.
+# ruff: noqa: S603 - a command that prints, and runs tools by fixed names.
+"""Install what the bench needs in ``.bench/`` and measure: ``python bench/run.py [--quick | --startup]``.
 
-Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root): packages come from the
-registries that these tools are set up for. ``--startup`` needs Python 3.13 and uv only.
+Needs Linux, Python 3.13, uv, Node.js with npm, and apt with dpkg-deb (no root). Packages come from the
+registries that these tools are configured for. ``--startup`` needs only Python 3.13 and uv.
 """
 
 import argparse
@@ -19,10 +19,10 @@ QUICK = ["--repetitions", "3", "--seconds", "0", "--sizes", "128", "--classes", 
 
 
 def main() -> int:
-    """Set up what is missing, then measure."""
+    """Install what is missing, then measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three classes, three runs, nothing written to docs/")
-    parser.add_argument("--startup", action="store_true", help="only the start of the function; a minute")
+    parser.add_argument("--quick", action="store_true", help="three classes, three rounds; writes nothing to docs/")
+    parser.add_argument("--startup", action="store_true", help="only the start of the function; half a minute")
     arguments, passed = parser.parse_known_args()
     output = WORK / "quick" if arguments.quick else ROOT / "docs"
     startup: list[str | Path] = [sys.executable, "-m", "bench.startup", "--work", WORK, "--output", output]
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _set_up_python() -> Path:
-    """Make an environment with the function's own requirements and the bench's."""
+    """Create an environment with the requirements of the function and of the bench."""
     python = WORK / "venv" / "bin" / "python"
     if not python.exists():
         _run("uv", "venv", "--python", sys.executable, WORK / "venv")

@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-// Node looks for packages beside this file; they live in the bench's own folder, given as the argument.
+// Node would look for packages beside this file, but they are in the bench's own folder, which is the argument.
 const sharp = createRequire(process.argv[2])("sharp");
 sharp.concurrency(1);
-sharp.cache(false); // the same picture again and again would be answered from memory
+sharp.cache(false); // otherwise only the first round of a picture would decode it
 
 let original;
 

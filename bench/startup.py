@@ -1,8 +1,9 @@
-# ruff: noqa: S603 - starts make, uv and Python by names and paths it knows.
-"""Measure the start of the resize function beside the tutorials' one: process start to first answer.
+# ruff: noqa: S603 - starts make, uv and Python by fixed names and paths.
+"""Compare the start of the resize function with that of a tutorial's function: from process start to first answer.
 
-Called by bench/run.py. Both as `sam build` would ship them, for the Python of this machine: folders that nothing is
-written to, with bytecode and without. They take turns, each start in a process of its own, against an S3 on loopback.
+Called by bench/run.py. Both functions are built as `sam build` builds them, but for the Python of this machine:
+read-only folders, with and without bytecode. They take turns. Each start is a new process, and S3 is a server on
+loopback.
 """
 
 import argparse
@@ -44,14 +45,14 @@ ENVIRONMENT = {
     "KMS_KEY_ARN": "",
     "CACHE_CONTROL": "max-age=86400",
     "CARRIED_HEADERS": "",
-    # No profile or configuration of this machine's user.
+    # Hides the AWS profiles and configuration of this machine's user.
     "HOME": "/nonexistent",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One way to ship a function."""
+    """One built function."""
 
     name: str
     artefact: Path
@@ -60,7 +61,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Medians over the starts of one function; ``ratio`` is that of processor time to the peer's."""
+    """Medians over the starts of one function; ``ratio`` is processor time divided by that of `PEER`."""
 
     name: str
     seconds: float
@@ -73,7 +74,7 @@ class Row:
 
 
 def build(folder: Path) -> list[Function]:
-    """Build both functions, with bytecode and without."""
+    """Build both functions, with and without bytecode."""
     shutil.rmtree(folder, ignore_errors=True)
     ours, tutorial = folder / "ours", folder / "tutorial"
     _build_ours(ours)
@@ -96,7 +97,7 @@ def build(folder: Path) -> list[Function]:
 
 def _build_ours(artefact: Path) -> None:
     command = ["make", "--silent", "-f", "functions/Makefile", "build-ResizeFunction", f"ARTIFACTS_DIR={artefact}"]
-    # The flags of a make around this one are not meant for it.
+    # If another make runs this bench, its flags are not meant for this make.
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
     subprocess.run(
         [*command, "ARCHITECTURE=host", f"BUILD_PYTHON={PYTHON}"],
@@ -108,10 +109,10 @@ def _build_ours(artefact: Path) -> None:
 
 
 def _build_tutorial(artefact: Path) -> None:
-    """Install what tutorials do, in our versions."""
+    """Install what tutorials install, in the versions that ours uses."""
     pins = (ROOT / "functions" / "resize" / "requirements.in").read_text(encoding="utf-8")
     versions = dict(re.findall(r"^(botocore|Pillow)==(\S+)$", pins, re.MULTILINE))
-    # The two are released together, under one number.
+    # boto3 and botocore are released together under one version number.
     wanted = [f"boto3=={versions['botocore']}", f"botocore=={versions['botocore']}", f"Pillow=={versions['Pillow']}"]
     install = ["uv", "pip", "install", "--quiet", "--no-compile-bytecode", "--link-mode", "copy"]
     subprocess.run([*install, "--python", PYTHON, "--target", artefact, *wanted], check=True)
@@ -121,17 +122,17 @@ def _build_tutorial(artefact: Path) -> None:
 
 
 def start(function: Function, endpoint: str, python: str | Path = PYTHON) -> dict[str, float]:
-    """Start a function once and return its times and its peak memory.
+    """Start a function once and return its times and peak memory.
 
     Parameters
     ----------
     function : Function
     endpoint : str
-        URL of the S3 that it calls.
+        URL of the S3 server that it calls.
     python : str or Path
         The Python that it runs on.
     """
-    # Neither packages of this machine nor new bytecode: -B, because root may write into any folder.
+    # -I and -S hide this machine's packages. -B prevents new bytecode, because root can write into read-only folders.
     command = [python, "-I", "-S", "-B", ROOT / "bench" / "first_answer.py", function.artefact, function.handler]
     done = subprocess.run(
         [*command, str(time.monotonic())],
@@ -147,12 +148,12 @@ def start(function: Function, endpoint: str, python: str | Path = PYTHON) -> dic
 
 
 def measure(functions: list[Function], repetitions: int) -> list[Row]:
-    """Start the functions in turn and return the medians, after one round that fills the caches of the disk."""
+    """Start the functions in turn and return the medians, without the first round, which only fills the disk cache."""
     picture = encoded(Image.effect_noise((160, 120), 50).convert("RGB"), "JPEG")
     times: dict[str, list[dict[str, float]]] = {function.name: [] for function in functions}
     with loopback_s3(picture) as endpoint:
         for repetition in range(repetitions + 1):
-            # Every other round backwards, so that nobody always follows the same function.
+            # Every other round runs backwards, so that no function always follows the same one.
             for function in functions if repetition % 2 else reversed(functions):
                 answer = start(function, endpoint)
                 if repetition:
@@ -176,7 +177,7 @@ def measure(functions: list[Function], repetitions: int) -> list[Row]:
 def table(rows: list[Row]) -> str:
     """Return the table as Markdown."""
     lines = [
-        "| function | ms | CPU ms | of them imports | ÷ tutorial | peak MB | unzipped MB |",
+        "| function | ms | CPU ms | CPU ms of imports | ÷ tutorial | peak MB | unzipped MB |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
@@ -203,9 +204,9 @@ def write(rows: list[Row], folder: Path) -> None:
     (folder / "benchmarks-startup.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     where = f"{machine['processor']}, load {machine['load']:.1f}, Python {machine['python']}"
     heading = (
-        "# Start-up\n\nMade by `make bench BENCH=--startup`; bench/README.md says how. From the start of the process "
-        f"to the first answer, medians of {rows[0].repetitions} alternating starts on one processor ({where}). "
-        "The ratio is that of processor time to that of the tutorial with bytecode.\n\n"
+        "# Start-up\n\nWritten by `make bench BENCH=--startup`; bench/README.md explains the method. Times are from "
+        f"the start of the process to the first answer: medians of {rows[0].repetitions} alternating starts on one "
+        f"processor ({where}). The ratio is processor time divided by that of the tutorial with bytecode.\n\n"
     )
     (folder / "benchmarks-startup.md").write_text(heading + table(rows) + "\n", encoding="utf-8")
 
@@ -218,10 +219,10 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=13, help="starts of each function")
     arguments = parser.parse_args()
     if sys.version_info[:2] != RUNTIME:
-        sys.exit("The functions run on Python 3.13. Next: run this with it.")
-    print("Building the artefact and the tutorial's …", flush=True)
+        sys.exit("The functions run on Python 3.13. Next: run this command with Python 3.13.")
+    print("Building our function and the tutorial's …", flush=True)
     functions = build(arguments.work / "startup")
-    # One processor, as a function of 1,769 MB has.
+    # A function with 1,769 MB has one processor.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(f"Starting each of {len(functions)} functions {arguments.repetitions} times …", flush=True)
     rows = measure(functions, arguments.repetitions)

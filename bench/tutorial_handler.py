@@ -1,4 +1,4 @@
-"""The thumbnail function of tutorials, which `bench.startup` measures ours beside: boto3, Pillow, no checks."""
+"""The thumbnail function of a typical tutorial, with which `bench.startup` compares ours: boto3, Pillow, no checks."""
 
 import io
 from typing import Any

@@ -1,13 +1,13 @@
-# ruff: noqa: PLC0415 - a process imports its own engine only; it answers on stdout.
-"""One engine process of the bench, driven by JSON lines on stdin.
+# ruff: noqa: PLC0415 - each process imports only its own engine.
+"""One engine process of the bench, driven by JSON lines on stdin and stdout.
 
 ::
 
     {"do": "load", "path": "..."}                        reads the original into memory
     {"do": "make", "sizes": [128], "keep": ["a", ...]}   makes thumbnails; answers seconds, cpu_seconds, bytes
 
-``keep`` names files for the thumbnails, written after the clock has stopped. An error is answered as
-``{"error": "..."}``.
+``keep`` lists files for the thumbnails, which are written after the clock has stopped. The answer to a failed request
+is ``{"error": "..."}``.
 """
 
 import io
@@ -26,7 +26,7 @@ def ours() -> Engine:
     from functions.resize.recipe import Box, Recipe
     from functions.resize.thumbnails import make_thumbnails
 
-    # sharp and pyvips run without limits too.
+    # sharp and pyvips also run without limits.
     limits = Limits(max_bytes=10**9, max_total_pixels=10**9)
 
     def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
@@ -37,7 +37,7 @@ def ours() -> Engine:
 
 
 def tutorial() -> Engine:
-    """Return Pillow as tutorials use it: open, thumbnail, save."""
+    """Return an engine that uses Pillow as tutorials do: open, thumbnail, save."""
     import pi_heif  # type: ignore[import-untyped]  # ships no type hints
     from PIL import Image
 
@@ -58,7 +58,7 @@ def tutorial() -> Engine:
 
 
 def vips() -> Engine:
-    """Return pyvips by its thumbnail operation, with the save options that sharp uses."""
+    """Return an engine that uses the thumbnail operation of pyvips, with the save options of sharp."""
     import pyvips  # type: ignore[import-untyped]  # ships no type hints
 
     pyvips.cache_set_max(0)
@@ -84,7 +84,7 @@ def vips() -> Engine:
 
 
 def floor() -> Engine:
-    """Return libjpeg-turbo's scaled decode alone: what a JPEG costs before anything is done with it."""
+    """Return an engine that only decodes a JPEG at reduced scale with libjpeg-turbo: the minimum cost."""
     from PIL import Image
 
     def make(original: bytes, sizes: Sequence[int]) -> list[bytes]:
@@ -121,8 +121,8 @@ def main() -> None:
                 reply["bytes"] = [len(output) for output in outputs]
                 for path, output in zip(request.get("keep", ()), outputs, strict=False):
                     Path(path).write_bytes(output)
-        # Said in the table; the bench goes on.
-        except Exception as error:  # noqa: BLE001 - a peer that cannot do a class may raise anything
+        # The table shows the error, and the bench continues.
+        except Exception as error:  # noqa: BLE001 - an engine that cannot read a class may raise anything
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), flush=True)
 

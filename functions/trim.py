@@ -1,9 +1,9 @@
-"""Cut an artefact down to what its function loads: ``functions/trim.py <artefact> --service <service> <operation>…``.
+"""Remove what the function does not load: ``functions/trim.py <artefact> --service <service> <operation>…``.
 
-A fifth of its size goes, and a fifth of its start-up (docs/decisions/0016). Packages are pinned, so whatever is not
-found where it was stops the build: look at the new version, then at this file.
+This saves a fifth of the artefact's size and of its start-up (docs/decisions/0016). Packages are pinned, so the build
+stops if a file is not where it was: check the new version of the package, then adapt this file.
 """
-# ruff: noqa: INP001 - functions/ is no package: Lambda imports functions.resize from a folder without __init__.py
+# ruff: noqa: INP001 - functions/ is not a package: Lambda imports functions.resize from a folder without __init__.py
 
 import argparse
 import gzip
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Top-level folder of a package -> what no function imports of it.
+# Top-level folder of a package -> the parts that no function imports.
 UNUSED = {
     # Text, windows and arithmetic.
     "PIL": ["_imagingft*", "_imagingtk*", "_imagingmath*", "_imagingmorph*", "ImageFont.py", "ImageTk.py"],
-    # pyvips comes compiled against libvips and needs the extension beside these only.
+    # The compiled extension of pyvips does not need these packages.
     "cffi": ["."],
     "pycparser": ["."],
     "pyvips": ["vdecls.py", "vimage.pyi"],
@@ -39,9 +39,9 @@ UNUSED = {
     ],
 }
 
-# What botocore.client and botocore.waiter ask for; the rest of botocore.docs writes documentation.
+# The classes that botocore.client and botocore.waiter import; the rest of botocore.docs writes documentation.
 DOCSTRINGS = '''\
-"""Empty in place of docstrings made of the service's model, which nobody reads in a function."""
+"""Empty strings instead of docstrings from the service's model, which a function does not need."""
 
 
 class _Empty(str):
@@ -52,7 +52,7 @@ class _Empty(str):
 ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _Empty
 '''
 
-# urllib3 imports this for HTTP/2, which botocore does not speak, and it imports zipfile, email and csv.
+# urllib3 imports this for HTTP/2, which botocore does not use. It imports zipfile, email and csv in turn.
 HTTP2_BEFORE = "from importlib.metadata import version\n"
 HTTP2_CALL = '    h2_version = version("h2")\n'
 HTTP2_AFTER = f"    {HTTP2_BEFORE}\n{HTTP2_CALL}"
@@ -67,7 +67,7 @@ def main() -> None:
         action="append",
         nargs="+",
         required=True,
-        help="a service of AWS that the function calls, and the operations that it calls, such as s3 GetObject",
+        help="a service of AWS and the operations that the function calls, such as s3 GetObject",
     )
     arguments = parser.parse_args()
     try:
@@ -76,11 +76,11 @@ def main() -> None:
         trim_botocore(arguments.artefact / "botocore", calls)
         trim_urllib3(arguments.artefact / "urllib3")
     except (LookupError, OSError) as error:
-        sys.exit(f"functions/trim.py: a package is not what it was: {error}. Next: adapt functions/trim.py to it.")
+        sys.exit(f"functions/trim.py: a package has changed: {error}. Next: adapt functions/trim.py.")
 
 
 def remove_unused(artefact: Path) -> None:
-    """Remove what is never imported, then the libraries that only that needed."""
+    """Remove modules that are never imported, then the libraries that only those modules need."""
     for package, patterns in UNUSED.items():
         folder = artefact / package
         for pattern in patterns if folder.is_dir() else []:
@@ -101,7 +101,7 @@ def _remove(path: Path) -> None:
 
 
 def _unneeded_libraries(artefact: Path) -> set[Path]:
-    """Return the bundled libraries that no extension needs; whatever needs a library holds its file name."""
+    """Return the bundled libraries that no extension needs; a file that needs a library contains its file name."""
     libraries = {path: path.read_bytes() for path in artefact.rglob("*.so*")}
     bundled = {path for path in libraries if path.parent.suffix == ".libs"}
     found = libraries.keys() - bundled
@@ -113,7 +113,7 @@ def _unneeded_libraries(artefact: Path) -> set[Path]:
 
 
 def trim_botocore(botocore: Path, calls: dict[str, list[str]]) -> None:
-    """Keep what botocore knows of some services' operations, without their documentation."""
+    """Keep only these services and operations in botocore's data, without their documentation."""
     data = botocore / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in calls:
@@ -134,7 +134,7 @@ def trim_botocore(botocore: Path, calls: dict[str, list[str]]) -> None:
 
     docs = botocore / "docs"
     for path in docs.iterdir():
-        # The event handlers of clients are made with it.
+        # botocore.handlers imports it.
         if path.name != "utils.py":
             _remove(path)
     (docs / "__init__.py").touch()
@@ -142,7 +142,7 @@ def trim_botocore(botocore: Path, calls: dict[str, list[str]]) -> None:
 
 
 def trim_model(model: dict[str, Any], operations: list[str]) -> dict[str, Any]:
-    """Return the model of a service with some operations and the shapes that these reach.
+    """Return the model of a service with only some operations and the shapes that they use.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _shapes_in(part: Any) -> Iterator[str]:
 
 
 def _undocumented(part: Any) -> Any:
-    """Leave out texts called documentation; a member of that name is no text."""
+    """Remove documentation, which is text; a shape's member may have the same name, but is not text."""
     if isinstance(part, dict):
         return {
             name: _undocumented(value)
@@ -187,7 +187,7 @@ def _undocumented(part: Any) -> Any:
 
 
 def trim_urllib3(urllib3: Path) -> None:
-    """Let urllib3 look for the version of its HTTP/2 package when it is asked to use it."""
+    """Make urllib3 import the version of its HTTP/2 package only when HTTP/2 is used."""
     path = urllib3 / "http2" / "__init__.py"
     source = path.read_text(encoding="utf-8")
     if source.count(HTTP2_BEFORE) != 1 or source.count(HTTP2_CALL) != 1:

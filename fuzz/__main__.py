@@ -1,4 +1,4 @@
-"""``python -m fuzz --seconds 60 --seed 1``: exit status 0 only if nothing was found."""
+"""``python -m fuzz --seconds 60 --seed 1``: run a session; the exit status is 0 only if there are no findings."""
 
 import argparse
 import collections
@@ -13,20 +13,20 @@ _REGRESSIONS = ROOT / "tests" / "regressions"
 
 
 def main() -> int:
-    """Run one session and say what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Hostile pictures against the image engine.")
+    """Run one session and print its results."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Run the image engine on damaged pictures.")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="the same seed gives the same inputs")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="the same seed produces the same inputs")
     options = parser.parse_args()
     print(f"Fuzzing for {options.seconds:.0f} seconds with seed {options.seed} …")
     report = run(options.seconds, options.seed, _progress)
     _print_table(report)
     for finding in report.findings:
-        print(f"{finding.kind}: {finding.name}, from {finding.seed}, kept as {_keep(finding)}")
+        print(f"{finding.kind}: {finding.name}, made from {finding.seed}, saved as {_keep(finding)}")
     if report.findings:
-        print(f"{len(report.findings)} findings.\nNext: correct the engine until make test passes with the files kept")
+        print(f"{len(report.findings)} findings.\nNext: correct the engine until make test passes with the saved files")
         return 1
-    print(f"{report.trials:,} inputs, the slowest {report.slowest:.2f} s, nothing found.")
+    print(f"{report.trials:,} inputs, no findings. The slowest took {report.slowest:.2f} s.")
     print("Next: make fuzz SECONDS=600 for a longer session")
     return 0
 
@@ -41,7 +41,7 @@ def _print_table(report: Report) -> None:
     width = max(map(len, totals), default=0)
     for name, count in totals.most_common():
         print(f"  {name:{width}}  {count:7,}")
-    print("\nMade by " + ", ".join(f"{shape} {count:,}" for shape, count in report.shapes.most_common()) + ".\n")
+    print("\nInputs: " + ", ".join(f"{shape} {count:,}" for shape, count in report.shapes.most_common()) + ".\n")
 
 
 def _keep(finding: Trial) -> str:

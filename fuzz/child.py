@@ -1,7 +1,8 @@
-"""The child process: limits its own memory, then makes thumbnails of whatever comes in and says how it ended.
+"""The child process: limit its own memory, make thumbnails of each input, and report the outcome.
 
 A request on standard input is a line of JSON (length and recipe) followed by the file; the answer is a line of JSON.
-Errors are told by class name; ``kind`` is ``made``, ``refused`` (a permanent error) or ``unnamed`` (anything else).
+Its ``kind`` is ``made``, ``refused`` (a permanent error) or ``unnamed`` (any other exception), its ``name`` the format
+of the original or the class of the error.
 """
 
 import importlib
@@ -17,7 +18,7 @@ from functions.resize.recipe import Box, Fit, OutputFormat, Recipe
 
 
 def main(engine: str, memory: int) -> None:
-    """Serve until standard input ends.
+    """Answer requests until standard input ends.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def main(engine: str, memory: int) -> None:
     make = getattr(importlib.import_module(module), function)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # Decoders written in C complain on standard output and error; the answers must stay readable.
+    # Decoders written in C may print to standard output, which would corrupt the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for line in sys.stdin.buffer:
         request = json.loads(line)
@@ -49,7 +50,7 @@ def _try(make: Any, data: bytes, recipe: Recipe) -> dict[str, str]:
         made = make(data, recipe)
     except PermanentError as error:
         return {"kind": "refused", "name": type(error).__name__}
-    except BaseException as error:  # noqa: BLE001 - whatever else comes is the finding, MemoryError and exits included
+    except BaseException as error:  # noqa: BLE001 - any other exception is a finding, also MemoryError and SystemExit
         return {"kind": "unnamed", "name": type(error).__name__, "trace": traceback.format_exc()}
     return {"kind": "made", "name": made.original.format}
 

@@ -1,4 +1,4 @@
-"""The files that damage starts from: one or more of each format, and of each kind that has code of its own."""
+"""The valid files that are damaged: at least one of each format, and of each kind that has code of its own."""
 
 from PIL import Image
 
@@ -8,7 +8,7 @@ from samples.profiles import adobe_rgb
 
 
 def seeds() -> dict[str, bytes]:
-    """Give small valid files by name."""
+    """Return small valid files by name."""
     scene, hole, frames = photograph(96, 64), cut_out(96, 64), moving(4, 48, 32)
     sideways, exif = stored_as(scene, 6)
     followers = {"save_all": True, "append_images": frames[1:], "duration": 80, "loop": 0}

@@ -1,16 +1,16 @@
-"""Ways to damage a file. Pure: the same random numbers give the same damage."""
+"""Damage a file. Pure functions: the same random numbers produce the same damage."""
 
 import random
 import struct
 import zlib
 
-# What lengths, sizes and offsets are read from, at their most awkward.
+# Boundary values for lengths, sizes and offsets.
 AWKWARD = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
-# Sizes, counts and offsets stand in the first bytes of every format.
+# In every format, sizes, counts and offsets are in the first bytes.
 _HEADER_BYTES = 400
 _MOST_INSERTED = 64
-# PNG checks every chunk: with the damage alone nothing would get past the first.
-_MENDED = 0.7
+# PNG has a checksum in each chunk: with wrong checksums the decoder would stop at the first damaged chunk.
+_CHECKSUMS_FIXED = 0.7
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -22,7 +22,7 @@ def damage(source: bytes, other: bytes, chance: random.Random) -> bytes:
     source : bytes
         The file.
     other : bytes
-        Another one, to take pieces from.
+        Another file, from which pieces are taken.
     chance : random.Random
     """
     data = bytearray(source)
@@ -30,13 +30,13 @@ def damage(source: bytes, other: bytes, chance: random.Random) -> bytes:
         if len(data) < 2:  # noqa: PLR2004 - nothing left to damage
             break
         chance.choice(_WAYS)(data, other, chance)
-    if chance.random() < _MENDED:
-        mend_checksums(data)
+    if chance.random() < _CHECKSUMS_FIXED:
+        fix_checksums(data)
     return bytes(data)
 
 
-def mend_checksums(data: bytearray) -> None:
-    """Give the chunks of a PNG the checksums of their content."""
+def fix_checksums(data: bytearray) -> None:
+    """Set the checksums of a PNG's chunks to match their content."""
     if not data.startswith(_PNG_SIGNATURE):
         return
     at = len(_PNG_SIGNATURE)

@@ -1,4 +1,4 @@
-"""A bounded session: damage, try, count, keep what must not happen."""
+"""A session of limited time: damage files, run the engine on them, count outcomes and keep findings."""
 
 import collections
 import json
@@ -21,10 +21,10 @@ from fuzz.structure import rearrange
 ROOT = Path(__file__).parents[1]
 ENGINE = "functions.resize.thumbnails:make_thumbnails"
 
-# MemorySize of the function in template.yaml; a test keeps the two equal. The limit is of the address space, which is
-# stricter than Lambda's, which is of the memory that is used.
+# MemorySize of the function in template.yaml; a test compares the two. This limits the address space, which is stricter
+# than Lambda's limit on used memory.
 MEMORY = 1769 * 1024 * 1024
-# A third of the function's timeout: damaged files are small.
+# A third of the function's timeout, because damaged files are small.
 HANG_SECONDS = 20.0
 _REARRANGED = 0.5
 _DAMAGED_AS_WELL = 0.2
@@ -32,7 +32,7 @@ _DAMAGED_AS_WELL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One input and how it ended: ``made``, ``refused``, ``unnamed``, ``crash`` or ``hang``."""
+    """One input and its outcome: ``made``, ``refused``, ``unnamed``, ``crash`` or ``hang``."""
 
     seed: str
     data: bytes
@@ -43,13 +43,13 @@ class Trial:
 
     @property
     def is_finding(self) -> bool:
-        """Tell whether this must not happen."""
+        """Whether this outcome must not happen."""
         return self.kind not in {"made", "refused"}
 
 
 @dataclass
 class Report:
-    """What a session has seen."""
+    """The outcomes of a session."""
 
     trials: int = 0
     outcomes: dict[str, collections.Counter[str]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Report:
     slowest: float = 0.0
 
     def add(self, trial: Trial, shape: str, seconds: float) -> None:
-        """Count one trial of an input that was made in some way."""
+        """Count one trial; ``shape`` is how its input was made."""
         self.trials += 1
         self.shapes[shape] += 1
         self.outcomes.setdefault(trial.seed, collections.Counter())[trial.name] += 1
@@ -68,7 +68,7 @@ class Report:
 
 
 class Child:
-    """A child process that is started again when it crashed or hung."""
+    """A child process that is restarted after a crash or a hang."""
 
     def __init__(self, engine: str = ENGINE, memory: int = MEMORY, hang_seconds: float = HANG_SECONDS) -> None:
         self._command = [sys.executable, "-m", "fuzz.child", engine, str(memory)]
@@ -82,7 +82,7 @@ class Child:
         self._stop()
 
     def attempt(self, seed: str, data: bytes, request: dict[str, Any]) -> Trial:
-        """Try one input."""
+        """Run the engine on one input."""
         process = self._process or self._start()
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the child has no pipes")
@@ -121,7 +121,7 @@ class Child:
                 try:
                     pipe.close()
                 except BrokenPipeError:
-                    # It died with a request half read.
+                    # It crashed before it had read the whole request.
                     continue
         try:
             status = process.wait(timeout=2)
@@ -132,35 +132,35 @@ class Child:
 
 
 def run(seconds: float, seed: int, progress: Callable[[Report, float], None] = lambda *_: None) -> Report:
-    """Fuzz for so many seconds.
+    """Fuzz for a number of seconds.
 
     Parameters
     ----------
     seconds : float
-        How long; a trial that has begun is finished.
+        Duration of the session; a trial that has begun is finished.
     seed : int
-        The same seed gives the same inputs in the same order.
+        The same seed produces the same inputs in the same order.
     progress : callable
-        Gets the report and the elapsed seconds about once a second.
+        Called with the report and the elapsed seconds about once a second.
     """
     chance = random.Random(seed)  # noqa: S311 - damage, not secrets
     corpus = list(seeds().items())
     report = Report()
-    start = said = time.monotonic()
+    start = reported = time.monotonic()
     with Child() as child:
         while (now := time.monotonic()) - start < seconds:
             name, source = chance.choice(corpus)
             data, shape = _spoil(source, chance.choice(corpus)[1], chance)
             trial = child.attempt(name, data, _request(chance))
             report.add(trial, shape, time.monotonic() - now)
-            if now - said >= 1:
-                said = now
+            if now - reported >= 1:
+                reported = now
                 progress(report, now - start)
     return report
 
 
 def _spoil(source: bytes, other: bytes, chance: random.Random) -> tuple[bytes, str]:
-    """Return a hostile file and how it was made."""
+    """Return a damaged file and how it was made."""
     rearranged = rearrange(source, chance) if chance.random() < _REARRANGED else None
     if rearranged is None:
         return damage(source, other, chance), "random damage"
@@ -169,7 +169,7 @@ def _spoil(source: bytes, other: bytes, chance: random.Random) -> tuple[bytes, s
 
 
 def _request(chance: random.Random) -> dict[str, Any]:
-    # What is decoded for a large box, whole or straight to its size, a small one never reaches.
+    # A large box runs code that a small one does not: full decodes, and decodes at other scales.
     side = chance.choice([200, 200, 200, 1600])
     return {
         "boxes": [[chance.randint(1, side), chance.randint(1, side)] for _ in range(chance.choice([1, 1, 3]))],

@@ -1,11 +1,12 @@
-"""Files whose pieces repeat, overlap or lie about their size. Pure: the same random numbers give the same file.
+"""Make files with repeated or overlapping pieces, or pieces of the wrong size.
 
-Random damage hardly ever makes what an attacker would: a valid piece a thousand times, two numbers that name the same
-bytes, a length that reaches into the next piece. So the pieces of a file are found first: PNG and WebP chunks, JPEG
-segments with their scans, GIF blocks, the tags of a TIFF, ISO boxes and what stands in their lists.
+Random damage rarely produces what an attacker would: a valid piece repeated a thousand times, two offsets to the same
+bytes, a length that extends into the next piece. So this module first finds the pieces of a file: PNG and WebP chunks,
+JPEG segments with their scans, GIF blocks, TIFF tags, ISO boxes and the entries of their lists.
+Pure functions: the same random numbers produce the same file.
 """
 
-# ruff: noqa: PLR2004 - sizes and places are those of the formats.
+# ruff: noqa: PLR2004 - the numbers are sizes and offsets defined by the formats.
 
 import random
 import re
@@ -13,16 +14,16 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fuzz.damage import AWKWARD, mend_checksums
+from fuzz.damage import AWKWARD, fix_checksums
 
-# A piece is repeated up to this many bytes: small files are what the engine promises to be quick with.
+# A piece is repeated up to this many bytes, because the engine promises to be quick for small files only.
 _MOST_BYTES = 2_000_000
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-# Boxes that hold boxes, and the bytes before the first (ISO/IEC 14496-12).
+# Boxes that contain boxes, and the number of bytes before the first (ISO/IEC 14496-12).
 _ISO_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": 6, b"iref": 4, b"dinf": 0, b"grpl": 0}
 
 
-# How a length is written, in the language of struct, and where.
+# The struct format of a length, and its offset in the file.
 Length = tuple[str, int]
 
 
@@ -33,12 +34,13 @@ class Piece:
     Attributes
     ----------
     start, end : int
+        Offsets in the file.
     numbers : int
-        Where the numbers in it start: its payload.
+        Offset of its payload, which contains counts, offsets and sizes.
     length : Length
-        Its own.
+        Where its own length is stored.
     parents : tuple of Length
-        Those of what it lies in.
+        Where the lengths of the pieces around it are stored.
     """
 
     start: int
@@ -54,7 +56,7 @@ def rearrange(source: bytes, chance: random.Random) -> tuple[bytes, str] | None:
     Returns
     -------
     (bytes, str) or None
-        The file and what was done last; ``None`` for a file without known pieces.
+        The file and the last change; ``None`` for a file without known pieces.
     """
     data, done = bytearray(source), None
     for _ in range(chance.choice([1, 1, 2])):
@@ -65,7 +67,7 @@ def rearrange(source: bytes, chance: random.Random) -> tuple[bytes, str] | None:
         way(data, pieces, chance)
     if done is None:
         return None
-    mend_checksums(data)
+    fix_checksums(data)
     return bytes(data), done
 
 
@@ -75,7 +77,7 @@ def _repeat(data: bytearray, pieces: list[Piece], chance: random.Random) -> None
     times = min(chance.choice([1, 2, 50, 3_000, 100_000]), max(1, _MOST_BYTES // len(content)))
     data[piece.end : piece.end] = content * times
     for length in piece.parents:
-        # A directory counts its tags, everything else its bytes.
+        # A TIFF directory stores its number of tags; all other pieces store their number of bytes.
         grown = times if length[0].endswith("H") else len(content) * times
         _write(data, length, _read(data, length) + grown)
 
@@ -96,7 +98,7 @@ def _resize(data: bytearray, pieces: list[Piece], chance: random.Random) -> None
 
 
 def _overlap(data: bytearray, pieces: list[Piece], chance: random.Random) -> None:
-    """Write numbers of one piece over those of another: counts, offsets and sizes that are then the same."""
+    """Copy numbers of one piece over those of another, so that counts, offsets and sizes are equal."""
     piece, other = chance.choice(pieces), chance.choice(pieces)
     size = chance.choice([2, 4, 4, 8])
     source, target = (
@@ -128,7 +130,7 @@ def _write(data: bytearray, length: Length, number: int) -> None:
 
 
 def _pieces(data: bytearray) -> Iterator[Piece]:
-    """Yield the pieces of a file as far as they are whole."""
+    """Yield the pieces of a file up to the first incomplete one."""
     if data.startswith(b"\x89PNG"):
         yield from _png_chunks(data)
     elif data.startswith(b"RIFF"):
@@ -162,7 +164,7 @@ def _webp_chunks(data: bytearray) -> Iterator[Piece]:
 
 
 def _jpeg_segments(data: bytearray) -> Iterator[Piece]:
-    """Yield marker segments; what a scan codes belongs to its header."""
+    """Yield marker segments; a scan's header and its coded data are one piece."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
         end = at + 2 + _read(data, (">H", at + 2))
@@ -176,7 +178,7 @@ def _jpeg_segments(data: bytearray) -> Iterator[Piece]:
 
 
 def _gif_blocks(data: bytearray) -> Iterator[Piece]:
-    """Yield extensions and frames; the length of the first of their sub-blocks counts as theirs."""
+    """Yield extensions and frames; the length of their first sub-block is taken as their length."""
     at = 13 + _colour_table_bytes(data, 10)
     while at + 12 < len(data) and data[at] in b"!,":
         first = at + 2 if data[at] == 0x21 else at + 11 + _colour_table_bytes(data, at + 9)
@@ -195,7 +197,7 @@ def _colour_table_bytes(data: bytearray, flags_at: int) -> int:
 
 
 def _tiff_tags(data: bytearray) -> Iterator[Piece]:
-    """Yield the tags of the first directory: count, then offset or value; one more of them is one more to count."""
+    """Yield the tags of the first directory; their numbers are the count and the offset or value."""
     order = "<" if data[:2] == b"II" else ">"
     directory = _read(data, (order + "I", 4))
     if directory + 2 > len(data):

@@ -1,1 +1,1 @@
-"""The Lambda that tells a topic what ended: end of an execution → message → SNS. It calls no other service."""
+"""The Lambda that publishes a message when an execution has ended: event → message → SNS. It calls no other service."""

@@ -1,4 +1,4 @@
-"""Entry point of the Lambda that reads the notifications queue: it publishes one message for each execution."""
+"""Entry point of the Lambda that reads the notifications queue and publishes one message for each execution."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _RECONCILE_MACHINE = os.environ["RECONCILE_STATE_MACHINE_ARN"]
 
 
 def _create_client() -> Any:
-    """Return a client of the topic's own region."""
+    """Return a client for the topic's region."""
     config = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
     region = _TOPIC.split(":")[3]
     return botocore.session.get_session().create_client("sns", region_name=region, config=config)
@@ -42,7 +42,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         try:
             _publish(json.loads(record["body"])["detail"])
         except Exception:
-            # Whatever it is, it must not hold back the other records of the batch.
+            # No failure of one record may delay the other records of the batch.
             logger.exception("record returned to the queue", message_id=record["messageId"])
             failures.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failures}

@@ -1,6 +1,6 @@
-"""The message about one execution that ended: schemas/notification.json. Pure: what Step Functions says in, text out.
+"""The message about one execution that ended: schemas/notification.json. Pure functions.
 
-Both workflows have the same fields: a Standard execution in an event of EventBridge, an Express one in the answer of
+Both workflows have the same fields: a Standard execution in an event of EventBridge, an Express one in the response of
 StartSyncExecution, which ``functions/start_from_s3/notifications.py`` passes on:
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html#event-detail-execution-status-change
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
@@ -13,10 +13,10 @@ from typing import Any
 
 from functions.reconcile.errors import RefusedError
 
-# SNS takes 256 KB and bills each 64 KB as one request. Subscribers get the text wrapped, often escaped once more:
+# SNS accepts 256 KB and bills each 64 KB as one request. Subscribers get the text in an envelope, often escaped again:
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 LARGEST_BYTES = 60_000
-# Longer keys do not exist in S3; whoever starts an execution by hand can write anything.
+# S3 allows no longer keys, but an execution that somebody starts by hand can have any input.
 _LONGEST_KEY = 1024
 _LONGEST_SENTENCE = 2000
 _DIGEST_CHARACTERS = 32
@@ -24,16 +24,16 @@ _DIGEST_CHARACTERS = 32
 _TRIGGERS = ("upload", "removed", "api")
 # The state ResizeFailed puts this before errors of the picture or the request.
 _PERMANENT = "Permanent."
-# What the API says of a fault: Lambda and Step Functions put stack traces and ARNs into causes.
+# The API's message for a fault. The causes of Lambda and Step Functions contain stack traces and ARNs.
 _FAULT = "Internal error. The picture and the request are fine; see the operator's logs."
-# Ends without an error of their own.
+# Statuses that have no error of their own.
 _ENDS = {
     "TIMED_OUT": ("TimedOut", "The execution took too long."),
     "ABORTED": ("Aborted", "Somebody stopped the execution."),
 }
 _THUMBNAIL = ("key", "width", "height", "bytes", "content_type")
 _REFUSALS = {each.__name__ for each in RefusedError.__subclasses__()}
-# The state of this name writes the report of the run into its cause.
+# The state of this name puts the report of the run into its cause.
 _TOO_MANY_FAULTS = "TooManyFaults"
 _STOPPED = "The resize function failed for too many pictures, and not because of the pictures."
 
@@ -47,7 +47,7 @@ def message_of(detail: dict[str, Any], bucket: str, reconcile_machine: str) -> d
         ``executionArn``, ``stateMachineArn``, ``name``, ``status``, ``stopDate`` (milliseconds since 1970), ``error``,
         ``cause``, ``redriveCount``; ``input`` and ``output`` are JSON as text, or None if too large for the event.
     bucket : str
-        Where thumbnails are.
+        The thumbnails bucket.
     reconcile_machine : str
         ARN of the state machine whose executions are reconciles.
 
@@ -70,7 +70,7 @@ def message_of(detail: dict[str, Any], bucket: str, reconcile_machine: str) -> d
 
 
 def attributes_of(message: dict[str, Any]) -> dict[str, str]:
-    """Return what subscribers can filter by."""
+    """Return the message attributes, which subscribers can filter by."""
     return {name: message[name] for name in ("trigger", "status")}
 
 
@@ -80,11 +80,11 @@ def subject_of(message: dict[str, Any]) -> str:
 
 
 def to_json(message: dict[str, Any]) -> str:
-    """Return a message as text that SNS, SQS and e-mail take: ASCII, and no longer than ``LARGEST_BYTES``.
+    """Return a message as text that SNS, SQS and e-mail accept: ASCII, with at most ``LARGEST_BYTES``.
 
-    A list that is too long loses its end, and ``truncated`` says so: the manifest has all.
+    Lists that are too long are cut, and ``truncated`` is then true: the manifest has the complete list.
     """
-    # ASCII, because a key may hold characters that SQS refuses.
+    # ASCII, because a key may contain characters that SQS refuses.
     while len(text := json.dumps(message)) > LARGEST_BYTES:
         message = _shortened(message)
     return text
@@ -130,7 +130,7 @@ def _error_of(detail: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shortened(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message without half of its longer list, or with the plan and the counts of its report only."""
+    """Return a message with half of its longer list, or with only the plan and the counts of its report."""
     if "report" in message:
         report = {name: message["report"][name] for name in ("plan", "counts")}
         return message | {"report": report, "truncated": True}
@@ -139,7 +139,7 @@ def _shortened(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id_of(detail: dict[str, Any]) -> str:
-    """Return what is the same whenever this end is told again; an execution that is redriven ends again."""
+    """Return an id that is the same for each delivery of this end; a redriven execution ends again with another id."""
     end = f"{detail['executionArn']} {detail.get('redriveCount') or 0}"
     return hashlib.sha256(end.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
@@ -154,7 +154,7 @@ def _time_of(milliseconds: float) -> str:
 
 
 def _parsed(text: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if there is none, because what is too large for an event is left out of it."""
+    """Return a JSON object; an empty one if there is none, because events omit input and output that are too large."""
     try:
         value = json.loads(text) if isinstance(text, str) else None
     except ValueError:

@@ -1,1 +1,1 @@
-"""The Lambda behind ReconcileThumbnails: list what there is, compare it, price the difference, report what was done."""
+"""The Lambda of ReconcileThumbnails: list both buckets, compare them, estimate the cost, and report what was done."""

@@ -1,4 +1,4 @@
-"""Judge one key: its original and its manifest as they were listed, and what its recipe asks for. Pure."""
+"""Judge one key by its listed original and manifest and by its recipe. Pure functions."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ from functions.start_from_s3.recipes import Recipe, wanted_of
 
 
 class Verdict(StrEnum):
-    """How a key stands."""
+    """The state of a key."""
 
     IN_LINE = "in_line"
-    # What a run works on.
+    # A run works on these.
     MISSING = "missing"
     STALE = "stale"
     OTHER_RECIPE = "other_recipe"
     # A manifest without an original.
     ORPHAN = "orphan"
-    # What a run leaves alone.
+    # A run skips these.
     WITHOUT_RECIPE = "without_recipe"
     FOLDER = "folder"
     INVALID_KEY = "invalid_key"
@@ -50,10 +50,10 @@ SKIPPED = (
     Verdict.UNREADABLE,
 )
 
-# Classes that GetObject refuses until the object is restored. Glacier Instant Retrieval (GLACIER_IR) is none of them:
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
+# Storage classes that GetObject refuses until the object is restored. Glacier Instant Retrieval (GLACIER_IR) is not
+# one: https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
-# What an earlier run wrote into the manifest of an original that it could not read.
+# Errors that an earlier run wrote into the manifest of an original that it could not read.
 _BY_ERROR = {
     "NotAnImageError": Verdict.TYPE_NOT_READ,
     "UnsupportedImageError": Verdict.TYPE_NOT_READ,
@@ -62,8 +62,9 @@ _BY_ERROR = {
     "OriginalTooLargeError": Verdict.TOO_LARGE,
     "OriginalEmptyError": Verdict.EMPTY,
 }
-# Extensions of files that often lie beside pictures. They count only for keys without a manifest: uploads are judged by
-# their content, but to download two million videos only to learn what they are would cost more than the thumbnails.
+# Extensions of files that are often stored with pictures. They count only for keys without a manifest: uploads are
+# judged by their content, but downloading two million videos to find out what they are would cost more than the
+# thumbnails.
 _NO_PICTURES = frozenset(
     {
         *("3gp", "aac", "avi", "flac", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpg", "ogg", "wav", "webm", "wmv"),
@@ -82,15 +83,15 @@ class Entry:
     ----------
     key : str
     etag : str or None
-        Of the original, without quotes; ``None`` where there is none.
+        Of the original, without quotes; ``None`` if there is no original.
     size : int
         Of the original, bytes.
     storage_class : str
         Of the original.
     manifest : str or None
-        ETag of the manifest; ``None`` where there is none.
+        ETag of the manifest; ``None`` if there is no manifest.
     verdict : str
-        What the plan found; empty before it has looked.
+        The plan's verdict; empty before the comparison.
     """
 
     key: str
@@ -101,7 +102,7 @@ class Entry:
     verdict: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, without those that have their default."""
+        """Return a dict of plain values, without fields that have their default."""
         usual = {each.name: each.default for each in fields(self)} | {"etag": None}
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
@@ -112,13 +113,13 @@ class Entry:
 
 
 def renditions_of(key: str, recipes: list[Recipe]) -> tuple[Rendition, ...]:
-    """Return the thumbnails that the recipe of a key asks for; none where the key is left alone."""
+    """Return the thumbnails that the recipe of a key asks for; none if the key is ignored."""
     wanted = wanted_of(key, recipes)
     return read_recipe(wanted).renditions if wanted else ()
 
 
 def judge_listed(entry: Entry, recipes: list[Recipe]) -> Verdict | None:
-    """Judge a key by the listing alone; ``None`` where its manifest has to be read."""
+    """Judge a key by the listing alone; ``None`` if its manifest must be read."""
     renditions = renditions_of(entry.key, recipes)
     if entry.key.endswith("/"):
         return Verdict.FOLDER
@@ -136,7 +137,7 @@ def judge_listed(entry: Entry, recipes: list[Recipe]) -> Verdict | None:
 
 
 def _judge_missing(entry: Entry) -> Verdict:
-    """Judge an original without a manifest: what the resize function would refuse is not sent to it."""
+    """Judge an original without a manifest; those that the resize function would refuse are not sent to it."""
     if entry.size == 0:
         return Verdict.EMPTY
     if entry.size > Limits().max_bytes:
@@ -148,7 +149,7 @@ def _judge_missing(entry: Entry) -> Verdict:
 
 
 def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_new: bool = False) -> Verdict:
-    """Judge an original that has, or had, a manifest.
+    """Judge a key that has, or had, an original and a manifest.
 
     Parameters
     ----------
@@ -156,10 +157,10 @@ def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_
         ``judge_listed`` returns ``None`` for it.
     recipes : list of Recipe
     manifest : Manifest or None
-        ``None`` where it cannot be parsed.
+        ``None`` if it cannot be parsed.
     is_new : bool
-        Whether the manifest was written after the entry was listed. The run that wrote it has read an original that is
-        no older than the entry's, so the ETags need not be equal.
+        Whether the manifest was written after the entry was listed. The run that wrote it read an original that is at
+        least as new as the entry's, so the ETags need not be equal.
     """
     if manifest is None:
         return Verdict.STALE
@@ -177,6 +178,6 @@ def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_
 
 
 def digest_of(recipes: Sequence[Recipe]) -> str:
-    """Return a digest of all that recipes ask for; equal recipes have equal digests."""
+    """Return a digest of the recipes; recipes that ask for the same thumbnails have the same digest."""
     text = json.dumps([[recipe.prefix, recipe.request] for recipe in recipes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

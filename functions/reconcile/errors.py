@@ -1,4 +1,4 @@
-"""Why a reconcile is refused. The function returns these by name; the state machine ends with that name and sentence.
+"""Reasons to refuse a reconcile. The function returns their names, and the execution fails with name and message.
 
 ::
 
@@ -14,7 +14,7 @@
 
 
 class RefusedError(Exception):
-    """Base of all of them: nothing was done."""
+    """Base class of all refusals: nothing was changed."""
 
 
 class InvalidInputError(RefusedError):
@@ -88,7 +88,7 @@ class OtherRecipeError(RefusedError):
 
 
 class TooManyOrphansError(RefusedError):
-    """So many manifests have no original that a wrong prefix or an emptied bucket is likely.
+    """Many manifests have no original, so a wrong prefix or an emptied bucket is likely.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class TooManyOrphansError(RefusedError):
 
 
 class TooManyStraysError(RefusedError):
-    """So many thumbnails are in no manifest that somebody may have deleted the manifests.
+    """Many thumbnails are in no manifest, so somebody may have deleted the manifests.
 
     Attributes
     ----------

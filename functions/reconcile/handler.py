@@ -1,4 +1,4 @@
-"""Entry point of the Lambda behind ReconcileThumbnails: the state machine says which step is next."""
+"""Entry point of the Lambda of ReconcileThumbnails: it takes the step that the state machine names."""
 
 import os
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _report_drift(state: dict[str, Any], counts: dict[str, Any]) -> None:
-    """Send the metric of DriftAlarm if the plan is a check: of everything, and after events had time to arrive."""
+    """Send the metric of DriftAlarm if the plan is a check: a plan of all originals that waited before it compared."""
     if state["wait_seconds"] > 0 and state["prefix"] == _ORIGINALS_PREFIX:
         drift = counts["out_of_line"] + counts["orphans"] + counts.get("strays", 0)
         metrics.add_metric("Drift", MetricUnit.Count, drift)

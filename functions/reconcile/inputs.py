@@ -1,4 +1,4 @@
-"""Parse the input of an execution. Pure."""
+"""Parse the input of an execution. Pure functions."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.reconcile.errors import InvalidInputError
 
-# At most so many children of a Distributed Map run at once:
+# The maximum number of children of a Distributed Map that run at the same time:
 # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 _MOST_CONCURRENCY = 10_000
 _CONCURRENCY = 10
@@ -27,13 +27,13 @@ class PlanInput:
     Attributes
     ----------
     prefix : str
-        What the keys of originals begin with; empty for all.
+        Prefix of the keys of originals; empty for all.
     concurrency : int
-        Parts that are compared at once, and pictures that a run would work on at once.
+        Parts that are compared at the same time, and pictures that a run would process at the same time.
     strays : bool
-        Whether to look for thumbnails that no manifest lists.
+        Whether to find thumbnails that no manifest lists.
     wait_minutes : int
-        Between the listing and the comparison, so that events that are on their way have been worked on by then.
+        Wait between the listing and the comparison, so that events on their way are processed by then.
     """
 
     prefix: str
@@ -52,11 +52,11 @@ class RunInput:
     prune : str
         ``no``, ``orphans`` or ``all``.
     max_objects : int or None
-        Keys that are worked on at most.
+        Maximum number of keys to work on.
     max_usd : float or None
-        Dollars that the work may cost, by the price table.
+        Maximum cost in dollars, estimated with the price table.
     concurrency : int
-        Pictures at once.
+        Pictures that are processed at the same time.
     """
 
     plan: str
@@ -74,7 +74,7 @@ def parse_input(value: Any, originals_prefix: str = "") -> PlanInput | RunInput:
     value : Any
         The input of the execution.
     originals_prefix : str
-        What the keys of all originals begin with: the parameter ``OriginalsPrefix``.
+        Prefix of the keys of all originals: the parameter ``OriginalsPrefix``.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Merge the listing of originals with the listing of manifests in one pass. Pure: iterators in, pairs out.
+"""Merge the listing of originals with the listing of manifests in one pass. Pure functions.
 
-S3 lists keys by their UTF-8 bytes, which is the order of Python's strings. The manifest of ``a`` is ``a.json``, and
-that can change the order: ``a`` comes before ``a-b``, but ``a-b.json`` before ``a.json``. So originals wait until no
-later one can have an earlier manifest. Only a key that the last one begins with has to wait, so few ever do.
+S3 sorts keys by their UTF-8 bytes, which is the order of Python's strings. The manifest of ``a`` is ``a.json``, which
+can change the order: ``a`` comes before ``a-b``, but ``a-b.json`` before ``a.json``. So an original waits until no
+later original can have an earlier manifest. That is only necessary while the last key read begins with the waiting key,
+so few originals wait.
 """
 
 import heapq
@@ -19,7 +20,7 @@ class Listed:
     Attributes
     ----------
     key : str
-        Of the original. A manifest has the key of its original.
+        Key of the original, also for a manifest.
     etag : str
         Without quotes.
     size : int
@@ -35,7 +36,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An original and its manifest; at least one of them is there."""
+    """An original and its manifest; at least one of them exists."""
 
     original: Listed | None
     manifest: Listed | None
@@ -43,7 +44,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a merge stopped, so that another one can go on.
+    """Where a merge stopped, so that another one can continue.
 
     Attributes
     ----------
@@ -72,8 +73,8 @@ class Merge:
     Parameters
     ----------
     originals, manifests : iterator of Listed
-        In the order of S3: originals by their keys, manifests by their keys with ``.json``; both from where ``start``
-        says.
+        In the order of S3: originals by their keys, manifests by their keys with ``.json``; both beginning at
+        ``start``.
     start : Position
     """
 
@@ -105,15 +106,15 @@ class Merge:
         )
 
     def position(self) -> Position:
-        """Return where the next pair is found."""
+        """Return the position of the next pair."""
         return Position(
             self._originals_after, self._manifests_after, tuple(waiting.original for waiting in self._waiting)
         )
 
     def _read_until_one_is_next(self) -> None:
-        """Read originals until the first that waits comes before all that were not read.
+        """Read originals until the first waiting one comes before all that were not read.
 
-        Names are longer than their keys, so every name that is still to come is above the last key that was read.
+        Names are longer than their keys, so every later name sorts after the last key that was read.
         """
         while self._has_more_originals and not (self._waiting and self._waiting[0].name <= self._originals_after):
             original = next(self._originals, None)

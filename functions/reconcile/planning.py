@@ -1,4 +1,4 @@
-"""``plan``: list both buckets into parts, compare each part, and add up what there is to do."""
+"""``plan``: list both buckets into parts, compare each part, and add up the work."""
 
 import dataclasses
 from collections import Counter, deque
@@ -28,16 +28,16 @@ from functions.resize.keys import manifest_key
 from functions.resize.manifest import Manifest
 from functions.start_from_s3.recipes import Recipe, wanted_of
 
-# A segment ends while there is still time to write its cursor.
+# A segment of the listing ends this long before the function's time-out, so that it can write its cursor.
 SECONDS_TO_END = 60.0
-# A child ends after five minutes; half of them are left to retries and to pictures that are slower than most.
+# A child must end within five minutes. Half of this is reserved for retries and for slow pictures.
 _SECONDS_OF_WORK = 150.0
-# Results that are added up between two looks at the clock: what S3 lists at once.
+# The time is checked after this many results, which is the size of one page of an S3 listing.
 PAGE = 1000
 
 
 def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
-    """Write what is planned; return the state of the execution.
+    """Write the description of the plan; return the state of the execution.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
     plan : str
         Its id.
     started : str
-        When the execution began, ISO 8601.
+        Start time of the execution, ISO 8601.
     recipes : list of Recipe
     store : Store
     """
@@ -74,10 +74,10 @@ def begin(wanted: PlanInput, plan: str, started: str, recipes: list[Recipe], sto
 
 
 def list_keys(state: dict[str, Any], store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
-    """List keys into parts for as long as there is time; return the state, ``finished`` or not.
+    """List keys into parts as long as there is time; return the state, ``finished`` or not.
 
-    The place to go on from is kept in an object: the originals that wait in the merge may be too many for a state. A
-    segment that is tried again begins at the same place and numbers its parts alike.
+    The cursor is an object, because the waiting originals of the merge may be too many for a state. A segment that is
+    retried begins at the same place and gives its parts the same numbers.
     """
     names, prefix, segment = Names(state["plan"]), state["prefix"], state["segment"]
     cursor = store.read_json(names.cursor(segment)) if segment else None
@@ -138,7 +138,7 @@ def _may_be_below(prefix: str, thumbnail: str) -> bool:
 
 
 class _Writer:
-    """Writes objects beside the listing, a few at once."""
+    """Writes objects in the background while the listing continues, a few at the same time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -154,7 +154,7 @@ class _Writer:
             each.result()
 
     def write(self, key: str, value: Any) -> None:
-        """Write one object; wait for the oldest where many are being written."""
+        """Write one object; if many are being written, wait for the oldest."""
         self._writing.append(self._pool.submit(self._store.write_json, key, value))
         if len(self._writing) > 2 * CALLS_AT_ONCE:
             self._writing.popleft().result()
@@ -166,7 +166,7 @@ def _position_of(cursor: dict[str, Any]) -> Position:
 
 
 def _remove_parts_above(number: int, names: Names, store: Store) -> None:
-    """Remove what a segment that ended in the middle has left: the buckets may have changed since."""
+    """Remove the parts of a segment that stopped halfway, because the buckets may have changed since."""
     for left in list(store.list_names(names.parts, names.part(number))):
         store.delete(left)
 
@@ -180,7 +180,7 @@ def _entry_of(pair: Pair) -> Entry:
 
 
 def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
-    """Compare the keys of one part; write what came of it, and what a run would work on."""
+    """Compare the keys of one part; write the result, and the work for a run."""
     names, part = Names(state["plan"]), state["part"]
     listed = store.read_json(part)
     if isinstance(listed, dict):
@@ -211,20 +211,21 @@ def compare_part(state: dict[str, Any], recipes: list[Recipe], store: Store) -> 
 
 
 def _settled(verdicts: Mapping[str, Verdict], store: Store) -> dict[str, Verdict]:
-    """Return the keys that only look out of line because their originals came or went after they were listed."""
+    """Return the keys that only look out of line because their originals were created or deleted after the listing."""
     doubted = sorted(key for key, verdict in verdicts.items() if verdict in {Verdict.MISSING, Verdict.ORPHAN})
     if not doubted:
         return {}
-    # A part has the keys of one stretch of the listing. The first of those that begin with a key is the key itself.
+    # The keys of a part are a continuous range of the listing. Of all keys that begin with a key, that key is the
+    # first.
     rest = takewhile(lambda each: each.key <= doubted[-1], store.list_originals("", doubted[0]))
     there = {each.key for each in (*islice(store.list_originals(doubted[0], ""), 1), *rest)}
     return {key: Verdict.IN_LINE for key in doubted if (key in there) is (verdicts[key] is Verdict.ORPHAN)}
 
 
 def _pieces(name: str, work: list[Entry], recipes: list[Recipe]) -> Iterator[tuple[str, list[Entry]]]:
-    """Cut the keys of a part that are out of line, so that a child has time for all of its piece.
+    """Divide the keys of a part that are out of line, so that a child has enough time for each piece.
 
-    A child that is not done in time counts as failed, and many of them stop the run.
+    A child that runs out of time counts as failed, and many failed children stop the run.
     """
     while work:
         seconds = accumulate(seconds_to_make(renditions_of(entry.key, recipes)) for entry in work)
@@ -251,7 +252,7 @@ def _compare_thumbnails(
 def find_strays(
     prefix: str, thumbnails: Iterable[tuple[str, str]], recipes: list[Recipe], store: Store
 ) -> list[tuple[str, str]]:
-    """Return the thumbnails that no manifest lists, as it is now.
+    """Return the thumbnails that no current manifest lists.
 
     Parameters
     ----------
@@ -272,7 +273,7 @@ def find_strays(
 
     def lists(original: str, thumbnail: str) -> bool:
         found = manifest_of(original)
-        # A manifest that cannot be parsed may list anything.
+        # A manifest that cannot be parsed may list the thumbnail.
         return found is not None and (found[0] is None or thumbnail in {each.key for each in found[0].thumbnails})
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
@@ -284,7 +285,7 @@ def find_strays(
 def judge_all(
     entries: Iterable[Entry], recipes: list[Recipe], store: Store, *, is_again: bool = False
 ) -> dict[str, Verdict]:
-    """Return the verdict of each key; read the manifests that are needed, some at once.
+    """Return the verdict of each key; read the necessary manifests in parallel.
 
     Parameters
     ----------
@@ -292,13 +293,13 @@ def judge_all(
     recipes : list of Recipe
     store : Store
     is_again : bool
-        Much time has passed since the keys were listed: a manifest may have come.
+        Much time has passed since the keys were listed, so a manifest may have been written.
     """
     verdicts: dict[str, Verdict] = {}
     unread = []
     for entry in entries:
         verdict = judge_listed(entry, recipes)
-        # A manifest may have gone since it was listed, with its original.
+        # A manifest may have been deleted since it was listed, together with its original.
         if verdict in {None, Verdict.ORPHAN} or (is_again and verdict is Verdict.MISSING):
             unread.append(entry)
         else:
@@ -320,7 +321,7 @@ def _judge_unread(entry: Entry, recipes: list[Recipe], store: Store) -> Verdict:
 
 
 def _read_manifest(key: str, store: Store) -> tuple[Manifest | None, str] | None:
-    """Return the manifest of an original (``None`` if it is damaged) and its ETag, or ``None`` where there is none."""
+    """Return the manifest of an original (``None`` if it is damaged) and its ETag, or ``None`` if there is none."""
     found = store.read(manifest_key(key))
     if found is None:
         return None
@@ -337,7 +338,7 @@ def _work_of(work: list[Entry], orphans: int, recipes: list[Recipe]) -> PlannedW
 
 
 def report(state: dict[str, Any], prices: RunPrices, store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
-    """Add up what was compared for as long as there is time; at the end write the report of the plan.
+    """Add up the results of the comparison as long as there is time; at the end write the report of the plan.
 
     Returns
     -------
@@ -361,7 +362,7 @@ def report(state: dict[str, Any], prices: RunPrices, store: Store, seconds_left:
 
 
 def _with_sums(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Return the sums with those of one more part: numbers, and counts by name."""
+    """Add the numbers, and counts by name, of one more part to the sums."""
     return {
         name: dict(Counter(sums[name]) + Counter(value)) if isinstance(value, dict) else sums[name] + value
         for name, value in more.items()
@@ -369,7 +370,7 @@ def _with_sums(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: RunPrices) -> dict[str, Any]:
-    """Return what the execution ends with."""
+    """Return the output of the execution."""
     verdicts, work = sums["verdicts"], PlannedWork(**sums["work"])
     skipped = {verdict.value: verdicts[verdict] for verdict in SKIPPED if verdicts.get(verdict)}
     return {
@@ -388,7 +389,7 @@ def _output_of(state: dict[str, Any], sums: dict[str, Any], prices: RunPrices) -
 
 
 def _details_of(sums: dict[str, Any], prices: RunPrices) -> dict[str, Any]:
-    """Return what a person wants to know beside the output."""
+    """Return details for the report that are not in the output."""
     work, keys = PlannedWork(**sums["work"]), sum(sums["verdicts"].values())
     return {
         "keys": keys,

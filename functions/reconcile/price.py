@@ -1,4 +1,4 @@
-"""What a run costs and how long it takes, by docs/prices.json and docs/measured.json. A model, as docs/cost.md is.
+"""Estimate the cost and duration of a run from docs/prices.json and docs/measured.json, like docs/cost.md.
 
 The build copies both files into the artefact, so there is one table of prices. Free tiers are not subtracted.
 """
@@ -18,29 +18,30 @@ MEASURED_PATH = _DOCS / "measured.json"
 
 # Memory of the functions in template.yaml, MB.
 RESIZE_MB, RECONCILE_MB = 1769, 512
-# What the resize function asks of S3, as counted in cost/requests.py.
+# S3 requests of the resize function, as counted in cost/requests.py.
 _GETS, _PUTS_BESIDE, _HEADS_BESIDE = 2, 1, 1
-# An Express execution takes 64 MB:
+# An Express execution is billed for 64 MB:
 # https://aws.amazon.com/step-functions/pricing/
 _EXPRESS_GB = 64 / 1024
-# A part of 100 keys is compared before it is worked on, and recorded after.
+# A part of 100 keys is compared again before the work, and its result is recorded after it.
 KEYS_IN_A_PART = 100
 _INVOCATIONS_OF_A_PART = 2
 _SECONDS_OF_A_PART = 1.0
 # PUT of the result; GET of the work and of the results.
 _PUTS_OF_A_PART, _GETS_OF_A_PART = 1, 2
-# What S3 on AWS takes longer than S3 on the same machine, and Step Functions between two pictures: assumed, because it
-# cannot be measured on one machine. For the hours only; docs/cost.md shows what 400 ms for each resize would cost.
+# How much longer S3 on AWS takes than S3 on the same machine, and how long Step Functions takes between two pictures.
+# Both are assumed, because they cannot be measured on one machine. They affect only the duration; docs/cost.md shows
+# what 400 ms for each resize would cost.
 _SECONDS_BESIDE = 0.3
-# An upper estimate for one original: to read and decode it, for each thumbnail, and for each of its megapixels, as AVIF
-# takes. A 12 MP photograph in 2048x2048 as AVIF took 1.7 s, on an AMD EPYC.
+# An upper estimate for one original: to read and decode it, for each thumbnail, and for each megapixel of a thumbnail
+# as AVIF. A 12 MP photograph took 1.7 s as AVIF in 2048x2048, on an AMD EPYC.
 _SECONDS_OF_AN_ORIGINAL, _SECONDS_OF_A_THUMBNAIL, _SECONDS_OF_A_MEGAPIXEL = 0.6, 0.05, 0.5
-# A box may be larger than every original.
+# Limits a box that is larger than any original.
 _MOST_MEGAPIXELS = 12.0
 
 
 def seconds_to_make(renditions: Iterable[Rendition]) -> float:
-    """Return how long the thumbnails of one original take at most, as far as the recipe says."""
+    """Return how long the thumbnails of one original take at most, estimated from its recipe."""
     return _SECONDS_OF_AN_ORIGINAL + sum(
         _SECONDS_OF_A_THUMBNAIL
         + _SECONDS_OF_A_MEGAPIXEL * min(_MOST_MEGAPIXELS, rendition.box.width * rendition.box.height / 1e6)
@@ -50,16 +51,16 @@ def seconds_to_make(renditions: Iterable[Rendition]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWork:
-    """What a run would do.
+    """The work of a run.
 
     Attributes
     ----------
     resizes : int
         Originals to work on.
     thumbnails : int
-        Of all of these together.
+        Thumbnails of all these originals together.
     first, first_thumbnails : int
-        Those of them that have no manifest, and their thumbnails.
+        Originals without a manifest, and their thumbnails.
     removals : int
         Orphans.
     """
@@ -99,16 +100,16 @@ class RunPrices:
         return cls({name: price["usd"] for name, price in table.items()}, measured, architecture)
 
     def puts(self, work: PlannedWork) -> int:
-        """Return how many objects the resize function writes: thumbnails, and a manifest for each original."""
+        """Return the number of objects that the resize function writes: thumbnails and manifests."""
         return work.resizes * _PUTS_BESIDE + work.thumbnails
 
     def gets(self, work: PlannedWork) -> int:
-        """Return how many GETs and HEADs the resize function makes."""
+        """Return the number of GETs and HEADs of the resize function."""
         count = work.resizes + work.removals
         return count * _GETS + work.first * _HEADS_BESIDE + work.first_thumbnails
 
     def resize_dollars(self, work: PlannedWork) -> float:
-        """Return what the resize function costs: Lambda, S3, logs."""
+        """Return the cost of the resize function: Lambda, S3, logs."""
         p, count = self._prices, work.resizes + work.removals
         return (
             count * p["lambda_request"]
@@ -119,12 +120,12 @@ class RunPrices:
         )
 
     def dollars(self, work: PlannedWork) -> float:
-        """Return what a run costs: the resize function, and the parts around it."""
+        """Return the cost of a run: the resize function, and the parts around it."""
         p, count = self._prices, work.resizes + work.removals
         parts = count / KEYS_IN_A_PART
         return (
             self.resize_dollars(work)
-            # The manifest is read again before a key is worked on.
+            # Before the work on a key, its manifest is read again.
             + (count + parts * _GETS_OF_A_PART) * p["s3_get"]
             + parts * _PUTS_OF_A_PART * p["s3_put"]
             + parts * (p["state_transition"] + p["express_request"])
@@ -134,7 +135,7 @@ class RunPrices:
         )
 
     def plan_dollars(self, keys: int, manifests: int, thumbnails: int = 0) -> float:
-        """Return what it costs to plan: the listings, the manifests of all keys and thumbnails, and the parts."""
+        """Return the cost of a plan: the listings, the manifests of all keys and thumbnails, and the parts."""
         p, parts = self._prices, (keys + thumbnails) / KEYS_IN_A_PART
         return (
             (keys + manifests + thumbnails) / 1000 * p["s3_put"]
@@ -148,12 +149,12 @@ class RunPrices:
         )
 
     def resize_seconds(self, work: PlannedWork) -> float:
-        """Return how long the resize function works in all."""
+        """Return how many seconds the resize function works in total."""
         return (work.resizes * self._ms + (work.thumbnails - work.resizes) * self._ms_of_another) / 1000
 
     def hours(self, work: PlannedWork, concurrency: int) -> float:
-        """Return how long a run takes with so many pictures at once."""
+        """Return how many hours a run takes with this number of pictures at the same time."""
         count = work.resizes + work.removals
-        # A part is worked on one picture after the other.
+        # The pictures of a part are processed one after the other.
         at_once = min(concurrency, max(1, -(-count // KEYS_IN_A_PART)))
         return (self.resize_seconds(work) + count * _SECONDS_BESIDE) / at_once / 3600

@@ -1,7 +1,7 @@
-"""``run``: check a plan, choose how much of it is worked on, and record what each child of the Distributed Map did.
+"""``run``: check a plan, choose how much of it to work on, and record what each child of the Distributed Map did.
 
-The keys that are out of line are objects under ``work/``. One is deleted when its keys are done, so what is left of a
-plan is what is there: stopping loses nothing, and another run goes on.
+The keys that are out of line are in objects under ``work/``. Each object is deleted when its keys are done, so the
+remaining objects are the remaining work: stopping loses nothing, and another run continues.
 """
 
 import dataclasses
@@ -32,15 +32,15 @@ from functions.start_from_s3.requests import as_retry, request_for
 MOST_DAYS = 7.0
 # Share of all manifests, or of all thumbnails.
 _MOST_ORPHANS = 0.1
-# A run lasts a minute, its retries in the state machine two hours at most, but these look at what is there.
+# A run of the resize function lasts a minute. Its retries may come two hours later, but they check what exists.
 _OLD_SECONDS = 3600.0
-# Above this share of faults, a part counts as failed, and many failed parts stop the run: a deployment that does not
-# work must not go on for two million pictures. Below it, one picture that ends its function must not either.
+# A part with a larger share of faults counts as failed, and many failed parts stop the run, because a broken deployment
+# must not try two million pictures. With a smaller share, a few pictures that crash the function do not stop the run.
 _MOST_FAULTS = 0.5
 
 
 def begin(wanted: RunInput, run: str, started: str, recipes: list[Recipe], store: Store) -> dict[str, Any]:
-    """Check the plan, and choose what is worked on; return the state of the execution.
+    """Check the plan, and choose the work; return the state of the execution.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def begin(wanted: RunInput, run: str, started: str, recipes: list[Recipe], store
         "work": prefix,
         "maps": f"{names.folder}maps",
         "concurrency": wanted.concurrency,
-        # A run that was stopped may have left thumbnails that no manifest lists, as a try before a retry.
+        # A stopped run may have left thumbnails that no manifest lists, like the failed attempt before a retry.
         "retry": is_second,
         "count": _choose(prefix, _most(wanted, report), store),
     }
@@ -84,7 +84,7 @@ def _check(wanted: RunInput, started: str, recipes: list[Recipe], store: Store) 
 
 
 def _most(wanted: RunInput, report: dict[str, Any]) -> int | None:
-    """Return how many keys may be worked on, by number and by dollars; ``None`` for all."""
+    """Return the maximum number of keys to work on, by number and by dollars; ``None`` for all."""
     limits = [wanted.max_objects] if wanted.max_objects is not None else []
     count, dollars = report["output"]["counts"]["out_of_line"], report["output"]["dollars"]
     if wanted.max_usd is not None and dollars > 0:
@@ -93,7 +93,7 @@ def _most(wanted: RunInput, report: dict[str, Any]) -> int | None:
 
 
 def _choose(prefix: str, most: int | None, store: Store) -> int:
-    """Return how many objects of the work, from the first one on, have so many keys; cut the last one if need be."""
+    """Return how many objects of the work contain this number of keys; split the last one if necessary."""
     chosen = 0
     for work in list(store.list_names(prefix)):
         count = count_of(work)
@@ -112,14 +112,15 @@ def _choose(prefix: str, most: int | None, store: Store) -> int:
 
 
 def _some(work: Any, first: int, end: int | None) -> Any:
-    """Return some keys of one object of the work, which is a list, or has one."""
+    """Return some keys of one object of the work, which is a list or contains one."""
     return {**work, "thumbnails": work["thumbnails"][first:end]} if isinstance(work, dict) else work[first:end]
 
 
 def compare_again(state: dict[str, Any], recipes: list[Recipe], store: Store) -> dict[str, Any]:
-    """Return what is still out of line of one object of the work, each key with the request for it.
+    """Return the keys of one object of the work that are still out of line, with the request for each.
 
-    Thumbnails that no manifest lists are removed here: the resize function knows thumbnails by their originals only.
+    Thumbnails that no manifest lists are removed here, because the resize function finds thumbnails only by their
+    original.
     """
     work = store.read_json(state["work"]) or []
     if isinstance(work, dict):
@@ -133,16 +134,16 @@ def compare_again(state: dict[str, Any], recipes: list[Recipe], store: Store) ->
         for key, verdict in verdicts.items()
         if verdict in {*OUT_OF_LINE, Verdict.ORPHAN}
     ]
-    # If some of them end their functions, so that time is up before the others' turn, it is another order next time.
+    # In random order: if some pictures crash the function and use up the time, others come first the next time.
     random.shuffle(items)
     return {**state, "items": items, "in_line": len(entries) - len(items), "strays": 0}
 
 
 def _remove_strays(work: dict[str, Any], recipes: list[Recipe], store: Store) -> int:
-    """Remove thumbnails that no manifest lists, now as when the plan was made; return how many.
+    """Remove thumbnails that no manifest listed in the plan and that none lists now; return how many.
 
-    A run writes thumbnails before the manifest that lists them. One that was written an hour ago by a run that has not
-    committed since was written by a run that is dead.
+    A run writes thumbnails before the manifest that lists them. If a thumbnail was written an hour ago and its run has
+    not committed since, that run has died.
     """
     strays = find_strays(work["prefix"], work["thumbnails"], recipes, store)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
@@ -158,16 +159,16 @@ def _request(key: str, recipes: list[Recipe], store: Store, *, is_retry: bool) -
 
 
 def record(state: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Write what was done with one object of the work; remove it if nothing of it is left to do.
+    """Write the result for one object of the work; remove the object if nothing in it is left to do.
 
     Returns
     -------
     dict
-        ``{"is_sound": bool}``: whether the function works at all.
+        ``{"is_sound": bool}``: whether the share of faults is small enough to continue.
     """
     results = state["results"]
     if not results and not state["in_line"] and not state["strays"]:
-        # A second execution for the same object, which Express does not rule out, comes when it is done and gone.
+        # Express may start a second execution for the same object, which may run after the object is done and deleted.
         return {"is_sound": True}
     faults = [each for each in results if "fault" in each]
     store.write_json(
@@ -186,7 +187,7 @@ def record(state: dict[str, Any], store: Store) -> dict[str, Any]:
 
 
 def _by_name(results: Any, field: str) -> dict[str, Any]:
-    """Return how often each error occurred, and the first key and sentence of each."""
+    """Return how often each error occurred, with the first key and message of each."""
     found: dict[str, Any] = {}
     for each in results:
         first = {"key": each["key"], "message": each.get("message") or ""}
@@ -195,7 +196,7 @@ def _by_name(results: Any, field: str) -> dict[str, Any]:
 
 
 def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float]) -> dict[str, Any]:
-    """Add up the results of a run for as long as there is time.
+    """Add up the results of a run as long as there is time.
 
     Returns
     -------
@@ -223,7 +224,7 @@ def report(state: dict[str, Any], store: Store, seconds_left: Callable[[], float
 
 
 def _with_failures(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Return failures by name with those of one more part: the counts add up, the first example stays."""
+    """Add the failures of one more part by name; the first example of each name stays."""
     total = {name: dict(each) for name, each in sums.items()}
     for name, each in more.items():
         total.setdefault(name, {**each, "count": 0})["count"] += each["count"]
@@ -231,7 +232,7 @@ def _with_failures(sums: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]
 
 
 def _output_of(state: dict[str, Any], sums: dict[str, Any], left: int) -> dict[str, Any]:
-    """Return what the execution ends with."""
+    """Return the output of the execution."""
     done = Counter(sums["done"])
     removed = done.pop(Verdict.ORPHAN, 0)
     return {

@@ -1,4 +1,4 @@
-"""S3 as a reconcile sees it: two listings, manifests, and the objects of a plan. It never writes to the originals."""
+"""The S3 calls of a reconcile: list both buckets, read manifests, and read and write the objects of a plan."""
 
 import json
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PLANS_PREFIX = "plans/"
-# Requests at once.
+# Requests in parallel.
 CALLS_AT_ONCE = 16
 
-# Step Functions makes the slow retries.
+# Step Functions makes further attempts later.
 _CONFIG = Config(
     connect_timeout=3,
     read_timeout=20,
@@ -49,7 +49,7 @@ class Store:
 
     def __init__(self, client: "S3Client", owner: str, originals: str, thumbnails: str) -> None:
         self._client = client
-        # What S3's answers to reads and conditional deletes mean is said there.
+        # It handles S3's responses to reads and conditional deletes.
         self._storage = Storage(client, owner, kms_key="")
         self._owner = owner
         self.originals = originals
@@ -57,7 +57,7 @@ class Store:
 
     def list_originals(self, prefix: str, after: str) -> Iterator[Listed]:
         """List originals whose keys begin with a prefix and are above ``after``, in the order of S3."""
-        # What the pipeline writes can never be an original, even if both are in one bucket.
+        # Objects that the pipeline writes are never originals, even if both are in the same bucket.
         own = (PLANS_PREFIX, MANIFESTS_PREFIX, THUMBNAILS_PREFIX) if self.originals == self.thumbnails else ()
         for found in self._list(self.originals, prefix, after):
             if not found["Key"].startswith(own):
@@ -72,13 +72,13 @@ class Store:
         ----------
         prefix : str
         after : str
-            Key of the original whose manifest was the last one; empty for none.
+            Key of the original whose manifest was listed last; empty for none.
         """
         above = manifest_key(after) if after else ""
         for found in self._list(self.thumbnails, f"{MANIFESTS_PREFIX}{prefix}", above):
             name = found["Key"].removeprefix(MANIFESTS_PREFIX)
             key = name.removesuffix(MANIFEST_SUFFIX)
-            # The name of the manifest of "a" begins with "a.j", but "a" does not.
+            # The prefix may be part of a manifest's name only: "a.j" matches "a.json", the manifest of "a".
             if key != name and key.startswith(prefix):
                 yield Listed(key, found["ETag"].strip('"'))
 
@@ -87,7 +87,7 @@ class Store:
         return ((found["Key"], found["ETag"].strip('"')) for found in self._list(self.thumbnails, prefix, after))
 
     def age_of_thumbnail(self, key: str, etag: str) -> float:
-        """Return how many seconds ago a thumbnail was written; 0 where it is another one now, or gone."""
+        """Return how many seconds ago a thumbnail was written; 0 if it was replaced or deleted."""
         try:
             answer = self._client.head_object(Bucket=self.thumbnails, Key=key, ExpectedBucketOwner=self._owner)
         except ClientError as error:
@@ -98,7 +98,7 @@ class Store:
         return (datetime.now(UTC) - answer["LastModified"]).total_seconds() if is_same else 0.0
 
     def delete_thumbnail(self, key: str, etag: str) -> bool:
-        """Delete a thumbnail if it has this ETag; return whether it had."""
+        """Delete a thumbnail if it has this ETag; return whether it was deleted."""
         assert key.startswith(THUMBNAILS_PREFIX), key  # noqa: S101 - the key was listed there
         try:
             self._storage.delete(self.thumbnails, key, etag)
@@ -111,12 +111,12 @@ class Store:
         return (found["Key"] for found in self._list(self.thumbnails, prefix, after))
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object of the thumbnails bucket and its ETag, or ``None`` where there is none."""
+        """Return an object of the thumbnails bucket and its ETag, or ``None`` if it does not exist."""
         found = self._storage.read(self.thumbnails, key)
         return (found.data, found.etag) if found else None
 
     def read_json(self, key: str) -> Any:
-        """Return what an object of a plan says, or ``None`` where there is none."""
+        """Return the content of an object of a plan, or ``None`` if it does not exist."""
         found = self.read(key)
         return None if found is None else json.loads(found[0])
 
@@ -137,7 +137,7 @@ class Store:
         self._client.delete_object(Bucket=self.thumbnails, Key=key, ExpectedBucketOwner=self._owner)
 
     def _list(self, bucket: str, prefix: str, after: str) -> Iterator[Any]:
-        # Not the continuation token: a key still works when another function goes on.
+        # Not a continuation token, because another invocation can continue from a key.
         while True:
             page = self._client.list_objects_v2(
                 Bucket=bucket, Prefix=prefix, StartAfter=after, ExpectedBucketOwner=self._owner

@@ -1,4 +1,4 @@
-"""Thumbnails that no manifest lists: which originals one may be of. Pure."""
+"""Thumbnails that no manifest lists, and the originals that they may belong to. Pure functions."""
 
 import re
 from collections.abc import Callable
@@ -10,18 +10,18 @@ _NAME = re.compile(r"[1-9][0-9]*x[1-9][0-9]*(?:-[a-z]+)?_(?P<name>.+)", re.DOTAL
 
 
 def folder_of(prefix: str) -> str:
-    """Return what the keys of all thumbnails begin with whose originals begin with a prefix.
+    """Return the common prefix of the keys of thumbnails whose originals have a prefix.
 
-    The box comes before the file's name, so only whole folders of a prefix are part of a thumbnail's key.
+    The box comes before the file name, so a thumbnail's key contains only the folders of the prefix.
     """
     folder, slash, _ = prefix.rpartition("/")
     return f"{THUMBNAILS_PREFIX}{folder}{slash}"
 
 
 def originals_of(thumbnail: str) -> list[str]:
-    """Return the keys that the original of a thumbnail may have; none where the name is not that of a thumbnail.
+    """Return the possible keys of a thumbnail's original; none if the name is not that of a thumbnail.
 
-    ``128x128_photo.heic.jpg`` may be of ``photo.heic.jpg``, or of ``photo.heic``, whose type it has not.
+    ``128x128_photo.heic.jpg`` may belong to ``photo.heic.jpg``, or to ``photo.heic``, which has another type.
     """
     folder, slash, name = thumbnail.removeprefix(THUMBNAILS_PREFIX).rpartition("/")
     found = _NAME.fullmatch(name)
@@ -40,7 +40,7 @@ def is_stray(thumbnail: str, is_served: Callable[[str], bool], lists: Callable[[
     thumbnail : str
         Its key.
     is_served : callable
-        Returns whether the pipeline is responsible for an original: it is below the prefix and has a recipe.
+        Returns whether the pipeline processes an original: it has the prefix and a recipe.
     lists : callable
         Returns whether the manifest of an original lists a thumbnail.
     """

@@ -1,4 +1,4 @@
 """The Lambda that makes thumbnails: handler → request → job (storage, thumbnails) → result.
 
-Nothing in here knows of S3 events or of HTTP.
+No module here depends on S3 events or HTTP.
 """

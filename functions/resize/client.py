@@ -8,7 +8,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Two quick attempts. Step Functions makes the slow ones, with jitter and in a new sandbox.
+# Two quick attempts. Step Functions makes further attempts later, with jitter and possibly in another sandbox.
 _CONFIG = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=8
 )
@@ -26,6 +26,6 @@ def create_s3_client() -> "S3Client":
 
 
 def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
-    """Drop the Expect header of small bodies: the extra round trip costs more than resending the body."""
+    """Remove the Expect header from requests with small bodies: its round trip costs more than resending the body."""
     if "Expect" in params["headers"] and params["body"].getbuffer().nbytes < _LARGE_BODY:
         del params["headers"]["Expect"]

@@ -12,20 +12,20 @@ from functions.resize.opening import Picture, decoder_errors, open_image
 from functions.resize.pixels import TRANSPARENT, TWO_TONE, to_working_mode
 from functions.resize.resampling import Raster, libvips, weigh_edges
 
-# Two-tone pictures need the kernel alone; what libvips makes of CMYK is not what Pillow does.
+# Two-tone pictures must be resampled by the kernel only, and libvips converts CMYK in another way than Pillow.
 _NOT_STREAMED = {TWO_TONE, "CMYK", "YCbCr"}
-# Streaming smaller pictures saves nothing; libvips only shrinks them.
+# Streaming pictures with fewer pixels saves nothing.
 _STREAMED_FROM = 500_000
-# Pixels that streaming leaves for each output pixel, unless all thumbnails can be resampled from the largest.
+# If the thumbnails cannot all be resampled from the largest, streaming leaves this many pixels for each output pixel.
 _STREAMED_HEADROOM = 2.0
-# A stored thumbnail was shrunk and encoded before, which is invisible if it is this much larger.
+# A stored thumbnail has been shrunk and encoded once already. That is invisible if it is this much larger.
 _STORED_HEADROOM = 2.0
 # A DCT-scaled decode this much larger than the thumbnail keeps the quality of a full one; 1.0 costs 1 dB.
 _DCT_HEADROOM = 1.2
 
 
 def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]:
-    """Decode the first frames, one after another; fewer where a later frame of a GIF is broken.
+    """Decode the first frames, one at a time; fewer if a later frame of a GIF is broken.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def decode(picture: Picture, crops: list[Crop], frames: int) -> Iterator[Raster]
 def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | None:
     """Decode the thumbnail that phones store in a HEIC file, if it is large enough for all crops.
 
-    ``None`` if there is none, if it differs from the picture in shape, transparency or profile, and if it cannot be
-    decoded. Files that were cut short also get ``None``, so that they are refused whatever the box.
+    ``None`` if there is none, if it differs from the picture in aspect ratio, transparency or profile, or if it cannot
+    be decoded. Also ``None`` for files that were cut short, so that these are refused for every box.
     """
     if picture.format != "HEIF" or picture.image.mode != "RGB" or FORMATS["HEIF"].rules.is_cut_short(picture.original):
         return None
@@ -76,9 +76,9 @@ def _decode_stored_thumbnail(picture: Picture, crops: list[Crop]) -> Raster | No
 
 
 def _decode_keyed(picture: Picture) -> Raster | None:
-    """Decode a PNG with libvips, which finds a transparent colour in all bits of a sample.
+    """Decode a PNG with libvips, which compares a transparent colour with all bits of a sample.
 
-    ``None`` where Pillow finds it as well.
+    ``None`` if Pillow does so as well.
     """
     if picture.format != "PNG":
         return None
@@ -89,7 +89,7 @@ def _decode_keyed(picture: Picture) -> Raster | None:
     size = picture.image.size
     decoded = libvips().decode(picture.data, "PNG", size, (0, 0, *size))
     if decoded is None:
-        raise OSError("Pillow would show another transparency.")
+        raise OSError("libvips cannot decode the picture, and Pillow would make other pixels transparent.")
     image, shown = decoded
     return _place(to_working_mode(image, "PNG"), picture, shown)
 
@@ -116,12 +116,12 @@ def _decode_gif(picture: Picture, frames: int) -> Iterator[Raster]:
 
 
 def _decode_jpeg(picture: Picture, crops: list[Crop]) -> Raster:
-    """Let the inverse DCT do the first shrinking, by 2, 4 or 8, and leave out scans that it does not show."""
+    """Shrink by 2, 4 or 8 in the inverse DCT, and drop the scans that are not visible at that scale."""
     scale = max(crop.scale for crop in crops)
     denominator = next((n for n in (8, 4, 2) if scale * _DCT_HEADROOM * n <= 1), 1)
     image: Image.Image | None = None
     if coarse := drop_scans(picture.data, denominator, 1 / (scale * denominator)):
-        # What libjpeg does not take without its other scans, it gets whole.
+        # If libjpeg refuses the file without these scans, decode the whole file.
         with suppress(OSError, SyntaxError, ValueError):
             image = _load_jpeg(open_image("JPEG", coarse), denominator, len(coarse))
     elif raster := _decode_streamed(picture, crops, denominator):
@@ -134,16 +134,17 @@ def _decode_jpeg(picture: Picture, crops: list[Crop]) -> Raster:
 
 def _load_jpeg(image: ImageFile.ImageFile, denominator: int, size: int) -> Image.Image:
     image.draft(None, (image.width // denominator, image.height // denominator))
-    # One block: libjpeg starts again from the first byte of a block that it could not finish.
+    # In one block: libjpeg would start again at the first byte of a block that it could not finish.
     image.decodermaxblock = size
     image.load()
     return image
 
 
 def _decode_streamed(picture: Picture, crops: list[Crop], denominator: int = 1) -> Raster | None:
-    """Decode a large still picture without ever holding all of it; ``None`` where that does not work.
+    """Decode a large still picture row by row, so that it is never completely in memory; ``None`` if that fails.
 
-    That is straight to the largest thumbnail where it shows every row and the others can be made from it.
+    It is decoded directly to the size of the largest thumbnail if that shows every row and the others can be made from
+    it.
     """
     pixels = picture.width * picture.height / denominator**2
     if not FORMATS[picture.format].is_streamed or picture.frames > 1 or pixels < _STREAMED_FROM:
@@ -152,7 +153,7 @@ def _decode_streamed(picture: Picture, crops: list[Crop], denominator: int = 1) 
         return None
     largest = max(crops, key=lambda crop: crop.scale)
     holds_others = all(crop is largest or largest.is_enough_for(crop) for crop in crops)
-    # Rows that are left out are not read, and damage in them would be no error for this box but one for another.
+    # Rows outside a crop are not read, so damage in them would be an error for some boxes only.
     if not holds_others or (largest.top, largest.bottom) != (0, picture.height):
         scale = min(1 / denominator, largest.scale * _STREAMED_HEADROOM)
         size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
@@ -167,14 +168,14 @@ def _decode_streamed(picture: Picture, crops: list[Crop], denominator: int = 1) 
     if decoded is None:
         return None
     image, shown = decoded
-    # libvips goes by a WebP file's header where Pillow looks at the pixels.
+    # For WebP, libvips relies on the header for transparency, while Pillow checks the pixels.
     if picture.image.mode == "RGBA" and image.mode not in TRANSPARENT:
         return None
     return _place(to_working_mode(image, picture.format), picture, shown)
 
 
 def _place(image: Image.Image, picture: Picture, shown: tuple[float, float, float, float]) -> Raster:
-    """Say which part of the original a shrunk picture shows; its last column and row may reach beyond the edge."""
+    """Return a shrunk picture with the region of the original that it shows, which may extend beyond the edge."""
     crop = Crop(*shown, *image.size)
     beyond_x = (crop.right - picture.width) * crop.scale_x
     beyond_y = (crop.bottom - picture.height) * crop.scale_y

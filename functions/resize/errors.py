@@ -3,13 +3,13 @@
 ::
 
     ResizeError
-    ├── PermanentError               the same request can never succeed: returned as FAILED, never retried
+    ├── PermanentError               the same request always fails again: returned as FAILED, never retried
     │   ├── InvalidRequestError          the request does not match schemas/resize_request.json
     │   ├── BucketNotAllowedError        a bucket outside the configured pair
-    │   ├── KeyNotAllowedError           a key outside the prefix that originals have
+    │   ├── KeyNotAllowedError           a key that does not begin with the prefix of the originals
     │   ├── InvalidKeyError              a key that is too long or escapes thumbnails/
     │   ├── OriginalNotFoundError        no such object
-    │   ├── OriginalArchivedError        an object in an archive, which must be restored first
+    │   ├── OriginalArchivedError        an object that must first be restored from an archive
     │   ├── OriginalEncryptedError       an object encrypted with a key that the deployment cannot use
     │   ├── OriginalEmptyError           an object of zero bytes
     │   ├── OriginalTooLargeError        more bytes than the limit
@@ -18,11 +18,11 @@
     │   ├── CorruptImageError            a damaged picture
     │   │   └── TruncatedImageError      a picture that was cut short
     │   ├── TooManyPixelsError           more pixels, in the picture or in each frame, than the limit
-    │   ├── TooManyPartsError            a file in more pieces than encoders write
+    │   ├── TooManyPartsError            a file with more parts than normal encoders write
     │   ├── OutputTooLargeError          more thumbnails or more output pixels than the limit
-    │   └── TooManyThumbnailsError       more thumbnails of one original than its manifest lists
+    │   └── TooManyThumbnailsError       more thumbnails of one original than its manifest may list
     └── TransientError               the same request may succeed later: raised, so that it is retried
-        ├── ConflictError                other runs kept working on the same key
+        ├── ConflictError                other runs kept changing the same key
         └── StorageUnavailableError      S3 throttled, timed out or answered 5xx
 
 The class name is the public name of the error, ``str(error)`` the public sentence: both reach the
@@ -31,23 +31,23 @@ execution's output, so sentences never name a role, an account or an internal pa
 
 
 class ResizeError(Exception):
-    """Base of everything this function raises on purpose."""
+    """Base class of the errors that this function raises itself."""
 
 
 class PermanentError(ResizeError):
-    """The request can never succeed; repeating it changes nothing.
+    """The same request always fails again.
 
     Attributes
     ----------
     etag : str or None
-        Of the original that S3 does not return, where S3 says which one that is.
+        ETag of the original that could not be read; ``None`` if S3 did not return it.
     """
 
     etag: str | None = None
 
 
 class TransientError(ResizeError):
-    """The request may succeed when it is tried again."""
+    """The same request may succeed later."""
 
 
 class InvalidRequestError(PermanentError):
@@ -56,7 +56,7 @@ class InvalidRequestError(PermanentError):
     Attributes
     ----------
     path : str
-        JSON path of the offending value, ``$`` for the whole request.
+        JSON path of the invalid value, ``$`` for the whole request.
     reason : str
         The rule that it breaks.
     """
@@ -68,14 +68,14 @@ class InvalidRequestError(PermanentError):
 
 
 class BucketNotAllowedError(PermanentError):
-    """A bucket that is not the one this deployment reads from or writes to.
+    """The bucket is not the one that this deployment reads from or writes to.
 
     Attributes
     ----------
     field : str
         ``source_bucket`` or ``destination_bucket``.
     bucket : str
-        The bucket that was asked for.
+        The bucket in the request.
     """
 
     def __init__(self, field: str, bucket: str) -> None:
@@ -85,7 +85,7 @@ class BucketNotAllowedError(PermanentError):
 
 
 class KeyNotAllowedError(PermanentError):
-    """A key that does not begin with the prefix of the originals.
+    """The key does not begin with the prefix of the originals.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class KeyNotAllowedError(PermanentError):
 
 
 class InvalidKeyError(PermanentError):
-    """A key that S3 would reject, or whose thumbnail would escape ``thumbnails/``.
+    """S3 would reject the key, or its thumbnail would escape ``thumbnails/``.
 
     Attributes
     ----------
@@ -185,12 +185,12 @@ class NotAnImageError(PermanentError):
 
 
 class UnsupportedImageError(PermanentError):
-    """A kind of picture that is not supported.
+    """The kind of picture is not supported.
 
     Attributes
     ----------
     kind : str
-        What it is, such as ``12-bit JPEG``.
+        Such as ``12-bit JPEG``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -204,7 +204,7 @@ class CorruptImageError(PermanentError):
     Attributes
     ----------
     format : str
-        The format that the signature names, such as ``PNG``.
+        The format that its signature indicates, such as ``PNG``.
     """
 
     def __init__(self, format: str) -> None:
@@ -226,7 +226,7 @@ class TooManyPixelsError(PermanentError):
     Attributes
     ----------
     pixels, limit : int
-        Pixels, of the picture, on a side or of each frame as ``what`` says.
+        Pixels of the picture, of a side or of each frame; ``what`` names which.
     """
 
     def __init__(self, pixels: int, limit: int, what: str = "") -> None:
@@ -236,12 +236,12 @@ class TooManyPixelsError(PermanentError):
 
 
 class TooManyPartsError(PermanentError):
-    """The file has more pieces than encoders write, and could take minutes or gigabytes to read.
+    """The file has more parts than normal encoders write, and could take minutes or gigabytes to read.
 
     Attributes
     ----------
     parts, limit : int
-        ``parts`` may be the first count over the limit: counting stops there.
+        Counting stops above the limit, so there may be more than ``parts``.
     """
 
     def __init__(self, parts: int, limit: int, what: str) -> None:
@@ -256,7 +256,7 @@ class OutputTooLargeError(PermanentError):
     Attributes
     ----------
     amount, limit : int
-        In ``unit``: ``thumbnails``, ``pixels on a side``, ``output pixels``, ``AVIF output pixels`` or
+        Both in ``unit``, which is ``thumbnails``, ``pixels on a side``, ``output pixels``, ``AVIF output pixels`` or
         ``transparent WebP output pixels``.
     """
 
@@ -268,7 +268,7 @@ class OutputTooLargeError(PermanentError):
 
 
 class TooManyThumbnailsError(PermanentError):
-    """The original has as many thumbnails as its manifest lists, and the request asks for more.
+    """The original would have more thumbnails than its manifest may list.
 
     Attributes
     ----------

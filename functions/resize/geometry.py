@@ -64,7 +64,7 @@ def choose_crop(width: int, height: int, box: Box, fit: Fit, *, sideways: bool) 
     if fit is Fit.FILL:
         return Crop(0, 0, width, height, wide, high)
     if fit is Fit.COVER:
-        # Integer cross products: a box of the picture's aspect ratio crops nothing.
+        # Integer cross products are exact: a box with the picture's aspect ratio crops nothing.
         region_width = min(width, height * wide / high)
         region_height = min(height, width * high / wide)
         left, top = (width - region_width) / 2, (height - region_height) / 2

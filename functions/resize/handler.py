@@ -4,10 +4,10 @@ A request that can never succeed returns ``{"status": "FAILED", …}``; everythi
 raised, so that Step Functions retries it. Catching more here would disable every Retry of the state machine.
 """
 
-# ruff: noqa: E402 - garbage collection stops before the imports
+# ruff: noqa: E402 - garbage collection is disabled before the imports
 import gc
 
-# Everything imported lives as long as the process, and collecting garbage takes 9 % of the cold start.
+# Imported objects live as long as the process, and garbage collection would take 9 % of the cold start.
 gc.disable()
 
 import os
@@ -48,8 +48,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Parameters
     ----------
     event : dict
-        ``{"execution": <name>, "request": <schemas/resize_request.json>, "retries": <times the state machine has tried
-        before>, "context": <the execution, in which AWS counts redrives>}``; the last two are optional.
+        ``{"execution": <name>, "request": <schemas/resize_request.json>, "retries": <number of earlier attempts of the
+        state machine>, "context": <the execution, with its RedriveCount>}``; the last two are optional.
     context : LambdaContext
 
     Returns
@@ -111,7 +111,7 @@ def _report(result: dict[str, Any], measurements: Measurements) -> None:
     metrics.add_metric("ResizesFailed", MetricUnit.Count, 0)
     metrics.add_metric("ThumbnailsWritten", MetricUnit.Count, measurements.written)
     metrics.add_metric("ThumbnailsRemoved", MetricUnit.Count, len(removed))
-    # A run that wrote, began again and then found the original gone has nothing to measure.
+    # A run may write thumbnails, start again after a conflict, and then find the original gone: it has no "bytes".
     if measurements.written and picture:
         metrics.add_metric("OriginalBytes", MetricUnit.Bytes, source["bytes"])
         metrics.add_metric("DownloadTime", MetricUnit.Milliseconds, download)

@@ -1,8 +1,8 @@
 """Bring the thumbnails and the manifest of one key in line with the current original.
 
-A run reads the manifest before the original, and all its writes and deletes are conditional. So of several runs that
-read the same manifest only one commits, and the last one to commit has read the last original: docs/architecture.md
-shows why.
+A run reads the manifest before the original, and all its writes and deletes are conditional. So if several runs read
+the same manifest, only one of them commits, and the last run that commits has read the last original:
+docs/architecture.md shows why.
 """
 
 import json
@@ -42,35 +42,35 @@ from functions.resize.thumbnails import make_thumbnails
 
 Answer = TypeVar("Answer")
 
-# After this many conflicts within one run, Step Functions retries.
+# After this many conflicts in one run, Step Functions retries.
 MAX_ATTEMPTS = 4
-# S3 takes 2 KB of user metadata (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); two entries
-# are the pipeline's own.
+# S3 limits user metadata to 2 KB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); the
+# pipeline adds two entries of its own.
 _CARRIED_BYTES = 2048 - 200
-# Step Functions takes 256 KiB as the output of a state. Dozens of thumbnails with the longest keys and their URLs do
-# not fit: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+# Step Functions limits the output of a state to 256 KiB, which dozens of thumbnails with very long keys and URLs would
+# exceed: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _RESULT_BYTES = 200_000
 # Uploads are I/O-bound.
 _CALLS_AT_ONCE = 8
 
 
 class Store(Protocol):
-    """What a run needs of S3; ``storage.Storage`` in production."""
+    """The S3 calls that a run needs; ``storage.Storage`` in production."""
 
     def read_original(self, bucket: str, key: str, limits: Limits, unless: str | None = None) -> StoredOriginal | None:
-        """Return an original, or ``None`` where it has the ETag ``unless``."""
+        """Return an original, or ``None`` if it has the ETag ``unless``."""
 
     def has_original(self, bucket: str, key: str) -> bool:
-        """Return whether there is an original now."""
+        """Return whether the original exists now."""
 
     def read(self, bucket: str, key: str) -> StoredObject | None:
-        """Return an object of the thumbnails bucket."""
+        """Return an object of the thumbnails bucket, or ``None`` if it does not exist."""
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
-        """Return what the headers of an object of the thumbnails bucket say."""
+        """Return an object of the thumbnails bucket without its data, or ``None`` if it does not exist."""
 
     def write(self, bucket: str, new: NewObject, replaces: str | None) -> str:
-        """Write an object in place of the one with this ETag, or of none; return its ETag."""
+        """Write an object if it replaces one with this ETag, or none; return its ETag."""
 
     def delete(self, bucket: str, key: str, etag: str) -> None:
         """Delete an object if it has this ETag."""
@@ -85,12 +85,12 @@ class Buckets:
     originals, thumbnails : str
         Names.
     originals_prefix : str
-        What the keys of originals begin with; empty for all keys.
+        Prefix of the keys of originals; empty for all keys.
 
     Raises
     ------
     ValueError
-        The two are one: each thumbnail would be an original again, without end.
+        Both are the same bucket: each thumbnail would be an original again, in an endless loop.
     """
 
     originals: str
@@ -104,14 +104,14 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What thumbnails are stored with.
+    """Headers that thumbnails are stored with.
 
     Attributes
     ----------
     cache_control : str
         Empty for none.
     carried : frozenset of str
-        What of the original's headers a thumbnail gets as well: ``content-disposition``, and names of user metadata.
+        Headers that are copied from the original: ``content-disposition``, and names of user metadata.
     """
 
     cache_control: str = ""
@@ -120,7 +120,7 @@ class Headers:
 
 @dataclass(slots=True)
 class Measurements:
-    """What one run cost, summed over its attempts; times in milliseconds."""
+    """Durations and counts of one run, summed over its attempts."""
 
     attempts: int = 0
     download_ms: float = 0.0
@@ -131,7 +131,7 @@ class Measurements:
 
 
 def check_served(request: ResizeRequest, buckets: Buckets) -> None:
-    """Refuse every bucket outside the configured pair, and every key outside the prefix of the originals.
+    """Refuse buckets outside the configured pair, and keys without the prefix of the originals.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def check_served(request: ResizeRequest, buckets: Buckets) -> None:
         raise KeyNotAllowedError(request.object_key, buckets.originals_prefix)
 
 
-def run(  # noqa: PLR0913 - the request, what it is served with, and what it costs
+def run(  # noqa: PLR0913 - the request, the configuration, and the measurements
     request: ResizeRequest,
     store: Store,
     buckets: Buckets,
@@ -165,10 +165,10 @@ def run(  # noqa: PLR0913 - the request, what it is served with, and what it cos
     buckets : Buckets
     limits : Limits
     measurements : Measurements
-        This run adds to it.
+        This run adds to them.
     headers : Headers
     is_retry : bool
-        The state machine has run this execution before. That run may have written thumbnails that no manifest lists.
+        An earlier attempt of this execution may have written thumbnails that no manifest lists.
 
     Returns
     -------
@@ -178,9 +178,9 @@ def run(  # noqa: PLR0913 - the request, what it is served with, and what it cos
     Raises
     ------
     PermanentError
-        The request can never succeed.
+        The same request always fails again.
     TransientError
-        It may succeed when it is tried again.
+        The same request may succeed later.
     """
     check_served(request, buckets)
     check_key(request.object_key, request.recipe.renditions)
@@ -198,14 +198,14 @@ def run(  # noqa: PLR0913 - the request, what it is served with, and what it cos
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """Thumbnails beside those that are asked for: kept as they are, or made again."""
+    """Thumbnails in addition to those of the request: kept as they are, or made again."""
 
     kept: list[Entry]
     again: dict[Rendition, frozenset[AskedBy]]
 
 
 class _Key:
-    """One key: what this run knows of it, and what it has changed."""
+    """One key: its state as this run knows it, and the attempts to bring it in line."""
 
     def __init__(
         self, request: ResizeRequest, store: Store, limits: Limits, measurements: Measurements, headers: Headers
@@ -215,10 +215,10 @@ class _Key:
         self._limits = limits
         self._measurements = measurements
         self._headers = headers
-        # ETags of thumbnails by key: as the manifest lists them, and those that differ, None where none is there.
+        # ETags of thumbnails by key: those in the manifest, and those found to differ from it (None if there is none).
         self._listed: dict[str, str] = {}
         self._found: dict[str, str | None] = {}
-        # Keys that were ever in _found, so that the next attempt looks at them again.
+        # Keys that were in _found in any attempt, so that the next attempt checks them again.
         self._watched: set[str] = set()
         self._revision = ""
         self._stored: StoredObject | None = None
@@ -230,7 +230,7 @@ class _Key:
         Raises
         ------
         ConditionFailedError
-            Somebody else worked on the key at the same time.
+            Another run changed the key at the same time.
         PermanentError, TransientError
         """
         request = self._request
@@ -250,7 +250,7 @@ class _Key:
             return self._renew()
         try:
             if self._is_by_recipe:
-                # Not before: thumbnails of another original go, even if the recipe asks for too much.
+                # Only now: if the recipe asks for too much, thumbnails of another original must still be deleted.
                 check_recipe(request.recipe, self._limits)
             carried = self._carry_over(is_another=self._is_another(original.etag))
             made = self._make(original, carried.again)
@@ -269,17 +269,17 @@ class _Key:
                 self._manifest = Manifest.from_json(self._stored.data, self._revision)
                 self._listed = {entry.key: entry.etag for entry in self._manifest.thumbnails}
             except ValueError as error:
-                # It is replaced, and everything is made again.
+                # The damaged manifest is replaced, and everything is made again.
                 self._warn(str(error))
 
     def _is_in_line(self, manifest: Manifest) -> bool:
-        """Return whether nothing is to be made, unless the original is another one."""
+        """Return whether there is nothing to make, provided that the original is still the manifest's."""
         if self._found or not self._is_by_recipe:
             return False
         return manifest.by_recipe() == set(self._request.recipe.renditions)
 
     def _is_another(self, etag: str) -> bool:
-        """Return whether what exists cannot be relied on to show this original."""
+        """Return whether the existing thumbnails may show another original than this one."""
         manifest = self._manifest
         return manifest is None or bool(manifest.error) or bool(self._found) or manifest.source.etag != etag
 
@@ -288,9 +288,10 @@ class _Key:
         return self._request.if_missing is IfMissing.REMOVE
 
     def _carry_over(self, *, is_another: bool) -> _Carried:
-        """Choose the thumbnails to keep beside those that are asked for, or to make again of another original.
+        """Choose the existing thumbnails to keep, or to make again from another original.
 
-        What only a recipe asked for goes with the next run by recipe. A request's stay as long as there is an original.
+        A run by recipe drops thumbnails that only an earlier recipe asked for. Requested thumbnails stay as long as the
+        original exists.
 
         Raises
         ------
@@ -313,12 +314,12 @@ class _Key:
         return _Carried([replace(entry, asked_by=carried[entry.rendition]) for entry in listed], {})
 
     def _asked_by(self, rendition: Rendition) -> frozenset[AskedBy]:
-        """Return who asks for a rendition now, and who did before."""
+        """Return who asks for a rendition now, and who asked for it before."""
         before = self._manifest.renditions() if self._manifest else {}
         return before.get(rendition, frozenset()) | {AskedBy.RECIPE if self._is_by_recipe else AskedBy.REQUEST}
 
     def _make(self, original: StoredOriginal, again: dict[Rendition, frozenset[AskedBy]]) -> Result:
-        """Make what is asked for, and some thumbnails again, in this order."""
+        """Make the thumbnails of the request, followed by those to make again."""
         with self._clock("resize_ms"):
             try:
                 recipe = replace(self._request.recipe, others=tuple(again))
@@ -326,22 +327,22 @@ class _Key:
             except OutputTooLargeError as error:
                 if not again:
                     raise
-                # The new original makes larger ones than the old did.
-                self._warn(f"Thumbnails that earlier requests asked for were dropped. {error}")
+                # The thumbnails of the new original may be larger than those of the old one.
+                self._warn(f"Thumbnails of earlier requests were dropped. {error}")
                 again.clear()
                 made = make_thumbnails(original.data, self._request.recipe, self._limits)
         self._measurements.warnings.extend(made.warnings)
         return made
 
     def _write_all(self, original: StoredOriginal, made: Result, keys: list[str], carried: _Carried) -> dict[str, Any]:
-        """Write what was made, delete what is not wanted any more, and commit."""
+        """Write the thumbnails that were made, delete those that are no longer wanted, and commit."""
         asked_for = self._request.recipe.renditions
         asked_by = [self._asked_by(rendition) for rendition in asked_for]
         asked_by += carried.again.values()
         thumbnails: dict[str, Thumbnail] = {}
         entries = {entry.key: entry for entry in carried.kept}
         for key, thumbnail, by in zip(keys, made.thumbnails, asked_by, strict=True):
-            # Renditions that differ in quality alone share a key. The one that is asked for now comes first.
+            # Renditions that differ only in quality share a key. The one of this request comes first and is used.
             if key not in thumbnails:
                 thumbnails[key] = thumbnail
                 entries[key] = _describe_thumbnail(key, thumbnail, by)
@@ -354,7 +355,7 @@ class _Key:
         untouched = {key: entry for key, entry in known.items() if key not in self._found}
         with self._clock("upload_ms"):
             for key, etag in self._write(thumbnails, original).items():
-                # The ETag alone is no version: after A, B and A again, caches may hold B under the URL of the first A.
+                # An ETag cannot be the version: after A, B and A again, caches may have B under the URL of the first A.
                 before = untouched.get(key)
                 version = before.version if before and before.etag == etag else self._revision
                 entries[key] = replace(entries[key], etag=etag, version=version)
@@ -371,7 +372,7 @@ class _Key:
         return thumbnail_key(self._request.object_key, thumbnail.rendition, extension)
 
     def _renew(self) -> dict[str, Any]:
-        """Commit the same manifest again, so that a slow run that read another original fails its condition."""
+        """Commit the same manifest again, so that the condition of a slow run that read another original fails."""
         assert self._manifest is not None  # noqa: S101 - only a manifest's ETag makes the original "unchanged"
         manifest = replace(self._manifest, revision=self._revision)
         with self._clock("upload_ms"):
@@ -385,16 +386,17 @@ class _Key:
         Raises
         ------
         OriginalNotFoundError
-            The request does not expect that.
+            The request expects an original.
         """
         request = self._request
         if self._manifest is None and self._is_by_recipe:
-            # An earlier version of this product wrote no manifests, and one that is broken lists nothing.
+            # Earlier versions of this product wrote no manifests, and a damaged manifest lists no thumbnails.
             self._look_at(self._possible_keys())
         existing = self._existing()
         with self._clock("upload_ms"):
             if self._stored is None and existing:
-                # A run on a restored original must not commit thumbnails that are deleted here.
+                # A run for a restored original must not commit thumbnails that this run deletes. A manifest makes its
+                # condition fail.
                 nothing = Manifest(self._revision, Source(request.object_key, None), None, ())
                 self._stored = StoredObject(self._write_manifest(nothing), nothing.revision)
             removed = self._delete(existing)
@@ -412,9 +414,10 @@ class _Key:
         }
 
     def _give_up(self, source: Source, error: PermanentError) -> Never:
-        """Record that no thumbnails can be made, and raise why.
+        """Record in the manifest that no thumbnails can be made, and raise the error.
 
-        Thumbnails of another original go. Those of this one stay: a later engine must not empty the bucket.
+        Thumbnails of another original are deleted. Those of this one stay, because a later version of the engine, which
+        may refuse more, must not empty the bucket.
         """
         manifest = self._manifest
         if manifest and not manifest.error and source.etag is not None and manifest.source.etag == source.etag:
@@ -431,11 +434,11 @@ class _Key:
         raise error
 
     def _existing(self) -> set[str]:
-        """Return the keys of all thumbnails that are known to be there."""
+        """Return the keys of all thumbnails that are known to exist."""
         return {key for key, etag in (self._listed | self._found).items() if etag}
 
     def _etag_of(self, key: str) -> str | None:
-        """Return the ETag that a thumbnail has, as far as is known."""
+        """Return the last known ETag of a thumbnail."""
         return self._found[key] if key in self._found else self._listed.get(key)
 
     def _possible_keys(self) -> set[str]:
@@ -450,13 +453,13 @@ class _Key:
         }
 
     def _look_at(self, keys: Iterable[str]) -> None:
-        """Find out which thumbnails are not what the manifest says."""
+        """Find the thumbnails that differ from the manifest."""
         for key, found in self._at_once(self._find, keys).items():
             if _etag(found) != self._etag_of(key):
                 self._note(key, _etag(found))
 
     def _note(self, key: str, etag: str | None) -> None:
-        """Remember which thumbnail is there, or that none is."""
+        """Remember the ETag of a thumbnail, or that it does not exist."""
         self._found[key] = etag
         self._watched.add(key)
 
@@ -473,7 +476,7 @@ class _Key:
             except ConditionFailedError:
                 found = self._find(key)
                 self._note(key, _etag(found))
-                # botocore repeated the request, and its first attempt had arrived.
+                # If it is ours, botocore repeated the request after the first one had succeeded.
                 return found.etag if found and found.revision == self._revision else None
             self._note(key, etag)
             return etag
@@ -489,7 +492,7 @@ class _Key:
         carried = self._headers.carried
         metadata = {name: value for name, value in original.metadata.items() if name in carried}
         if sum(len(name) + len(value.encode()) for name, value in metadata.items()) > _CARRIED_BYTES:
-            self._warn("The original's user metadata were not carried over: S3 takes 2 KB of them.")
+            self._warn("The original's user metadata was not copied, because S3 limits it to 2 KB.")
             metadata = {}
         return NewObject(
             key,
@@ -522,17 +525,17 @@ class _Key:
         return keys
 
     def _commit(self, manifest: Manifest) -> None:
-        """Write the manifest in place of the one that was read.
+        """Replace the manifest that was read.
 
         Raises
         ------
         ConditionFailedError
-            Another run committed first, or the first manifest of a key met a removal.
+            Another run committed first, or removed everything while this run wrote the first manifest of the key.
         """
         self._write_manifest(manifest)
         if self._stored is not None:
             return
-        # A condition on "no manifest" also holds after another run has removed everything, so check once.
+        # The condition "no manifest" also holds after another run has removed everything, so check once more.
         request = self._request
         found = self._at_once(self._find, [entry.key for entry in manifest.thumbnails])
         for key, there in found.items():
@@ -550,12 +553,12 @@ class _Key:
             found = self._find(key)
             if found is None or found.revision != manifest.revision:
                 raise
-            # botocore repeated the request, and its first attempt had arrived.
+            # botocore repeated the request after the first one had succeeded.
             return found.etag
 
     def _at_once(self, call: Callable[[str], Answer], keys: Iterable[str]) -> dict[str, Answer]:
         items = list(keys)
-        if len(items) < 2:  # noqa: PLR2004 - a thread for one
+        if len(items) < 2:  # noqa: PLR2004 - one call needs no thread
             return {item: call(item) for item in items}
         with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
             return dict(zip(items, pool.map(call, items), strict=True))
@@ -588,7 +591,7 @@ class _Key:
 
 
 def _describe_thumbnail(key: str, thumbnail: Thumbnail, asked_by: frozenset[AskedBy]) -> Entry:
-    """Return the manifest's entry of a thumbnail, whose ETag and version are not known before it is written."""
+    """Return the manifest's entry of a thumbnail; its ETag and version follow when it is written."""
     return Entry(
         key,
         thumbnail.rendition,

@@ -1,4 +1,4 @@
-"""Where thumbnails and manifests are written: one rule for every key that S3 allows."""
+"""Keys of thumbnails and manifests: one rule for every key that S3 allows."""
 
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -30,10 +30,10 @@ def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") ->
     object_key : str
         Raw key of the original.
     rendition : Rendition
-        Its box is part of the key, not the size that came of it: a client can know the key beforehand. Any fit but
-        ``inside`` is added to the box, because it makes another picture of the same box.
+        Its box is part of the key, not the resulting size, so that a client can predict the key. Any fit except
+        ``inside`` is added to the box, because it results in another picture for the same box.
     extension : str
-        Appended (with its dot) when the thumbnail is of another type than the original.
+        Appended (with its dot) if the thumbnail's type differs from the original's.
     """
     box, fit = rendition.box, rendition.fit
     folder, slash, name = object_key.rpartition("/")
@@ -44,24 +44,26 @@ def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") ->
 def thumbnail_url(key: str, version: str) -> str:
     """Return the URL of one version of a thumbnail, relative to the root of whatever serves the bucket.
 
-    Everything but RFC 3986's unreserved characters and ``/`` is percent-encoded, so that browsers, CloudFront and S3
-    read the same key. S3 takes a plain ``+`` for a space, browsers take a plain backslash for a slash, and a comma or a
-    space may end a URL in a ``srcset``. ``check_key`` refuses the segments ``.`` and ``..``, which cannot be encoded.
+    All characters except ``/`` and the unreserved ones of RFC 3986 are percent-encoded, so that browsers, CloudFront
+    and S3 read the same key: S3 reads a plain ``+`` as a space, browsers read a plain backslash as a slash, and a comma
+    or a space may end a URL in a ``srcset``. ``check_key`` refuses the segments ``.`` and ``..``, which cannot be
+    encoded.
     """
     return f"{quote(key, safe='/')}?v={version}"
 
 
 def check_key(object_key: str, renditions: Iterable[Rendition]) -> None:
-    """Refuse a key whose original, manifest or thumbnails S3 could not hold, before any call to S3.
+    """Refuse a key whose original, manifest or thumbnails S3 could not store, before any call to S3.
 
-    The thumbnails' keys count without an extension: whether one is appended depends on the original's content.
+    The thumbnails' keys are checked without an extension, because whether one is appended depends on the original's
+    content.
 
     Raises
     ------
     InvalidKeyError
-        The key is over 1,024 bytes, names a folder, has ``.`` or ``..`` as a segment (HTTP clients and
-        proxies resolve these, which would take the thumbnail out of ``thumbnails/``), holds a character
-        that UTF-8 cannot carry, or the key of its manifest or a thumbnail would be over 1,024 bytes.
+        The key is over 1,024 bytes, is that of a folder, has ``.`` or ``..`` as a segment (HTTP clients and
+        proxies resolve these, so that the thumbnail would not be below ``thumbnails/``), contains a character
+        that UTF-8 cannot encode, or the key of its manifest or a thumbnail would be over 1,024 bytes.
     """
     try:
         size = len(object_key.encode("utf-8"))

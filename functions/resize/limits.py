@@ -56,7 +56,7 @@ class Limits:
     max_avif_pixels, max_gif_pixels : int
         The same limit for AVIF thumbnails, and for animated GIF thumbnails.
     max_webp_pixels : int
-        Pixels of all thumbnails together that are WebP with transparency; of an animation, one frame.
+        Pixels of all transparent WebP thumbnails together; of an animation, those of one frame.
     max_output_side : int
         Width or height of one thumbnail, pixels.
     """
@@ -64,50 +64,52 @@ class Limits:
     # A 100-megapixel camera's JPEG has 50 to 60 MB, a 12-megapixel 16-bit PNG about 70 MB. The original
     # stays in memory while it is decoded.
     max_bytes: int = 100_000_000
-    # The decoders of still pictures that need most memory (AVIF and WebP with alpha: planes or a canvas, a copy and the
-    # picture) take 11 to 16 bytes a pixel, 0.8 to 1.2 GB at this limit. Phones of 2026 save 50 megapixels by default.
+    # The still pictures that need most memory (AVIF and WebP with alpha: planes or a canvas, a copy and the picture)
+    # take 11 to 16 bytes a pixel, 0.8 to 1.2 GB at this limit. Phones of 2026 save 50 megapixels by default.
     max_pixels: int = 75_000_000
-    # libwebp keeps two canvases beside the decoded frame, and the previous frame is still in memory: 20 bytes a pixel.
+    # libwebp keeps two canvases and the decoded frame, and the previous frame is still in memory: 20 bytes a pixel.
     max_frame_pixels: int = 50_000_000
     # A minute at 10 frames a second.
     max_frames: int = 600
-    # Frames are decoded one at a time, so this bounds time, not memory: some 10 s of decoding.
+    # Frames are decoded one at a time, so this limits time, not memory: about 10 s of decoding.
     max_total_pixels: int = 500_000_000
     # As many as the request schema allows: 16 sizes in 5 formats.
     max_outputs: int = 80
-    # A manifest of some 70 KB. All are made again when the original is replaced.
+    # This many make a manifest of about 70 KB. All are made again when the original is replaced.
     max_thumbnails: int = 200
-    # JPEG and WebP end below 65,536. Decoders buffer some dozens of rows, which take 0.8 GB at 250,000 pixels a row
-    # with alpha and 2.1 GB at 1,000,000.
+    # JPEG and WebP cannot have more than 65,535. Decoders buffer dozens of rows: 0.8 GB at 250,000 pixels a row with
+    # alpha, and 2.1 GB at 1,000,000.
     max_side: int = 100_000
-    # Each scan is a pass over the whole picture, some 30 ms for 75 megapixels, and may have only a few bytes; encoders
-    # write ten. Metadata is split into segments of 64 KB; a panorama that embeds a second picture has 200.
+    # Each scan is a pass over the whole picture, about 30 ms for 75 megapixels, and may have only a few bytes; encoders
+    # write ten scans. Metadata is split into segments of 64 KB; a panorama with an embedded second picture has 200.
     max_jpeg_segments: int = 500
-    # A file may repeat its colour profile, at 2 ms each; old Fireworks files have hundreds of private chunks.
+    # A file may repeat its colour profile, which takes 2 ms each time; old Fireworks files have hundreds of private
+    # chunks.
     max_metadata_parts: int = 2_000
-    # Pillow makes objects of up to 300 bytes of them. 100,000 rows in four planes, a strip each, have 800,000 numbers.
+    # Pillow makes an object of up to 300 bytes for each. 100,000 rows in four planes, with a strip for each row, have
+    # 800,000 numbers.
     max_tiff_values: int = 1_000_000
-    # A burst of a hundred shots, each of 48 tiles with three properties, has 30,000.
+    # A burst of a hundred shots, each with 48 tiles that have three properties, has 30,000.
     max_item_parts: int = 40_000
     # 6000 x 6000.
     max_output_pixels: int = 36_000_000
     # 4000 x 4000. Noise with alpha takes 23 s and 42 bytes a pixel to encode at quality 100: 0.7 GB at this limit.
     max_avif_pixels: int = 16_000_000
-    # 58 frames of 854 x 480. 16.6 million pixels of noise in 600 frames take 9 s: colours are looked for and looked up.
+    # 58 frames of 854 x 480. 16.6 million pixels of noise in 600 frames take 9 s to choose the colours and map them.
     max_gif_pixels: int = 24_000_000
     # 5000 x 4000. Noise with alpha takes 34 bytes a pixel to encode, without alpha 18.
     max_webp_pixels: int = 20_000_000
-    # The limit of the request schema; WebP ends at 16,383.
+    # The limit of the request schema; the maximum of WebP is 16,383.
     max_output_side: int = 10_000
 
     @property
     def max_runs(self) -> int:
-        """Runs of pixels in a BMP file, 0.6 s a million; 12 megapixels of a photograph have some 4 million."""
+        """Runs of pixels in a BMP file: 0.6 s a million; a 12-megapixel photograph has about 4 million."""
         return self.max_pixels // 8
 
     @property
     def max_shrunk_pixels(self) -> int:
-        """Pixels of all frames of an animation, once for each thumbnail: 6 s with transparency."""
+        """Pixels of all frames of an animation, counted once for each thumbnail: 6 s with transparency."""
         return 8 * self.max_total_pixels
 
     @property
@@ -117,17 +119,20 @@ class Limits:
 
     @property
     def max_tile_row_bytes(self) -> int:
-        """Unpacked bytes of a row of tiles of a TIFF, which stand in memory at once."""
+        """Unpacked bytes of a row of tiles of a TIFF, which are in memory at the same time."""
         return 6 * self.max_pixels
 
     @property
     def max_scanned_pixels(self) -> int:
-        """Pixels that the scans of a JPEG go through, component by component; libjpeg's add up to 14 pictures."""
+        """Pixels in the scans of a JPEG, counted for each component; libjpeg's default scans have 14 times as many."""
         return 40 * self.max_pixels
 
     @property
     def max_derived_pixels(self) -> int:
-        """Pixels of an AVIF or HEIF picture, its tiles and alpha, again for each turn; normal files reach 6 times."""
+        """Pixels of an AVIF or HEIF picture, its tiles and its alpha, counted again for each rotation, mirror and crop.
+
+        Normal files have up to 6 times the pixels of the picture.
+        """
         return 8 * self.max_pixels
 
     def max_coded_pixels(self, canvas: int) -> int:
@@ -184,7 +189,7 @@ class Limits:
 
 
 def check_size(size: int, limits: Limits) -> None:
-    """Refuse an original by its size alone, before it is downloaded.
+    """Refuse an empty or too large original before it is downloaded.
 
     Parameters
     ----------
@@ -195,7 +200,6 @@ def check_size(size: int, limits: Limits) -> None:
     Raises
     ------
     OriginalEmptyError
-        No bytes at all.
     OriginalTooLargeError
         More than ``limits.max_bytes``.
     """
@@ -206,13 +210,13 @@ def check_size(size: int, limits: Limits) -> None:
 
 
 def check_recipe(recipe: Recipe, limits: Limits) -> None:
-    """Refuse too many or too large thumbnails, before anything is read.
+    """Refuse too many or too large thumbnails before the original is read.
 
     Raises
     ------
     OutputTooLargeError
         With the unit ``thumbnails``, ``pixels on a side``, ``output pixels`` or ``AVIF output pixels``.
-        A box for ``inside`` counts once the original is known, because it never enlarges.
+        A box for ``inside`` is checked when the size of the original is known, because it never enlarges.
     """
     if len(recipe.renditions) > limits.max_outputs:
         raise OutputTooLargeError(len(recipe.renditions), limits.max_outputs, "thumbnails")
@@ -227,7 +231,7 @@ def check_recipe(recipe: Recipe, limits: Limits) -> None:
 
 
 def check_parts(parts: int, limit: int, what: str) -> None:
-    """Refuse a file with more pieces than encoders write.
+    """Refuse a file that consists of too many parts.
 
     Raises
     ------
@@ -238,7 +242,7 @@ def check_parts(parts: int, limit: int, what: str) -> None:
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:
-    """Refuse a picture, or the canvas of an animation, by its size.
+    """Refuse a picture, or the canvas of an animation, that is too large.
 
     Raises
     ------
@@ -251,14 +255,14 @@ def check_pixels(width: int, height: int, limits: Limits) -> None:
 
 
 def check_frame(width: int, height: int, frames: int, limits: Limits) -> None:
-    """Refuse a picture, or a frame of an animation, that would take too much memory, before anything is decoded.
+    """Refuse a picture, or a frame of an animation, that would need too much memory to decode.
 
     Parameters
     ----------
     width, height : int
         Pixels of each frame.
     frames : int
-        In the original, even if only the first is decoded.
+        Frames of the original, even if only the first one is decoded.
     limits : Limits
 
     Raises
@@ -271,14 +275,14 @@ def check_frame(width: int, height: int, frames: int, limits: Limits) -> None:
 
 
 def why_still(frames: int, pixels: int, outputs: Mapping[str, list[int]], limits: Limits) -> str | None:
-    """Return a sentence where an animation would take too much time, so that only its first frame is kept.
+    """Return a warning if an animation would take too much time, so that only its first frame is kept.
 
     Parameters
     ----------
     frames : int
         1 for a still picture.
     pixels : int
-        That are decoded for each frame.
+        Pixels that are decoded for each frame.
     outputs : Mapping of str to list of int
         Pixels of each animated thumbnail, for each frame, by the format they are written in (Pillow's name).
     limits : Limits
@@ -292,7 +296,7 @@ def why_still(frames: int, pixels: int, outputs: Mapping[str, list[int]], limits
             "pixels in all frames to be shrunk",
         ),
         (frames * sum(map(sum, outputs.values())), limits.max_output_pixels, "output pixels"),
-        # However small, a frame takes as long as this many pixels.
+        # Even a tiny frame takes as long as this many pixels.
         (
             frames * sum(max(output, _GIF_FRAME) for output in outputs.get("GIF", ())),
             limits.max_gif_pixels,
@@ -313,7 +317,7 @@ def check_output(outputs: Mapping[str, list[int]], limits: Limits) -> None:
     Parameters
     ----------
     outputs : Mapping of str to list of int
-        Pixels of each thumbnail, by the format it is written in (Pillow's name); of an animation, one frame.
+        Pixels of each thumbnail (of one frame if it is animated), by the format it is written in (Pillow's name).
     limits : Limits
 
     Raises
@@ -327,7 +331,7 @@ def check_output(outputs: Mapping[str, list[int]], limits: Limits) -> None:
 
 
 def check_transparent_output(outputs: Mapping[str, list[int]], limits: Limits) -> None:
-    """Refuse thumbnails that need too much memory to encode because they turned out to be transparent.
+    """Refuse transparent thumbnails that would need too much memory to encode.
 
     Parameters
     ----------

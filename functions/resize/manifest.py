@@ -1,4 +1,4 @@
-"""The manifest: what the pipeline knows of one key, and what a page needs (schemas/manifest.json). Pure."""
+"""The manifest: the state of one key, for the pipeline and for pages (schemas/manifest.json). Pure functions."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from functions.resize.recipe import Box, Fit, OutputFormat, Placeholder, Renditi
 
 
 class AskedBy(StrEnum):
-    """Who wanted a thumbnail: the recipe of its key, until that changes; or a request, as long as the key exists."""
+    """Who asked for a thumbnail: the key's recipe, until it changes; or a request, as long as the original exists."""
 
     RECIPE = "recipe"
     REQUEST = "request"
@@ -25,14 +25,14 @@ class Source:
     ----------
     key : str
     etag : str or None
-        ``None`` where S3 did not say.
+        ``None`` if S3 did not return it.
     version_id : str or None
     bytes : int or None
-        The size of the file; ``None`` where it was not read, as are the next three where it is no picture.
+        The size of the file; ``None`` if it was not read.
     format : str or None
-        Pillow's name, such as ``JPEG``.
+        Pillow's name, such as ``JPEG``; ``None`` if the file is not a picture.
     width, height : int or None
-        Pixels, as a person sees it.
+        Pixels of the upright picture; ``None`` if the file is not a picture.
     """
 
     key: str
@@ -48,8 +48,8 @@ class Source:
 class Entry:
     """A thumbnail that exists: its key, what was asked for and by whom, its size in pixels, and its file.
 
-    ``version``: part of its URL, another one whenever other bytes are written under the key.
-    ``also``: formats that were asked for with it and are this file, such as ``source`` of a JPEG beside ``jpeg``.
+    ``version``: part of its URL; it changes whenever other bytes are written under the key.
+    ``also``: other requested formats for which this is the file, such as ``jpeg`` in addition to ``source`` of a JPEG.
     """
 
     key: str
@@ -66,20 +66,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is known of one key.
+    """The state of one key.
 
     Attributes
     ----------
     revision : str
-        Random, so that no two manifests have the same ETag, even if all else in them is equal.
+        Random, so that two manifests never have the same ETag, even if everything else in them is equal.
     source : Source
     placeholder : Placeholder or None
-        ``None`` where the original is no picture.
+        ``None`` if the original is not a picture.
     thumbnails : tuple of Entry
     missing : dict of Rendition to who asked for it
-        What the next original that can be read gets as well.
+        Thumbnails that do not exist, but are made from the next original that can be read.
     error : (str, str) or None
-        Name and sentence of the error, where thumbnails of the original could not be made.
+        Name and message of the error if the thumbnails of the original could not be made.
     """
 
     revision: str
@@ -90,11 +90,11 @@ class Manifest:
     error: tuple[str, str] | None = None
 
     def renditions(self) -> dict[Rendition, frozenset[AskedBy]]:
-        """Return all that somebody asked for."""
+        """Return all renditions that a recipe or a request asked for."""
         return {entry.rendition: entry.asked_by for entry in self.thumbnails} | dict(self.missing)
 
     def by_recipe(self) -> set[Rendition]:
-        """Return all that the recipe asked for and that is there."""
+        """Return all renditions that exist and that the recipe asked for."""
         return {
             replace(entry.rendition, format=each)
             for entry in self.thumbnails
@@ -103,7 +103,7 @@ class Manifest:
         }
 
     def to_json(self) -> bytes:
-        """Return the file."""
+        """Return the content of the manifest's object."""
         document: dict[str, Any] = {
             "revision": self.revision,
             "original": describe_source(self.source),
@@ -124,7 +124,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, version: str = "") -> "Manifest":
-        """Read the file.
+        """Read the content of a manifest's object.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Manifest:
         Raises
         ------
         ValueError
-            It is not a manifest.
+            The content is not a manifest.
         """
         try:
             document = json.loads(data)
@@ -161,18 +161,18 @@ class Manifest:
 
 
 def describe_source(source: Source) -> dict[str, Any]:
-    """Return what a manifest and a result say of an original, without what is not known."""
+    """Return the known fields of an original, for a manifest or a result."""
     fields = ("key", "etag", "version_id", "format", "width", "height", "bytes")
     return {name: value for name in fields if (value := getattr(source, name)) is not None}
 
 
 def describe_placeholder(placeholder: Placeholder | None) -> dict[str, str] | None:
-    """Return what a manifest and a result say of a placeholder."""
+    """Return the fields of a placeholder, for a manifest or a result."""
     return None if placeholder is None else {"thumbhash": placeholder.thumbhash, "colour": placeholder.colour}
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
-    """Return what a manifest and a result say of a thumbnail."""
+    """Return the fields of a thumbnail, for a manifest or a result."""
     return {
         "key": entry.key,
         "url": thumbnail_url(entry.key, entry.version),

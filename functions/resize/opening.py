@@ -33,14 +33,14 @@ _SIDEWAYS = {5, 6, 7, 8}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An opened original, not decoded yet; sizes are pixels of the visible part, before turning upright.
+    """An opened original that is not decoded yet. Sizes are pixels of the visible part, before turning upright.
 
     Attributes
     ----------
     original : bytes
         The whole file.
     data : bytes
-        The file that the decoders read: usually the same.
+        The file that the decoders read, usually the same.
     image : ImageFile
         Pillow's image, which decodes on ``load``.
     format : str
@@ -53,7 +53,7 @@ class Picture:
     frame_pixels : int
         Pixels that are decoded for each frame.
     orientation : int
-        1 to 8, as in Exif; 1 where the decoder turns the picture upright.
+        1 to 8, as in Exif; 1 if the decoder turns the picture upright.
     profile : bytes or None
         The embedded ICC profile.
     shown : (int, int, int, int) or None
@@ -85,7 +85,7 @@ class Picture:
 
 
 def open_original(original: bytes, limits: Limits) -> Picture:
-    """Open the original by its content and read its headers.
+    """Recognise the original by its content, and read its headers.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def open_original(original: bytes, limits: Limits) -> Picture:
 
 
 def open_image(format: str, data: bytes) -> ImageFile.ImageFile:
-    """Open a file with the reader of its format and no other."""
+    """Open a file with the reader of its format only."""
     module, name = FORMATS[format].reader
     image: ImageFile.ImageFile = getattr(import_module(module), name)(io.BytesIO(data))
     return image
@@ -125,7 +125,7 @@ def open_image(format: str, data: bytes) -> ImageFile.ImageFile:
 
 @contextmanager
 def decoder_errors(format: str, original: bytes) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error of the tree.
+    """Convert every exception of a decoder to an error of the tree.
 
     Raises
     ------
@@ -133,10 +133,10 @@ def decoder_errors(format: str, original: bytes) -> Iterator[None]:
     """
     try:
         yield
-    except (ResizeError, MemoryError, ImportError):  # an incomplete artefact is not the picture's fault
+    except (ResizeError, MemoryError, ImportError):  # ImportError: the artefact is incomplete, the picture is fine
         raise
-    # Hostile bytes make decoders raise nearly anything (OSError, SyntaxError, ValueError, EOFError,
-    # RuntimeError, struct.error, ZeroDivisionError, ...), so a narrower list would miss some.
+    # With damaged files, decoders raise almost any exception (OSError, SyntaxError, ValueError, EOFError,
+    # RuntimeError, struct.error, ZeroDivisionError, ...).
     except Exception as error:
         cause = TruncatedImageError if FORMATS[format].rules.is_cut_short(original) else CorruptImageError
         raise cause(format) from error
@@ -147,8 +147,8 @@ def _read_orientation(image: ImageFile.ImageFile) -> int:
     block = image.info.get("exif")
     if block is None:
         return 1
-    # Not the image's getexif(): without an Exif orientation it falls back to XMP, unlike browsers, and for PNG it
-    # decodes the whole picture first, to reach a late chunk.
+    # The image's getexif() is not used: without an Exif orientation it reads that of XMP, which browsers do not, and
+    # for PNG it decodes the whole picture to reach a late chunk.
     exif = Image.Exif()
     try:
         exif.load(block[:_EXIF_BYTES])

@@ -1,7 +1,7 @@
-"""What a page shows until a thumbnail has arrived: a ThumbHash of 20 to 25 bytes, and the mean colour.
+"""The placeholder that a page shows until a thumbnail has arrived: a ThumbHash of 20 to 25 bytes, and the mean colour.
 
-ThumbHash is the format of https://evanw.github.io/thumbhash/: the lowest frequencies of a cosine transform, four bits
-each, of luminance, two colour differences and alpha.
+ThumbHash (https://evanw.github.io/thumbhash/) contains the lowest frequencies of a cosine transform of luminance, two
+colour differences and alpha, with four bits each.
 """
 
 import base64
@@ -20,7 +20,7 @@ from functions.resize.recipe import Placeholder
 _SIDE = 20
 # With fewer samples than frequencies, small or narrow pictures of one colour would decode to waves.
 _LEAST = 7
-# Pillow's box filter is wrong beyond (see resampling.py).
+# Pillow's box filter is inaccurate above this (see resampling.py).
 _LARGEST_REDUCTION = 128
 _LARGEST_COLOUR = 255
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING or sys.version_info >= (3, 12):
 else:
 
     def sumprod(left: Sequence[float], right: Sequence[float]) -> float:
-        """Do what ``math.sumprod`` does from Python 3.12 on, in a third of the time."""
+        """Return the sum of products, like ``math.sumprod`` of Python 3.12, in a third of the time."""
         return sum(map(mul, left, right))
 
 
 def make_placeholder(image: Image.Image) -> Placeholder:
-    """Describe a picture in some bytes.
+    """Make the placeholder of a picture.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def make_placeholder(image: Image.Image) -> Placeholder:
     """
     scale = min(1.0, _SIDE / max(image.size))
     size = (max(_LEAST, round(image.width * scale)), max(_LEAST, round(image.height * scale)))
-    # Shrinking by a whole number first takes a tenth of the time for a large picture.
+    # For a large picture, shrinking by a whole number first takes a tenth of the time.
     factor = max(1, min(image.width // size[0], image.height // size[1], _LARGEST_REDUCTION))
     small = image.reduce(factor).convert("RGBA").resize(size, Image.Resampling.BOX)
     red, green, blue, alpha = (list(small.getchannel(name).tobytes()) for name in "RGBA")
@@ -63,7 +63,7 @@ def _mean_over_white(channel: Sequence[int], alpha: Sequence[int]) -> int:
 def _thumbhash(
     shape: tuple[int, int], size: tuple[int, int], colours: Sequence[Sequence[int]], alpha: Sequence[int]
 ) -> bytes:
-    """Return the hash of a picture of this shape, sampled in this size."""
+    """Return the hash of a picture with this aspect ratio, sampled at this size."""
     width, height = shape
     opacity = [level / _LARGEST_COLOUR for level in alpha]
     weight = sum(opacity)
@@ -101,7 +101,7 @@ def _thumbhash(
 
 
 def _over_mean(colour: Sequence[int], opacity: Channel, weight: float) -> Channel:
-    """Return a colour, 0 to 1, over its own mean, so that what does not show has no edges."""
+    """Return a channel, 0 to 1, over its own mean, so that transparent pixels cause no edges."""
     levels = [level / _LARGEST_COLOUR for level in colour]
     if weight == len(levels):
         return levels
@@ -110,7 +110,7 @@ def _over_mean(colour: Sequence[int], opacity: Channel, weight: float) -> Channe
 
 
 class _Transform:
-    """A channel's mean, the largest of its other frequencies, and all of those as 0 to 1 of that."""
+    """A channel's mean, the largest of its other frequencies, and all of these scaled by it to 0 to 1."""
 
     def __init__(self, mean: float, varying: Channel) -> None:
         self.mean = mean
@@ -119,7 +119,7 @@ class _Transform:
 
 
 def _transform(channel: Channel, size: tuple[int, int], across: int, down: int) -> _Transform:
-    """Return the lowest frequencies of a channel, those in the triangle below the diagonal, row by row."""
+    """Return the lowest frequencies of a channel: those in the triangle below the diagonal, row by row."""
     width, height = size
     waves = [_wave(x, width) for x in range(across)]
     rows = [[sumprod(channel[y * width : (y + 1) * width], wave) for wave in waves] for y in range(height)]
@@ -135,7 +135,7 @@ def _transform(channel: Channel, size: tuple[int, int], across: int, down: int) 
 
 @cache
 def _wave(frequency: int, length: int) -> tuple[float, ...]:
-    """Return a cosine of at most seven frequencies over at most 20 pixels, so that few are kept."""
+    """Return a cosine wave; there are few to cache, with at most seven frequencies and 20 pixels."""
     return tuple(math.cos(math.pi / length * frequency * (place + 0.5)) for place in range(length))
 
 

@@ -1,6 +1,6 @@
 """Validate common requests without jsonschema, whose import is slow.
 
-The schema file stays the only schema. Where it has a keyword that is not listed here, jsonschema validates the request.
+The schema file is the only schema. If it has a keyword that is not listed here, jsonschema validates the request.
 """
 
 import re
@@ -24,7 +24,7 @@ def is_plainly_valid(value: Any, schema: dict[str, Any]) -> bool:
     Returns
     -------
     bool
-        ``False`` where the value breaks a rule or a keyword is unknown.
+        ``False`` if the value breaks a rule or a keyword is unknown.
     """
     try:
         return _meets(value, schema)

@@ -39,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One thumbnail that is wanted.
+    """One requested thumbnail.
 
     Attributes
     ----------
@@ -58,18 +58,18 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to make of one original.
+    """The thumbnails to make from one original.
 
     Attributes
     ----------
     boxes : tuple of Box
     fit : Fit
     format : OutputFormat or tuple of OutputFormat
-        Every box is made in each.
+        Each box is made in each format.
     quality : int or None
         1 to 100 for JPEG, WebP and AVIF; ``None`` for the default of the format.
     others : tuple of Rendition
-        What is made beside these, such as thumbnails of earlier requests.
+        Additional thumbnails, such as those of earlier requests.
     """
 
     boxes: tuple[Box, ...]
@@ -87,7 +87,7 @@ class Recipe:
 
 
 def read_recipe(request: Mapping[str, Any]) -> Recipe:
-    """Return what a valid request, or a recipe of recipes.json, asks for.
+    """Return the recipe in a valid request, or in an entry of recipes.json.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_recipe(request: Mapping[str, Any]) -> Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The original: Pillow's name of its format, its upright size in pixels, and its frames."""
+    """The original: Pillow's name of its format, its upright size in pixels, and its number of frames."""
 
     format: str
     width: int
@@ -121,7 +121,7 @@ class Thumbnail:
     Attributes
     ----------
     rendition : Rendition
-        What was wanted.
+        The requested box, fit, format and quality.
     data : bytes
         The encoded file.
     format : str
@@ -145,7 +145,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """What a page shows until a thumbnail has arrived.
+    """A tiny preview that a page shows until a thumbnail has arrived.
 
     Attributes
     ----------
@@ -161,17 +161,16 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was made.
+    """The thumbnails of one original, and what the engine found out about it.
 
     Attributes
     ----------
     original : Original
-        The original as it was found.
     thumbnails : tuple of Thumbnail
         In the order of the recipe.
     placeholder : Placeholder
     warnings : tuple of str
-        What a log should know.
+        Messages for the log.
     """
 
     original: Original

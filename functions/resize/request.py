@@ -20,17 +20,17 @@ SCHEMA_PATH = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 _SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 
 _ONE_OF_TWO = "use either format or formats, not both"
-# Keywords that combine width, height and sizes. jsonschema's messages for them are hard to understand.
+# The keywords that combine width, height and sizes. jsonschema's messages for these are hard to understand.
 _ABOUT_SIZES = {"oneOf", "anyOf", "not", "dependencies"}
 # Reasons quote the offending value, which can be long.
 _MAX_REASON = 200
 
 
 class IfMissing(StrEnum):
-    """What a request expects where there is no original.
+    """What happens if there is no original.
 
-    ``fail``: there should be one. ``remove``: the request is what the recipe of the key asks for. Whatever happened to
-    the original, bring its thumbnails in line; one that is gone has none.
+    ``fail``: the request fails. ``remove``: the request is that of the key's recipe, and the thumbnails of a missing
+    original are deleted.
     """
 
     FAIL = "fail"
@@ -39,9 +39,9 @@ class IfMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResizeRequest:
-    """One original and the thumbnails to make of it.
+    """One original and the thumbnails to make from it.
 
-    ``is_retry``: an earlier execution of this request may have ended in the middle.
+    ``is_retry``: an earlier execution of this request may have stopped halfway.
     """
 
     source_bucket: str
@@ -63,7 +63,7 @@ def parse_request(payload: Any) -> ResizeRequest:
     Raises
     ------
     InvalidRequestError
-        With the path of the value and the rule of the schema that it breaks.
+        With the path of the invalid value and the rule that it breaks.
     """
     if not is_plainly_valid(payload, _SCHEMA):
         _judge(payload)
@@ -78,7 +78,7 @@ def parse_request(payload: Any) -> ResizeRequest:
 
 
 def _judge(payload: Any) -> None:
-    """Refuse what jsonschema refuses; importing it takes as long as all other imports together.
+    """Refuse a request that jsonschema refuses, whose import takes as long as all other imports together.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Resampling: from a decoded picture to every crop, largest first."""
+"""Resampling: shrink a decoded picture to every crop, the largest first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _LIBVIPS_UP_TO = 16_000_000
 _LIBVIPS_MODES = {"RGB", "RGBa", "CMYK"}
 # The box filter before the kernel leaves at least this many pixels for each output pixel.
 _REDUCING_GAP = 1.5
-# Instead of dividing by the pixels of a box, Pillow's box filter multiplies by 2^24 / pixels without its fraction
-# (Reduce.c, division_UINT32): boxes of more than this many pixels on a side would come out darker.
+# Instead of dividing by the pixels of a box, Pillow's box filter multiplies by 2^24 / pixels, rounded down (Reduce.c,
+# division_UINT32). Boxes with more than this many pixels on a side would become darker.
 _LARGEST_REDUCTION = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """A decoded picture to shrink from.
+    """A decoded picture, from which the thumbnails are made.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Raster:
     crop : Crop
         The region of the original that it shows.
     duration : int
-        Milliseconds, of a frame of an animation.
+        Milliseconds, for a frame of an animation.
     is_two_tone : bool
-        Pure black and white: any shortcut before the kernel would be visible.
+        Only black and white: any filter before the kernel would be visible.
     """
 
     image: Image.Image
@@ -76,7 +76,7 @@ def shrink(decoded: Raster, crops: list[Crop]) -> Iterator[tuple[int, Image.Imag
 def _resample(raster: Raster, crop: Crop, premultiplied: Image.Image | None) -> Image.Image:
     """Resize a region: a box filter for the integer part of the factor, the Lanczos kernel for the rest."""
     if crop == raster.crop:
-        # The decoder's own picture becomes the next frame.
+        # Copy, because the decoder reuses its picture for the next frame.
         return raster.image.copy() if isinstance(raster.image, ImageFile.ImageFile) else raster.image
     image, size = raster.image, (crop.width, crop.height)
     left, right = ((x - raster.crop.left) * raster.crop.scale_x for x in (crop.left, crop.right))

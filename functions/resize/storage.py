@@ -1,6 +1,6 @@
-"""S3 as a run sees it: the original, its manifest, and its thumbnails, which are written and deleted on conditions.
+"""The S3 calls of a run: read the original and its manifest, and write and delete thumbnails conditionally.
 
-S3 errors become errors of the tree in ``errors.py``. Those that neither the client nor a retry can fix (no permission,
+S3 errors become errors of the tree in ``errors.py``. Errors that neither the client nor a retry can fix (no permission,
 no bucket) stay botocore errors, which fail the execution.
 """
 
@@ -37,17 +37,17 @@ _HTTP_BAD_REQUEST = 400
 _HTTP_NOT_FOUND = 404
 _HTTP_TOO_MANY_REQUESTS = 429
 _HTTP_SERVER_ERROR = 500
-# User metadata under which each object says which write it is of.
+# The user metadata that contains the name of the write.
 _REVISION = "revision"
 
 
 class ConditionFailedError(Exception):
-    """The condition of a write or a delete does not hold: another run changed the object."""
+    """The condition of a write or a delete failed: another run changed the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOriginal:
-    """An original as it was read.
+    """An original that was read.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class StoredOriginal:
     etag : str
         Without quotes.
     version_id : str or None
-        ``None`` in a bucket that never had versions.
+        ``None`` in a bucket that never had versioning.
     content_disposition : str or None
     metadata : Mapping of str to str
         User metadata, names in lower case.
@@ -79,7 +79,7 @@ class StoredObject:
     revision : str
         Name of the write that made it; empty if neither a run nor this version of the product wrote it.
     data : bytes
-        Empty where only its headers were asked for.
+        Empty if only its headers were read.
     """
 
     etag: str
@@ -119,8 +119,8 @@ class Storage:
     client : S3Client
         A boto3 or botocore S3 client, which retries before any error is raised here.
     owner : str
-        Account id that must own the buckets (``ExpectedBucketOwner``), in case a stranger re-creates a deleted
-        bucket.
+        Id of the account that must own the buckets (``ExpectedBucketOwner``), in case another account re-creates a
+        deleted bucket.
     kms_key : str
         ARN of the KMS key that the role may decrypt with; empty for none.
     """
@@ -138,18 +138,18 @@ class Storage:
         bucket, key : str
         limits : Limits
         unless : str or None
-            An ETag; an original that has it is not downloaded.
+            An ETag. An original with this ETag is not downloaded.
 
         Returns
         -------
         StoredOriginal or None
-            ``None`` where the original has the ETag ``unless``.
+            ``None`` if the original has the ETag ``unless``.
 
         Raises
         ------
         OriginalNotFoundError, StorageUnavailableError
         OriginalArchivedError, OriginalEncryptedError, OriginalEmptyError, OriginalTooLargeError
-            With the attribute ``etag`` where S3 says which object that is.
+            With the attribute ``etag`` if S3 returned it.
         """
         condition: dict[str, Any] = {} if unless is None else {"IfNoneMatch": _quoted(unless)}
         with self._original_errors("GetObject", bucket, key):
@@ -175,7 +175,7 @@ class Storage:
                 )
 
     def has_original(self, bucket: str, key: str) -> bool:
-        """Return whether there is an original now.
+        """Return whether the original exists now.
 
         Raises
         ------
@@ -187,13 +187,13 @@ class Storage:
         except OriginalNotFoundError:
             return False
         except ClientError as error:
-            # An original with a key of its uploader (SSE-C): it is there.
+            # S3 answers 400 for an object that is encrypted with a customer-provided key (SSE-C): it exists.
             if _status(error) != _HTTP_BAD_REQUEST:
                 raise
         return True
 
     def read(self, bucket: str, key: str) -> StoredObject | None:
-        """Return an object of the thumbnails bucket, or ``None`` where there is none.
+        """Return an object of the thumbnails bucket, or ``None`` if it does not exist.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class Storage:
             return None
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
-        """Return what the headers of an object of the thumbnails bucket say, or ``None`` where there is none.
+        """Return an object of the thumbnails bucket without its data, or ``None`` if it does not exist.
 
         Raises
         ------
@@ -226,19 +226,20 @@ class Storage:
             return None
 
     def write(self, bucket: str, new: NewObject, replaces: str | None) -> str:
-        """Write an object in place of another one, or of none; return its ETag.
+        """Write an object conditionally, and return its ETag.
 
         Parameters
         ----------
         bucket : str
         new : NewObject
         replaces : str or None
-            ETag of the object that must be there now; ``None`` where there must be none.
+            ETag of the object that it must replace; ``None`` if there must be none.
 
         Raises
         ------
         ConditionFailedError
-            Another object is there, or none. That may be this one: botocore repeats a request whose answer was lost.
+            There is another object, or none. It may be this one, because botocore repeats a request if its response is
+            lost.
         StorageUnavailableError
         """
         headers: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": _quoted(replaces)}
@@ -264,8 +265,8 @@ class Storage:
         Raises
         ------
         ConditionFailedError
-            Another object is there, or none. It may be gone because of this call: botocore repeats a request whose
-            answer was lost.
+            There is another object, or none. This call may have deleted it, because botocore repeats a request if its
+            response is lost.
         StorageUnavailableError
         """
         with self._conditions(), self._faults("DeleteObject"):
@@ -282,7 +283,7 @@ class Storage:
 
     @contextmanager
     def _faults(self, operation: str) -> Iterator[None]:
-        """Raise the transient faults of S3 by name."""
+        """Raise S3's transient errors as ``StorageUnavailableError``."""
         try:
             yield
         except ClientError as error:
@@ -308,12 +309,13 @@ class Storage:
             raise
 
     def _find_refusal(self, code: str, bucket: str, key: str) -> PermanentError | None:
-        """Return why GetObject refuses this object for good; ``None`` where that is not the object's doing.
+        """Return the permanent error if GetObject fails because of this object; ``None`` if it has another cause.
 
-        The error code is ambiguous: ``AccessDenied`` can be a missing permission of the role, and ``InvalidRequest``
-        has several causes. A KMS key that the role may not use is ``AccessDenied``, one that is disabled or gone
-        ``KMS.…`` (localstack/localstack, pull requests 7786 and 8423). HeadObject returns the KMS key and needs no
-        permission for it. For an object encrypted with a customer-provided key (SSE-C) it answers 400:
+        The error code is ambiguous: ``AccessDenied`` may also mean that the role lacks a permission, and
+        ``InvalidRequest`` has several causes. S3 answers ``AccessDenied`` if the role may not use the object's KMS key,
+        and ``KMS.…`` if that key is disabled or deleted (localstack/localstack, pull requests 7786 and 8423).
+        HeadObject returns the KMS key and needs no permission for it. It answers 400 for an object that is encrypted
+        with a customer-provided key (SSE-C):
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         """
         is_archived = code == "InvalidObjectState"
@@ -331,7 +333,7 @@ class Storage:
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Return whether there is no such key. HEAD has no body: the code of a 404 is "404", for key and bucket alike."""
+    """Return whether the key does not exist. A response to HEAD has no body, so its code is "404" instead of a name."""
     return error.response.get("Error", {}).get("Code") in {"NoSuchKey", str(_HTTP_NOT_FOUND)}
 
 

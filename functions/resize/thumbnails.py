@@ -1,6 +1,6 @@
-"""The image engine: the bytes of an original in, the bytes of its thumbnails out.
+"""The image engine: turns the bytes of an original into the bytes of its thumbnails.
 
-Pure: no S3, no events, no environment, and no setting of Pillow is changed for the process.
+Pure: it uses no S3, no events and no environment, and changes no global settings of Pillow.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from functions.resize.placeholder import make_placeholder
 from functions.resize.recipe import Box, Fit, Original, OutputFormat, Recipe, Rendition, Result, Thumbnail
 from functions.resize.resampling import shrink
 
-# What a caller of the engine needs, through one door.
+# The engine's public interface.
 __all__ = ["DEFAULT_LIMITS", "Box", "Fit", "Limits", "OutputFormat", "Recipe", "Result", "make_thumbnails"]
 
 # These stay animated if the original is and its output format supports it; GIF is written only for GIF originals.
@@ -28,7 +28,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LIMITS) -> Result:
-    """Make every thumbnail of a recipe from one decode of the original.
+    """Make all thumbnails of a recipe from one decode of the original.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
     has_palette = picture.format == "PNG" and picture.image.mode == "P"
     settings = JpegSettings.of(picture.image)
     file = _File(seen, len(original), picture.data, settings, has_palette=has_palette, is_as_stored=is_as_stored)
-    # The original's pixels are given back before anything is encoded.
+    # Free the original's pixels before encoding.
     del picture, raster
 
     if any(frame.mode in TRANSPARENT for sequence in sequences.values() for frame in sequence):
@@ -100,7 +100,7 @@ def make_thumbnails(original: bytes, recipe: Recipe, limits: Limits = DEFAULT_LI
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """One thumbnail: what is wanted, the region and the size as stored, and what it may be written with."""
+    """One thumbnail: the request, the region and the size before turning upright, and the possible encoders."""
 
     rendition: Rendition
     crop: Crop
@@ -108,13 +108,13 @@ class _Plan:
 
     @property
     def is_animated(self) -> bool:
-        """Whether it moves if the original does."""
+        """Whether it is animated if the original is."""
         return self.rendition.format in _ANIMATED_OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The original as a file: what it shows, its size, the file that is decoded, and whether that shows as stored."""
+    """The original: its upright size, its bytes, the file that is decoded, and whether its pixels are unchanged."""
 
     seen: Original
     size: int

@@ -1,4 +1,4 @@
-"""The execution that a hint starts: its input and its name. Pure."""
+"""The execution that is started for a hint: its input and its name. Pure functions."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from functions.start_from_s3.hints import Change, Hint
 from functions.start_from_s3.requests import as_retry, request_for
 
-# CloudWatch logs only executions with these characters in their names, and names end at 80:
+# Step Functions logs only executions with these characters in their names, and names have at most 80 characters:
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _DIGEST_CHARACTERS = 32
@@ -25,27 +25,27 @@ class Execution:
 
     @property
     def input(self) -> str:
-        """Return the request as JSON text: equal requests are equal texts."""
+        """Return the request as JSON; equal requests have the same JSON text."""
         return _to_json(self.request)
 
     def as_retry(self) -> "Execution":
-        """Return the execution that makes up for one that ended in the middle."""
+        """Return the execution that repeats one that stopped halfway."""
         return Execution(self.name, as_retry(self.request))
 
 
 def execution_for(hint: Hint, destination_bucket: str, wanted: dict[str, Any]) -> Execution:
     """Describe the one execution that belongs to a hint.
 
-    ``upload-example-jpg-<32 hexadecimal digits>``: the name begins with what happened to the object, so that no
-    client of the API can take it (theirs begin with ``api-``). The file's name is for people, the digest is of the
-    event and of what is asked for: the same event again has the same name, which Step Functions starts only once.
+    ``upload-example-jpg-<32 hexadecimal digits>``: the name begins with the change of the object, so that no client of
+    the API can use it (their names begin with ``api-``). The file name is for people. The digest is of the event and
+    the request: a repeated event has the same name, which Step Functions starts only once.
 
     Parameters
     ----------
     hint : Hint
     destination_bucket : str
     wanted : dict
-        What the recipe asks for, as in a request.
+        The fields of the recipe, as in a request.
     """
     request = request_for(hint.bucket, destination_bucket, hint.key, wanted)
     identity = json.dumps([_to_json(request), hint.event])

@@ -1,4 +1,4 @@
-"""Entry point of the Lambda that reads the uploads queue: it works on each change, no faster than executions end."""
+"""Entry point of the Lambda that reads the uploads queue: it processes changes, no faster than executions end."""
 
 import os
 from typing import TYPE_CHECKING, Any, cast
@@ -54,20 +54,20 @@ class _Processor(BatchProcessor):
         else:
             logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
             # No metric of AWS shows an upload that cannot be started: Lambda does not count partial batch failures as
-            # errors, and SQS leaves messages received three times out of ApproximateAgeOfOldestMessage. What may pass
-            # is counted from the second attempt on.
+            # errors, and SQS excludes messages that were received three times from ApproximateAgeOfOldestMessage. A
+            # fault that may pass is counted from the second attempt on.
             if record.attributes.approximate_receive_count != "1" or not _may_pass(exception[1]):
                 metrics.add_metric("UploadsNotStarted", MetricUnit.Count, 1)
         return super().failure_handler(record, exception)
 
 
 def _is_waiting(error: BaseException | None) -> bool:
-    """Return whether nothing is wrong with a message but that it has to wait."""
+    """Return whether a message only has to wait and did not fail."""
     return isinstance(error, UploadsNotStartedError) and error.split(NoRoomError)[1] is None
 
 
 def _may_pass(error: BaseException | None) -> bool:
-    """Return whether a second attempt may be better."""
+    """Return whether a second attempt may succeed."""
     errors = error.exceptions if isinstance(error, UploadsNotStartedError) else (error,)
     return not any(isinstance(each, (EventError, ExecutionNameTakenError)) for each in errors)
 
@@ -91,7 +91,7 @@ def _create_client(read_timeout: float) -> "SFNClient":
 
 
 def _create_queue_client() -> "SQSClient":
-    """Return a client that gives up within eight seconds: a notification must not cost its upload the time."""
+    """Return a client that gives up within eight seconds, so that a notification does not use up its upload's time."""
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
     return cast("SQSClient", botocore.session.get_session().create_client("sqs", config=config))
 
@@ -114,7 +114,7 @@ _RECIPES = parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), parse_sizes(o
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Work on each event in a batch of queue messages.
+    """Process each event in a batch of queue messages.
 
     Returns
     -------
@@ -128,15 +128,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItem
     return process_partial_response(event=event, record_handler=_work_on_all, processor=_processor, context=context)
 
 
-# The parameter must be called `record`: Powertools 3.37.0 passes it by that name, and a TypeError there returns every
-# message to the queue without a word (measured).
+# The parameter must be called `record`, because Powertools 3.37.0 passes it by that name. With another name, the
+# TypeError returns every message to the queue without a log line (measured).
 def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Work on every hint of a message, then raise what went wrong with any."""
+    """Process every hint of a message, then raise all errors together."""
     hints, refused = read_hints(record.body, _ORIGINALS_BUCKET)
     receives = int(record.attributes.approximate_receive_count or 1)
     errors: list[Exception] = [*refused]
     for hint in hints:
-        # S3 and EventBridge send no such event, except those that waited here while the prefix changed.
+        # S3 and EventBridge filter by prefix, but an event may have waited in the queue while the prefix changed.
         if not hint.key.startswith(_ORIGINALS_PREFIX):
             logger.info("left alone: outside OriginalsPrefix", object_key=hint.key)
             continue
@@ -152,7 +152,7 @@ def _work_on_all(record: SQSRecord, lambda_context: LambdaContext) -> None:
                 is_last=receives >= MOST_RECEIVES,
                 seconds_left=lambda: lambda_context.get_remaining_time_in_millis() / 1000,
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hold back the message's others
+        except Exception as error:  # noqa: BLE001 - one failure must not delay the message's other hints
             error.add_note(f"object_key: {hint.key}")
             errors.append(error)
         else:

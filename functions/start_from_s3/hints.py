@@ -1,6 +1,6 @@
-"""Events of S3, read into hints that a key may be out of line. Pure: text in, values out.
+"""Parse events of S3 into hints that a key may be out of line. Pure functions.
 
-They come in two forms. The stack's own bucket sends notifications to the queue, with form-encoded keys:
+Events have two forms. The stack's own bucket sends notifications to the queue, with form-encoded keys:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 An existing bucket sends events through EventBridge, with raw keys:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -8,11 +8,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 Errors::
 
     EventError
-    ├── UnreadableEventError     not an event of S3, or one without what a hint needs
+    ├── UnreadableEventError     not an event of S3, or an event without a field that a hint needs
     ├── ForeignBucketError       a record of a bucket other than the originals bucket
     └── UnexpectedEventError     a record of something that neither creates nor removes an object
 
-The other records of such a message are worked on. The message returns to the queue and ends in the dead-letter queue.
+The other records of such a message are processed. The message returns to the queue and ends in the dead-letter queue.
 """
 
 import json
@@ -24,14 +24,14 @@ from urllib.parse import unquote_plus
 
 
 class Change(StrEnum):
-    """What happened to an object; the names of executions begin with it."""
+    """The change of an object; the names of executions begin with it."""
 
     UPLOAD = "upload"
     REMOVED = "removed"
 
 
-# Events of a user or a client, and of a lifecycle rule; a removal may also bring an older version back. A lifecycle
-# rule sends LifecycleExpiration for an old version that it deletes as well, and then the key's original stays:
+# Events caused by a client or by a lifecycle rule. A removal may make an older version current again. A lifecycle rule
+# also sends LifecycleExpiration when it deletes an old version, and then the key's original stays:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configure-notification.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
 _CHANGES = {
@@ -39,21 +39,21 @@ _CHANGES = {
     "ObjectRemoved": Change.REMOVED,
     "LifecycleExpiration": Change.REMOVED,
 }
-# The same in EventBridge, where what a lifecycle rule expires is "Object Deleted" as well:
+# The same in EventBridge, where an expiration by a lifecycle rule is also "Object Deleted":
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
 _EVENTBRIDGE_CHANGES = {"Object Created": Change.UPLOAD, "Object Deleted": Change.REMOVED}
 
 
 class EventError(Exception):
-    """Base of all errors of events, which are permanent."""
+    """Base class of all errors of events, which are permanent."""
 
 
 class UnreadableEventError(EventError):
-    """A message or a record that is not an event of S3."""
+    """The message or record is not an event of S3."""
 
 
 class ForeignBucketError(EventError):
-    """A record of a bucket other than the originals bucket.
+    """The record is of a bucket other than the originals bucket.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class ForeignBucketError(EventError):
 
 
 class UnexpectedEventError(EventError):
-    """A record of an event type that neither creates nor removes an object.
+    """The record is of an event type that neither creates nor removes an object.
 
     Attributes
     ----------
@@ -90,10 +90,10 @@ class Hint:
     ----------
     bucket : str
     key : str
-        Raw.
+        Not URL-encoded.
     change : Change
     event : str
-        Tells this change from every other one of the same key.
+        Different for each change of the same key.
     """
 
     bucket: str
@@ -114,10 +114,10 @@ def read_hints(body: str, originals_bucket: str) -> tuple[list[Hint], list[Event
     Returns
     -------
     list of Hint
-        Empty for the ``s3:TestEvent`` that S3 sends when a notification is configured, and without the
-        folder markers (``photos/``, 0 bytes) that consoles create and delete.
+        Empty for the ``s3:TestEvent`` that S3 sends when a notification is configured. Folder markers (``photos/``,
+        0 bytes), which consoles create and delete, are not included.
     list of EventError
-        One for each record that cannot be served: one bad record does not hold back the others.
+        One for each record that cannot be processed. The other records are processed nevertheless.
 
     Raises
     ------
@@ -150,22 +150,22 @@ def read_hints(body: str, originals_bucket: str) -> tuple[list[Hint], list[Event
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What both forms say of one change.
+    """One change, from an event of either form.
 
     Attributes
     ----------
     name : str
         Its type.
     change : Change or None
-        None if it neither creates nor removes an object.
+        ``None`` if it neither creates nor removes an object.
     bucket, key : str
-        The key is raw.
+        The key is not URL-encoded.
     changed : Mapping of str to Any
         The object: ``size``, ``sequencer``, and version id and ETag under the names below.
     version_id, etag : str
         Names in ``changed``.
     kind : tuple
-        Tells a removal from others with the same version id, ETag and sequencer.
+        Distinguishes removals with the same version id, ETag and sequencer.
     """
 
     name: str
@@ -184,7 +184,7 @@ def _read_notification(record: Any) -> _Event:
         name,
         _CHANGES.get(name.partition(":")[0]),
         record["s3"]["bucket"]["name"],
-        # Keys in notifications are form-encoded. They are decoded here only.
+        # Keys in notifications are form-encoded. This is the only place that decodes them.
         unquote_plus(changed["key"], errors="strict"),
         changed,
         "versionId",
@@ -213,7 +213,7 @@ def _read_eventbridge(event: Any) -> _Event:
 
 
 def _read_hint(read: Callable[[Any], _Event], record: Any, originals_bucket: str) -> Hint | None:
-    """Return the hint of one record, or None for a folder marker."""
+    """Return the hint of one record, or ``None`` for a folder marker."""
     try:
         event = read(record)
         if event.bucket != originals_bucket:
@@ -224,8 +224,8 @@ def _read_hint(read: Callable[[Any], _Event], record: Any, originals_bucket: str
         # Removals have no size.
         if event.key.endswith("/") and changed.get("size", 0) == 0:
             return None
-        # A versioned bucket gives each upload a version id of its own, a suspended one calls all of them "null", and
-        # one without versions has none. The sequencer tells changes of a key apart in every bucket. A removal may
+        # With versioning each upload has its own version id. If versioning is suspended, the id is always "null", and
+        # without versioning there is none. The sequencer distinguishes changes of a key in every bucket. A removal may
         # have no ETag.
         if event.change is Change.UPLOAD:
             identity = [changed.get(event.version_id), changed[event.etag], changed["sequencer"]]

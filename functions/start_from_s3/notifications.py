@@ -1,6 +1,6 @@
 """Pass the end of an Express execution on to the notifications queue.
 
-Step Functions sends an event to EventBridge when a Standard execution ends, and none when an Express one does:
+Step Functions sends an event to EventBridge when a Standard execution ends, but not when an Express execution ends:
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 """
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions.type_defs import StartSyncExecutionOutputTypeDef
 
-# What an event of EventBridge may have of an escaped output; a larger one is left out of it. See the page above.
+# An event of EventBridge omits an output whose escaped text is larger than this. See the page above.
 _LARGEST_BYTES = 248 * 1024
 
 
 class Notifications:
-    """Sends what the event of a Standard execution would say.
+    """Sends the message that the event of a Standard execution would be.
 
     Parameters
     ----------
     client : SQSClient
     queue_url : str
     failed : callable
-        Gets the error if a message could not be sent. That is not raised: the upload would be worked on again.
+        Called with the error if a message could not be sent. It is not raised, because the upload would then be
+        processed again.
     """
 
     def __init__(self, client: "SQSClient", queue_url: str, failed: Callable[[str, Exception], None]) -> None:
@@ -43,7 +44,7 @@ class Notifications:
 
 
 def detail_of(answer: "StartSyncExecutionOutputTypeDef") -> dict[str, Any]:
-    """Return the answer of StartSyncExecution as the ``detail`` of a status change."""
+    """Return the response of StartSyncExecution as the ``detail`` of a status change."""
     output = answer.get("output")
     is_included = output is None or len(json.dumps(output)) <= _LARGEST_BYTES
     return {

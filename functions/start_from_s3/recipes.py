@@ -1,7 +1,7 @@
-"""Parse recipes.json, which says what thumbnails the originals of a folder get; as a command, check the file. Pure.
+"""Parse recipes.json, which defines the thumbnails of each prefix of keys; as a command, check the file.
 
-The rules are those of schemas/recipes.json. An error names the line and the rule, and importing jsonschema would take
-longer than all other imports of this function.
+The rules are those of schemas/recipes.json. jsonschema is not used, because its messages have no line numbers, and
+importing it would take longer than all other imports of this function.
 """
 
 import json
@@ -32,7 +32,7 @@ class RecipesError(ValueError):
     line : int
         From 1.
     rule : str
-        What the line should say.
+        The rule that the line breaks.
     """
 
     def __init__(self, line: int, rule: str) -> None:
@@ -43,14 +43,14 @@ class RecipesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the originals whose keys begin with a prefix get.
+    """The thumbnails of originals whose keys begin with a prefix.
 
     Attributes
     ----------
     prefix : str
     request : dict
-        ``sizes``, and where the recipe has them ``fit``, ``formats`` and ``quality``, as in a request; ``None`` where
-        these originals are left alone.
+        ``sizes``, and ``fit``, ``formats`` and ``quality`` if the recipe has them, as in a request; ``None`` if these
+        originals are ignored.
     """
 
     prefix: str
@@ -58,7 +58,7 @@ class Recipe:
 
 
 def wanted_of(key: str, recipes: list[Recipe]) -> dict[str, Any] | None:
-    """Return what the first recipe for a key asks for, as in a request; ``None`` where the key is left alone."""
+    """Return the fields of the first recipe for a key, as in a request; ``None`` if the key is ignored."""
     return next((recipe.request for recipe in recipes if key.startswith(recipe.prefix)), None)
 
 
@@ -104,7 +104,7 @@ def parse_recipes(text: str, default_sizes: list[dict[str, int]]) -> list[Recipe
 
 
 def _split_array(text: str) -> list[tuple[Any, int, int]]:
-    """Return the elements of a JSON array, and where in the text each begins and ends."""
+    """Return the elements of a JSON array, and the start and end of each in the text."""
     at = len(text) - len(text.lstrip())
     if text[at] != "[":
         raise RecipesError(text.count("\n", 0, at) + 1, "the file is a list of recipes: [ ... ]")
@@ -119,7 +119,7 @@ def _split_array(text: str) -> list[tuple[Any, int, int]]:
 
 
 def _line_of(text: str, start: int, end: int, name: str) -> int:
-    """Return the line on which a recipe names a field, or the one on which the recipe begins."""
+    """Return the line of a recipe's field, or the first line of the recipe if the field is missing."""
     found = re.compile(rf'"{re.escape(name)}"\s*:').search(text, start, end) if name else None
     return text.count("\n", 0, found.start() if found else start) + 1
 
@@ -132,7 +132,7 @@ def _read_recipe(value: Any, default_sizes: list[dict[str, int]], line_of: Calla
         raise RecipesError(line_of(name), f"'{name}' is unknown; a recipe has prefix, {', '.join(_FIELDS)}")
     prefix = value.get("prefix")
     if not isinstance(prefix, str):
-        raise RecipesError(line_of("prefix"), "'prefix' must be a text: what the keys begin with, \"\" for all")
+        raise RecipesError(line_of("prefix"), "'prefix' must be a string that keys begin with; \"\" is for all keys")
     request: dict[str, Any] = {"sizes": default_sizes}
     for name, (read, rule) in _FIELDS.items():
         if name in value:
@@ -173,7 +173,7 @@ def _read_quality(value: Any) -> int | None:
     return value if is_whole and 1 <= value <= _MOST_QUALITY else None
 
 
-# Field -> how it is read (None where it breaks the rule), and the rule.
+# Field -> its parser, which returns None if the value breaks the rule, and the rule.
 _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sizes": (_read_sizes, 'a list of at most 16 different boxes such as "128x128", each side 1 to 10000; [] for none'),
     "fit": (_read_fit, f"one of {', '.join(_FITS)}"),
@@ -183,7 +183,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 
 def main() -> int:
-    """Check recipes.json, for a build that must not ship a wrong one."""
+    """Check recipes.json, so that a build fails if the file is invalid."""
     try:
         parse_recipes(RECIPES_PATH.read_text(encoding="utf-8"), [{"width": 1, "height": 1}])
     except (OSError, UnicodeDecodeError, RecipesError) as error:

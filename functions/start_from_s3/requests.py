@@ -1,4 +1,4 @@
-"""The request that an event on a key makes of the resize function, whoever saw the event. Pure."""
+"""The request to the resize function that brings a key in line after an event or in a reconcile. Pure functions."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ def request_for(originals: str, thumbnails: str, key: str, wanted: dict[str, Any
     originals, thumbnails : str
         Buckets.
     key : str
-        Raw.
+        Not URL-encoded.
     wanted : dict
-        What the recipe asks for, as in a request.
+        The fields of the recipe, as in a request.
     """
     return {
         "source_bucket": originals,
@@ -25,5 +25,5 @@ def request_for(originals: str, thumbnails: str, key: str, wanted: dict[str, Any
 
 
 def as_retry(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request that makes up for one that may have ended in the middle."""
+    """Return the request that repeats one that may have stopped halfway."""
     return {**request, "retry": True}

@@ -1,7 +1,7 @@
 """The supported formats, one row each, and their signatures.
 
-A new format is a module of its own, one row in ``FORMATS`` and its signature. How a picture is decoded stands in
-``decoding.py``, because most formats share it.
+To add a format, add a module, one row in ``FORMATS`` and the signature. ``decoding.py`` decodes pictures, because most
+formats share that code.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from functions.resize.recipe import Original
 
 
 class Rules(Protocol):
-    """What the module of a format has.
+    """The functions of a format's module.
 
-    It may also have ``plays``, which returns how often an opened animation plays (0 for ever), unless ``inspect`` found
-    that out; and ``strip``, which returns a file with so many frames without metadata and its pixels as they are, or
+    A module may also have ``plays``, which returns how often an opened animation plays (0 for ever) if ``inspect`` does
+    not; and ``strip``, which returns the file with this number of frames, unchanged pixels and no metadata, or
     ``None``.
     """
 
     def inspect(self, original: bytes, limits: Limits, /) -> Structure:
-        """Walk the structure of a file before it is opened, and refuse what would take too much time or memory."""
+        """Walk the structure of a file before it is opened, and refuse files that need too much time or memory."""
 
     def is_cut_short(self, original: bytes, /) -> bool:
         """Return whether a file that failed to decode was cut short."""
@@ -40,14 +40,14 @@ class Format:
     Attributes
     ----------
     module : str
-        What the engine knows of its files: a module of this package, see ``Rules``.
+        Its module in this package, see ``Rules``.
     reader : (str, str)
-        Module and class that reads it. Nothing outside this table is ever opened, and nothing asks Pillow to import and
-        try its other plugins, which are more than sixty.
+        Module and class that read it. Only the readers in this table are ever used, so Pillow does not import and try
+        its more than sixty other plugins.
     is_upright_when_read : bool
         The decoder returns the picture and its size upright.
     is_raw_when_read : bool
-        The decoder returns all pixels at once, which Pillow would otherwise copy in small blocks.
+        The decoder returns all pixels at once, and Pillow must not copy them in small blocks.
     is_streamed : bool
         libvips shrinks large still pictures while it decodes them.
     """
@@ -147,6 +147,6 @@ def recognise(original: bytes) -> str:
 
 
 def strip(stored: bytes, original: Original) -> bytes | None:
-    """Return the file without metadata, its pixels as they are; ``None`` for some formats, and without its end."""
+    """Return the file with unchanged pixels and no metadata; ``None`` for some formats, and for incomplete files."""
     row = FORMATS[original.format]
     return None if row.strip is None or row.rules.is_cut_short(stored) else row.strip(stored, original.frames)

@@ -25,12 +25,12 @@ def compose_frames(original: bytes, size: tuple[int, int], count: int) -> Iterat
     size : (int, int)
         The canvas, pixels.
     count : int
-        How many frames; if a later one is broken, only those before it are yielded.
+        Number of frames; if a later one is broken, only those before it are yielded.
 
     Yields
     ------
     image : Image
-        ``LA`` if every palette is the grey levels in order, else ``RGBA``.
+        ``LA`` if every palette consists of the grey levels in order, else ``RGBA``.
     duration : int
         Milliseconds.
 

@@ -62,7 +62,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     ------
     TooManyPartsError, TooManyPixelsError
     CorruptImageError
-        Two boxes where there must be one, of which decoders take the first or the last.
+        A box occurs twice, and decoders differ in which one they use.
     """
     is_avif = recognise(original) == "AVIF"
     if is_sequence := is_avif and _plays_tracks(original):
@@ -70,7 +70,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
     try:
         items = read_items(original, limits.max_item_parts)
     except (struct.error, IndexError, KeyError):
-        return Structure()  # the decoder has the last word
+        return Structure()  # the decoder reports the damage
     _check_work(original, items, limits)
     if is_sequence:
         return Structure()
@@ -105,7 +105,7 @@ def is_cut_short(original: bytes) -> bool:
     while at + 8 <= len(original):
         size, _ = read_box_size(original, at)
         name = original[at + 4 : at + 8]
-        if size < 8:  # 0 is to the end of the file, wherever that is; others are no size of a box
+        if size < 8:  # 0 means up to the end of the file; the other numbers are not valid sizes
             return False
         at += size
     return at != len(original) and (not end or name in _OUTERMOST)
@@ -115,7 +115,7 @@ def show_stored_thumbnail(original: bytes) -> bytes | None:
     """Return the file with its stored thumbnail as the primary item.
 
     Phones store a thumbnail of 320 to 512 pixels, which decodes in a hundredth of the time. It is an item like the
-    picture, so it is enough to name it in ``pitm`` and to hide its ``thmb`` reference (23008-12, section 6.4.4).
+    picture, so it is sufficient to enter it in ``pitm`` and to hide its ``thmb`` reference (23008-12, section 6.4.4).
 
     Returns
     -------
@@ -168,7 +168,7 @@ def _check_work(original: bytes, items: Items, limits: Limits) -> None:
         parts += 1 + len(needed)
         check_parts(parts, limits.max_item_parts, "parts")
     if pixels > limits.max_derived_pixels:
-        raise TooManyPixelsError(pixels, limits.max_derived_pixels, " in what it is made of")
+        raise TooManyPixelsError(pixels, limits.max_derived_pixels, " in its tiles, transparency, rotations and crops")
     most = limits.max_coded_pixels(canvas or limits.max_pixels)
     if coded_pixels > most:
         raise TooManyPixelsError(coded_pixels, most, _IN_PIECES)
@@ -237,7 +237,7 @@ def _read_orientation(original: bytes, picture: Item) -> int:
     for turn in picture.properties:
         value = original[turn.start] if turn.start < turn.end else 0
         if turn.name == b"irot":
-            for _ in range(value & 3):  # a quarter to the left each
+            for _ in range(value & 3):  # each is a quarter turn to the left
                 corners = _rearrange(corners, "bdac")
         elif turn.name == b"imir":
             corners = _rearrange(corners, "badc" if value & 1 else "cdab")
@@ -320,10 +320,10 @@ def _find_boxes(original: bytes, span: tuple[int, int], path: list[bytes]) -> It
 
 
 def _simplify(original: bytes, items: Items) -> bytes | None:
-    """Return the file with all items hidden but the picture and its alpha, and with an ``ispe`` for each of them.
+    """Return the file with only the picture and its alpha visible, and with an ``ispe`` for each of them.
 
-    libavif refuses files with an unknown kind of gain map, and files with a picture that lacks ``ispe``, as the alpha
-    of early encoders does. Pillow parses the whole Exif block to set the orientation.
+    libavif refuses files with an unknown kind of gain map, and files with an item without ``ispe``, such as the alpha
+    of early encoders. Pillow would parse the whole Exif block to set the orientation.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Count the pixels that coded bytes decode to, whatever the container states.
+"""Count the pixels that are decoded from coded bytes, independent of the sizes in the container.
 
 AV1 Bitstream and Decoding Process Specification, section 5, and ITU-T H.265, section 7.3.
 """
@@ -8,7 +8,7 @@ AV1 Bitstream and Decoding Process Specification, section 5, and ITU-T H.265, se
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Headers lie within the first bytes of a unit.
+# Headers are within the first bytes of a unit.
 _HEADER_BYTES = 256
 
 
@@ -57,7 +57,7 @@ class _Bits:
 # ---- AV1
 
 _KEY, _SWITCH = 0, 3  # types of frames
-_MOST_LAYERS = 4  # a1lx of the AV1 image file format has sizes for four
+_MOST_LAYERS = 4  # the property a1lx of the AV1 image file format has sizes for four layers
 _EACH_FRAME = 2  # each frame has a flag of its own for the tool
 
 

@@ -100,7 +100,7 @@ class Items:
     end: int = 0
 
     def get(self, item: int) -> Item:
-        """Return an item, an empty one if the file does not describe it."""
+        """Return an item; an empty one if the file does not describe it."""
         return self.by_id.setdefault(item, Item())
 
 
@@ -117,7 +117,7 @@ def read_items(original: bytes, max_parts: int) -> Items:
     ------
     TooManyPartsError
     CorruptImageError
-        A box is there twice, of which some decoders use the first and others the last.
+        A box occurs twice, and decoders differ in which one they use.
     struct.error, IndexError, KeyError
         There are no items.
     """
@@ -125,7 +125,7 @@ def read_items(original: bytes, max_parts: int) -> Items:
     items = Items(read_number(original, children[b"pitm"][0]), read_number(original, children[b"iinf"][0]))
     check_parts(items.parts, max_parts, "parts")
     for walk in (_read_properties, _read_references, _read_extents, _read_types):
-        # Count what can be read; the decoder refuses broken boxes.
+        # Ignore broken boxes here, because the decoder refuses them.
         with suppress(struct.error, IndexError, KeyError):
             for parts in walk(original, children, items):
                 items.parts += parts
@@ -139,7 +139,7 @@ def read_meta(original: bytes) -> dict[bytes, tuple[int, int]]:
     Raises
     ------
     CorruptImageError
-        One of them is there twice.
+        One of them occurs twice.
     KeyError
         There are none.
     """

@@ -19,7 +19,7 @@ from functions.resize.limits import Limits, check_parts, check_pixels
 # Table B.1.
 START_OF_IMAGE = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
-# The next marker behind or before a scan: neither stuffing (B.1.1.5), nor fill, nor a restart among the pixels.
+# The next marker outside a scan. Stuffing (B.1.1.5), fill bytes and restarts are part of a scan.
 SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _LOSSLESS_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
@@ -28,53 +28,53 @@ _SEQUENTIAL_HUFFMAN_FRAMES = {0xC0, 0xC1}
 _PROGRESSIVE_HUFFMAN_FRAME = 0xC2
 _ARITHMETIC_FRAMES = {0xC9, 0xCA}
 _NUMBER_OF_LINES = 0xDC
-# Marker, name and smallest size of what Pillow reads numbers in: JFIF 1.02, the ICC profile specification (annex B.4),
-# and Adobe's technical note 5116.
+# Marker, name and minimum size of the application data in which Pillow reads numbers: JFIF 1.02, the ICC profile
+# specification (annex B.4), and Adobe's technical note 5116.
 _APPLICATION_DATA = (
     (0xE0, b"JFIF", 18),
     (0xE2, b"ICC_PROFILE\0", 18),
     (0xEE, b"Adobe", 16),
 )
-# Its resources are a signature, a code, a name and data (Photoshop file formats specification); without these last two
-# Pillow ends with an error.
+# Its resources consist of a signature, a code, a name and data (Photoshop file formats specification). Pillow fails if
+# name and data are missing.
 _PHOTOSHOP = 0xED
-# No segment follows these markers, only pixels, the end of the file, or another file (B.1.1.3).
+# Markers that are not followed by a segment, but by pixels, the end of the file, or another file (B.1.1.3).
 _WITHOUT_SEGMENT = {0x01, *range(0xD0, 0xDA)}
-# What is usual behind the end: nothing, another picture, zeros, or lengths of four bytes.
-_BEHIND_THE_END = {b"", b"\xff\xd8", b"\xff\xff", b"\0\0"}
-# Bits that a scan without its end would take for its own, and that are not those which libjpeg would make up: zeros.
+# The usual bytes after the end: none, another picture, zeros, or lengths of four bytes.
+_AFTER_THE_END = {b"", b"\xff\xd8", b"\xff\xff", b"\0\0"}
+# Bits that an incomplete scan would read as its own data. libjpeg would insert zeros, so these differ from zeros.
 _FILLER = b"\x5a\xc3\x96\x3c" * 1024
-# Pillow, or libjpeg where it looks for a restart, takes these for markers without a length and reads on behind them.
+# Pillow, and libjpeg when it searches for a restart, read these as markers without a length and continue after them.
 _WITHOUT_LENGTH = {*range(0x02, 0xC0), 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)}
-# Pillow joins such segments one by one and reads numbers in them while it opens the file; more than one is rare.
+# Pillow joins Exif segments one by one and parses them when it opens the file. More than one is rare.
 _EXIF = b"Exif\0\0"
 _EXIF_WEIGHT = 30
 
 
 def is_jpeg(original: bytes) -> bool:
-    """Return whether the file begins with a start of image, even if junk follows it."""
+    """Return whether the file begins with a start-of-image marker, even if junk follows it."""
     if not original.startswith(START_OF_IMAGE):
         return False
     return original[2:3] == b"\xff" or any(marker == START_OF_SCAN for marker, _, _ in _header_segments(original))
 
 
 def inspect(original: bytes, limits: Limits) -> Structure:
-    """Refuse too many segments, codings that no browser shows, and missing rows; mend what decoders stumble over.
+    """Refuse too many segments, unsupported codings and missing rows, and repair errors that decoders do not accept.
 
     Raises
     ------
     TooManyPartsError
     TooManyPixelsError
-        In all scans together.
+        In the picture, or in all scans together.
     UnsupportedImageError
-        Samples of other than 8 bits, or a lossless or hierarchical coding.
+        Samples that do not have 8 bits, or lossless or hierarchical coding.
     TruncatedImageError
-        No end of the image, and rows are missing.
+        Rows are missing, or may be missing.
     """
-    # Walking them reads all scans of a progressive file, so it is done once.
+    # Walk them only once, because that reads all scans of a progressive file.
     segments = list(islice(_read_segments(original), limits.max_jpeg_segments + 1))
     check_parts(_weigh_segments(original, segments), limits.max_jpeg_segments, "segments")
-    data = _mend_header(original)
+    data = _repair_header(original)
     _check_coding(data)
     pixels = _count_scanned_pixels(data, segments if data is original else _read_segments(data))
     if pixels > limits.max_scanned_pixels:
@@ -84,25 +84,25 @@ def inspect(original: bytes, limits: Limits) -> Structure:
 
 
 def is_cut_short(original: bytes) -> bool:
-    """Return whether there is no end of the image behind the header of the first scan."""
+    """Return whether there is no end-of-image marker after the header of the first scan."""
     first_scan = max((end for _, _, end in walk_segments(original)), default=0)
     return original.find(END_OF_IMAGE, first_scan) < 0
 
 
 def walk_segments(original: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
-    """Walk the marker segments of a JPEG file up to the header of the next scan, which comes last.
+    """Walk the marker segments of a JPEG file up to and including the header of the next scan.
 
     Parameters
     ----------
     original : bytes
     at : int
-        Offset of the first marker; that after the start of the image unless given.
+        Offset of the first marker; by default, of the one after the start-of-image marker.
 
     Yields
     ------
     marker, start, end : int
-        Second byte of the marker, and the span of the segment from its ``0xFF`` to behind its payload.
-        The walk stops in silence where the structure ends.
+        Second byte of the marker, offset of its ``0xFF``, and offset after its payload.
+        The walk stops without an error at anything that is not a segment.
     """
     while at + 4 <= len(original) and original[at] == 0xFF:
         marker = original[at + 1]
@@ -120,11 +120,11 @@ def walk_segments(original: bytes, at: int = 2) -> Iterator[tuple[int, int, int]
         at = end
 
 
-def _mend_header(original: bytes) -> bytes:
-    """Return the file with a header that all decoders read, where browsers do and libjpeg or Pillow does not.
+def _repair_header(original: bytes) -> bytes:
+    """Return the file with a header that libjpeg and Pillow accept if browsers accept the original header.
 
-    That is without junk between the segments and application data that are too short for their kind, and with the
-    height that an encoder did not know before it had written the first scan (DNL; B.2.5).
+    The result has no junk between the segments and no application data that is too short for its kind. If the encoder
+    wrote the height only after the first scan (DNL; B.2.5), the height is inserted in the frame header.
     """
     segments = list(_header_segments(original))
     if not segments or segments[-1][0] != START_OF_SCAN:
@@ -139,12 +139,12 @@ def _mend_header(original: bytes) -> bytes:
                 segment = segment[:5] + original[after[1] + 4 : after[1] + 6] + segment[7:]
         if not _is_too_short(marker, segment):
             parts.append(segment)
-    mended = b"".join(parts)
-    return original if mended == original[:header] else mended + original[header:]
+    repaired = b"".join(parts)
+    return original if repaired == original[:header] else repaired + original[header:]
 
 
 def _header_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk the segments up to the header of the first scan like ``walk_segments``, but skip junk as libjpeg does."""
+    """Walk the segments like ``walk_segments`` up to the header of the first scan, but skip junk like libjpeg."""
     at = 2
     while found := SEGMENT.search(original, at):
         start = found.start()
@@ -158,7 +158,7 @@ def _header_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _is_too_short(marker: int, segment: bytes) -> bool:
-    """Return whether Pillow would read beyond the end of application data."""
+    """Return whether Pillow would read beyond the end of this application data."""
     if segment[2:4] < b"\0\2" or (marker == _PHOTOSHOP and segment[-6:-2] == b"8BIM"):
         return True
     return any(
@@ -168,12 +168,12 @@ def _is_too_short(marker: int, segment: bytes) -> bool:
 
 
 def _end_image(original: bytes, limits: Limits) -> bytes:
-    """Return the file with an end of the image behind the last row, where cameras have written something else there.
+    """Return the file with an end-of-image marker after the last row, where some cameras write other data.
 
     Raises
     ------
     TruncatedImageError
-        There is no end of the image, and rows are missing or cannot be seen to be all there.
+        There is no end-of-image marker, and rows are missing or may be missing.
     TooManyPixelsError
     """
     segments = list(walk_segments(original))
@@ -189,13 +189,13 @@ def _end_image(original: bytes, limits: Limits) -> bytes:
     for _, _, behind in walk_segments(original, end):
         at = behind
     is_ended = original[at : at + 2] == END_OF_IMAGE
-    # Arithmetic coding leaves out zeros at its end (D.1.8), and nothing says how many.
-    if is_ended and (original[at + 2 : at + 4] in _BEHIND_THE_END or frame[1] in _ARITHMETIC_FRAMES):
-        # Scans are left out only of a file that ends with the picture.
+    # Arithmetic coding omits zeros at its end (D.1.8), so the length of its data cannot be checked.
+    if is_ended and (original[at + 2 : at + 4] in _AFTER_THE_END or frame[1] in _ARITHMETIC_FRAMES):
+        # Cut what follows: scans are dropped only if the file ends with the picture.
         return original if is_sequential else original[: at + 2]
     pieces = [original[start:stop] for _, start, stop in segments]
     scan = original[data:end]
-    # Parts of a file that were never written are zeros, which are valid codes.
+    # If a part of the file was never written, it consists of zeros, which are valid codes.
     written = original[:end].rstrip(b"\0")
     try:
         header = Frame.parse(frame)
@@ -213,7 +213,7 @@ def _end_image(original: bytes, limits: Limits) -> bytes:
 
 
 def _later_segments(original: bytes, data: int) -> list[tuple[int, int, int]]:
-    """Return the segments behind the first scan up to the header of the last one."""
+    """Return the segments after the first scan up to the header of the last one."""
     segments: list[tuple[int, int, int]] = []
     while following := list(walk_segments(original, _find_marker(original, data))):
         if following[-1][0] != START_OF_SCAN:
@@ -224,18 +224,18 @@ def _later_segments(original: bytes, data: int) -> list[tuple[int, int, int]]:
 
 
 def _runs_out(scans: bytes) -> bool:
-    """Return whether libjpeg needs more than a file holds: whether the pixels depend on what comes next."""
+    """Return whether libjpeg needs more data than these scans: whether the pixels depend on the bytes after them."""
     checksums = set()
     for filler in (b"", _FILLER):
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(scans + filler + END_OF_IMAGE))
-        # One block: libjpeg starts again from the first byte of a block that it could not finish.
+        # In one block: libjpeg would start again at the first byte of a block that it could not finish.
         image.decodermaxblock = len(scans) + len(_FILLER) + 2
         checksums.add(zlib.crc32(image.tobytes()))
     return len(checksums) > 1
 
 
 def _find_marker(original: bytes, at: int) -> int:
-    """Return where the data of a scan end: at the next marker, or with the file."""
+    """Return the end of a scan's data: the next marker, or the end of the file."""
     found = SEGMENT.search(original, at)
     end = found.start() if found else len(original)
     while original[end - 1] == 0xFF:  # fill bytes
@@ -254,19 +254,19 @@ def _check_coding(original: bytes) -> None:
 
 
 def _weigh_segments(original: bytes, segments: Sequence[tuple[int, int, int]]) -> int:
-    """Count marker segments, each of Exif as 30."""
+    """Count marker segments; an Exif segment counts as 30."""
     return sum(_EXIF_WEIGHT if original.startswith(_EXIF, start + 4) else 1 for _, start, _ in segments)
 
 
 def _count_scanned_pixels(data: bytes, segments: Iterable[tuple[int, int, int]]) -> int:
-    """Count the pixels that decoders go through, once for each scan of a component, in blocks of 64 (A.2.3).
+    """Count the pixels that decoders process, once for each scan of a component, in blocks of 64 (A.2.3).
 
-    Scans cost next to no bytes: "Two Issues with the JPEG Standard and Their Potential Effect on Applications",
+    A scan may have only a few bytes: "Two Issues with the JPEG Standard and Their Potential Effect on Applications",
     libjpeg-turbo.org, issue LJT-01-003.
     """
     pixels = 0
     frame = None
-    # What decoders refuse is not counted.
+    # Decoders refuse the file from the first invalid header on.
     with suppress(IndexError, KeyError, ValueError):
         for marker, start, end in segments:
             if marker in _FRAMES:
@@ -278,12 +278,12 @@ def _count_scanned_pixels(data: bytes, segments: Iterable[tuple[int, int, int]])
 
 
 def _read_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk all segments that Pillow or libjpeg reads; they read on behind junk, where ``walk_segments`` ends.
+    """Walk all segments that Pillow or libjpeg reads; unlike ``walk_segments``, they continue after junk.
 
     Yields
     ------
     marker, start, end : int
-        As from ``walk_segments``; the end may lie beyond the file.
+        As in ``walk_segments``; the end may be beyond the end of the file.
     """
     at = 2
     progressive = scanned = False
@@ -300,7 +300,7 @@ def _read_segments(original: bytes) -> Iterator[tuple[int, int, int]]:
             progressive = marker in _PROGRESSIVE_FRAMES
             components = original[start + 9 : start + 10]
         elif marker == START_OF_SCAN:
-            # What follows is not read where the first scan holds all the components.
+            # If the first scan of a sequential file has all components, nothing after it is read.
             if not progressive and not scanned and original[start + 4 : start + 5] == components:
                 return
             scanned = True

@@ -1,7 +1,7 @@
-"""The Huffman codes of a JPEG scan, walked without decoding a pixel, to see where its last row ends.
+"""Walk the Huffman codes of a JPEG scan without decoding pixels, to find the end of its last row.
 
-Neither an end-of-image marker nor its absence says whether all rows are there: some cameras write none, and what they
-append may hold one. libjpeg fills up missing rows in silence. The terms are those of ITU-T T.81, annexes B, C and F.
+An end-of-image marker does not show whether all rows exist: some cameras write none, and the data that they append may
+contain one. libjpeg fills in missing rows without an error. The terms are those of ITU-T T.81, annexes B, C and F.
 """
 
 # ruff: noqa: PLR2004 - marker bytes, field sizes and bit counts are those of T.81.
@@ -18,11 +18,12 @@ QUANTISER_TABLES = 0xDB
 RESTART_INTERVAL = 0xDD
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _BLOCK = 64
-# A.3.3: eight times the level of a black block.
-_LARGEST_AVERAGE = 1024
-# A walk takes half a second for each megabyte; a panorama has up to 12.
+# The largest DC coefficient before quantisation: eight times the level of a black block (A.3.3).
+_LARGEST_DC = 1024
+# A walk takes half a second for each megabyte; a panorama has up to 12 MB.
 _LONGEST_WALK = 12_000_000
-# As many equal bytes around the end are a part of the file that was never written: zeros are valid codes.
+# If this many bytes before and after the end are all equal, a part of the file was never written: zeros are valid
+# codes.
 _UNWRITTEN = 8
 
 
@@ -51,14 +52,14 @@ class Frame:
         Raises
         ------
         ValueError
-            A header that decoders refuse.
+            Decoders refuse the header.
         """
         fields = [segment[at : at + 3] for at in range(10, len(segment), 3)]
         if len(segment) < 13 or len(fields) != segment[9] or len(fields[-1]) != 3:
-            raise ValueError("a frame header of another length")
+            raise ValueError("the frame header has the wrong length")
         components = tuple(Component(field[0], field[1] >> 4, field[1] & 15, field[2]) for field in fields)
         if not all(component.across and component.down for component in components):
-            raise ValueError("a component without samples")
+            raise ValueError("a component has no samples")
         return cls(int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big"), components)
 
     def find_components(self, scan: bytes) -> list[Component]:
@@ -67,7 +68,7 @@ class Frame:
         return [known[identifier] for identifier in scan[5 : 5 + 2 * scan[4] : 2]]
 
     def count_units(self, scan: list[Component]) -> tuple[int, list[int]]:
-        """Return how many MCUs a scan has, and for each block of one its component's place in ``scan`` (A.2)."""
+        """Return the number of MCUs in a scan, and for each block of an MCU its component's index in ``scan`` (A.2)."""
         across = max(component.across for component in self.components)
         down = max(component.down for component in self.components)
         if len(scan) == 1:
@@ -80,7 +81,7 @@ class Frame:
 
 
 def find_end(frame: Frame, segments: list[bytes], data: bytes) -> int:
-    """Return where the codes of the last block end.
+    """Return the end of the codes of the last block.
 
     Parameters
     ----------
@@ -89,23 +90,23 @@ def find_end(frame: Frame, segments: list[bytes], data: bytes) -> int:
     segments : list of bytes
         All marker segments up to the header of the last scan.
     data : bytes
-        What follows up to the next marker, restarts not counted.
+        The data of the last scan, up to the next marker that is not a restart.
 
     Raises
     ------
     ValueError
-        The codes do not get as far, or they are no picture's.
+        The codes end before the last block, or are not those of a picture.
     """
     if len(data) > _LONGEST_WALK:
-        raise ValueError("too much to walk")
+        raise ValueError("the scan is too long to be checked")
     try:
         if _scanned(segments) != {component.identifier for component in frame.components}:
-            raise ValueError("a component without a scan")
+            raise ValueError("a component has no scan")
         scan = segments[-1]
         tables, steps = _read_tables(segments), _read_steps(segments)
         selectors = zip(frame.find_components(scan), scan[6::2], strict=False)
         codes = [
-            (place, _LARGEST_AVERAGE // steps[component.quantiser] + 1, tables[table >> 4][0], *tables[16 | table & 15])
+            (place, _LARGEST_DC // steps[component.quantiser] + 1, tables[table >> 4][0], *tables[16 | table & 15])
             for place, (component, table) in enumerate(selectors)
         ]
         units, blocks = frame.count_units(frame.find_components(scan))
@@ -113,28 +114,28 @@ def find_end(frame: Frame, segments: list[bytes], data: bytes) -> int:
         plain = data[start:end].replace(b"\xff\0", b"\xff")
         bits = _walk(plain, units - before, [codes[place] for place in blocks])
         used = -(-bits // 8)
-        # F.1.2.3: the last byte is filled up with ones.
+        # F.1.2.3: the last byte is padded with ones.
         is_filled_up = bits % 8 == 0 or ~plain[used - 1] & (0xFF >> bits % 8) == 0
     except (IndexError, KeyError) as error:
-        raise ValueError("the data end before the last block") from error
+        raise ValueError("the data ends before the last block") from error
     around = plain[used - _UNWRITTEN : used + _UNWRITTEN]
     if used > len(plain) or not is_filled_up or (len(around) == 2 * _UNWRITTEN and len(set(around)) == 1):
-        raise ValueError("the data end before the last block")
+        raise ValueError("the data ends before the last block")
     return start + len(plain[:used].replace(b"\xff", b"\xff\0"))
 
 
 def is_refined(frame: Frame, segments: list[bytes]) -> bool:
-    """Return whether the scans of a progressive picture leave no bit of a coefficient unknown (G.1.1.1)."""
+    """Return whether the scans of a progressive picture contain all bits of all coefficients (G.1.1.1)."""
     known = set()
     for scan in segments:
-        # First and last coefficient, and the lowest bit that is known from here on.
+        # A scan down to bit 0 completes its coefficients, from the first to the last.
         if scan[1] == START_OF_SCAN and len(scan) == 8 + 2 * scan[4] and not scan[-1] & 15:
             known |= {(each, index) for each in scan[5:-3:2] for index in range(scan[-3], scan[-2] + 1)}
     return known >= {(component.identifier, index) for component in frame.components for index in range(_BLOCK)}
 
 
 def has_all_restarts(frame: Frame, segments: list[bytes], data: bytes) -> bool:
-    """Return whether the last scan has as many restarts as the picture; libjpeg makes up for others in silence."""
+    """Return whether the last scan has all its restarts; libjpeg replaces missing parts without an error."""
     try:
         units, _ = frame.count_units(frame.find_components(segments[-1]))
         _last_interval(segments, data, units)
@@ -144,12 +145,12 @@ def has_all_restarts(frame: Frame, segments: list[bytes], data: bytes) -> bool:
 
 
 def _last_interval(segments: list[bytes], data: bytes, units: int) -> tuple[int, int, int]:
-    """Return where the data behind the last restart begin and end, and how many MCUs come before (B.2.4.4).
+    """Return start and end of the data after the last restart, and the number of MCUs before it (B.2.4.4).
 
     Raises
     ------
     IndexError
-        There are fewer restarts than the picture has.
+        Restarts are missing.
     """
     intervals = [int.from_bytes(each[4:6], "big") for each in segments if each[1] == RESTART_INTERVAL]
     restarts = (units - 1) // intervals[-1] if intervals and intervals[-1] else 0
@@ -163,17 +164,17 @@ def _scanned(segments: list[bytes]) -> set[int]:
 
 
 class _Codes(dict[int, tuple[int, int, bool]]):
-    """What 16 bits of data begin with: bits used up, coefficients they stand for, and whether those end a block.
+    """What the next 16 bits of data begin with: number of code bits, their coefficients, and whether the block ends.
 
-    For differences of averages: bits used up, and how many of these are the difference (F.1.2.1).
+    For DC tables: number of code bits, and how many of them are the difference (F.1.2.1).
 
-    Entries are made when they are asked for; a small picture meets few.
+    Entries are made on first use, because a small picture needs few of them.
     """
 
-    def __init__(self, lengths: bytes, symbols: bytes, *, several: bool, averages: bool) -> None:
+    def __init__(self, lengths: bytes, symbols: bytes, *, several: bool, is_dc: bool) -> None:
         super().__init__()
         self._several = several
-        self._averages = averages
+        self._is_dc = is_dc
         # C.2: the codes of one length are consecutive numbers.
         self._ranges = []
         code = place = 0
@@ -190,9 +191,9 @@ class _Codes(dict[int, tuple[int, int, bool]]):
             if bits and (not length or bits + length + (symbol & 15) > 16):
                 break
             if not length:
-                raise ValueError("bits that are no code")
+                raise ValueError("the bits are not a code")
             bits += length + (symbol & 15)
-            if self._averages:
+            if self._is_dc:
                 coefficients = symbol
                 break
             # F.1.2.2: runs of zeros, 0xF0 for sixteen of them, and 0 for the end of the block.
@@ -212,22 +213,22 @@ class _Codes(dict[int, tuple[int, int, bool]]):
 
 
 def _read_tables(segments: list[bytes]) -> dict[int, tuple[_Codes, _Codes]]:
-    """Read the Huffman tables (B.2.4.2), those of AC with 16 added to their number: one code at a time, and several."""
+    """Read the Huffman tables (B.2.4.2), by number (plus 16 for AC): for one code at a time, and for several."""
     tables = {}
     for segment in segments:
         at = 4
         while segment[1] == HUFFMAN_TABLES and at + 17 <= len(segment):
             lengths = segment[at + 1 : at + 17]
             symbols = segment[at + 17 : at + 17 + sum(lengths)]
-            averages = segment[at] < 16
-            one, several = (_Codes(lengths, symbols, several=choice, averages=averages) for choice in (False, True))
+            is_dc = segment[at] < 16
+            one, several = (_Codes(lengths, symbols, several=choice, is_dc=is_dc) for choice in (False, True))
             tables[segment[at]] = one, several
             at += 17 + sum(lengths)
     return tables
 
 
 def _read_steps(segments: list[bytes]) -> dict[int, int]:
-    """Read the steps of the averages of every quantiser table (B.2.4.1)."""
+    """Read the DC step of every quantiser table (B.2.4.1)."""
     steps = {}
     for segment in segments:
         at = 4
@@ -239,7 +240,7 @@ def _read_steps(segments: list[bytes]) -> dict[int, int]:
 
 
 def _walk(data: bytes, units: int, blocks: list[tuple[int, int, _Codes, _Codes, _Codes]]) -> int:
-    """Return how many bits the codes of all MCUs take.
+    """Return the number of bits in the codes of all MCUs.
 
     Parameters
     ----------
@@ -247,18 +248,18 @@ def _walk(data: bytes, units: int, blocks: list[tuple[int, int, _Codes, _Codes, 
     units : int
         MCUs.
     blocks : list
-        For each block of one: which component it belongs to, its largest average, its codes of differences of averages
-        (DC), of a coefficient (AC), and of several.
+        For each block of an MCU: its component, its largest DC coefficient, and its codes: DC, one AC coefficient at a
+        time, and several AC coefficients.
 
     Raises
     ------
     IndexError, ValueError
-        The data end before that, or are no codes of a picture.
+        The data ends before that, or is not a picture's.
     """
     words = array("H", data + bytes(8 + len(data) % 2))
     if sys.byteorder == "little":
         words.byteswap()
-    averages = [0] * 4
+    predictions = [0] * 4
     at = 0
     for _ in range(units):
         for component, largest, dc, ac, several in blocks:
@@ -268,9 +269,9 @@ def _walk(data: bytes, units: int, blocks: list[tuple[int, int, _Codes, _Codes, 
             if size:
                 word, bit = at >> 4, at & 15
                 difference = (words[word - 1] << 16 | words[word]) >> 16 - bit & (1 << size) - 1
-                averages[component] += difference if difference >> size - 1 else difference + 1 - (1 << size)
-                if abs(averages[component]) > largest:
-                    raise ValueError("an average beyond black or white")
+                predictions[component] += difference if difference >> size - 1 else difference + 1 - (1 << size)
+                if abs(predictions[component]) > largest:
+                    raise ValueError("a DC coefficient is beyond black or white")
             left = _BLOCK - 1
             while left:
                 word, bit = at >> 4, at & 15
@@ -279,7 +280,7 @@ def _walk(data: bytes, units: int, blocks: list[tuple[int, int, _Codes, _Codes, 
                 if coefficients + ends > left:
                     bits, coefficients, ends = ac[window]
                     if coefficients > left:
-                        raise ValueError("more than 64 coefficients")
+                        raise ValueError("a block has more than 64 coefficients")
                 at += bits
                 if ends:
                     break

@@ -1,9 +1,9 @@
-"""Drop the scans of a progressive JPEG that a small decode does not show.
+"""Drop the scans of a progressive JPEG that are not visible in a decode at a small scale.
 
-A progressive file stores every frequency of the whole picture in passes ("scans"): first the block
-averages (DC), then coarse AC coefficients, then refinements. A decode at 1/8 shows the averages and one
-at 1/4 little more, but libjpeg decodes every scan it is given, and Huffman decoding is nine tenths of
-the time. Without the others, a coarser progressive file remains.
+A progressive file stores the frequencies of the whole picture in passes ("scans"): first the block averages (DC), then
+coarse AC coefficients, then refinements. A decode at 1/8 needs only the averages, and one at 1/4 little more. But
+libjpeg decodes all scans of the file, and Huffman decoding takes nine tenths of the time. So this module writes a
+smaller progressive file with only the scans that are needed.
 
 The terms are those of ITU-T T.81 (1992), annexes B and G.
 """
@@ -27,28 +27,28 @@ _PROGRESSIVE_FRAME = 0xC2
 _KEPT_APPLICATION_DATA = {0xE0, 0xEE}
 _APPLICATION_DATA_AND_COMMENTS = {*range(0xE0, 0xF0), 0xFE}
 
-# Without its refinement a DC coefficient is off by up to one quantiser step, which is an eighth of that per pixel.
-# Two of 256 levels are invisible; more may be visible.
+# Without its refinement a DC coefficient is wrong by up to one quantiser step, which is an eighth of a step per pixel.
+# An error of two of 256 levels is invisible; larger ones may be visible.
 _COARSE_DC_STEP = 16
-# Chroma is mostly stored at half size, so that its AC coefficients still show in a decode at 1/8, unless
-# the thumbnail is half of that again.
+# Chroma is usually stored at half size, so its AC coefficients are visible in a decode at 1/8, unless the thumbnail is
+# at most half as large as that decode.
 _CHROMA_SHOWS_BELOW = 2.0
-# Cameras append data behind the picture; the end of the image is searched for in this many last bytes.
+# Cameras append data to the picture. The end-of-image marker is searched in this many bytes at the end.
 _TRAILING_BYTES = 65_536
-# The coarse file must be smaller than this share of the original to be worth parsing the file again.
+# The smaller file must have less than this share of the original's bytes, because it must be parsed again.
 _WORTH_IT = 0.9
-# A 2 x 2 decode weighs (0, 1), (1, 0) and (1, 1) most; their zigzag indices end at 4.
+# In a 2 x 2 decode (0, 1), (1, 0) and (1, 1) have most weight; their zigzag indices are at most 4.
 _LAST_LOW_COEFFICIENT = 4
 _LAST_COEFFICIENT = 63
-# Coefficients known to multiples of this look like exact ones: SSIM 0.99 down to a headroom of 1.2.
+# Coefficients that are known to multiples of this look like exact ones: SSIM 0.99 down to a headroom of 1.2.
 _COARSE_AC_STEP = 20
-# More bits than a coefficient has: all of it is unknown.
+# More bits than a coefficient has: the whole coefficient is unknown.
 _ALL = 99
 
 
 @dataclass(frozen=True, slots=True)
 class _Component:
-    """One colour component of the frame: its identifier, blocks across and down, quantiser table."""
+    """One colour component of the frame: its identifier, number of blocks, and quantiser table."""
 
     identifier: int
     blocks: int
@@ -57,7 +57,7 @@ class _Component:
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """One scan: span of its tables and its own, components, first and last coefficient, bit positions."""
+    """One scan: where its tables, its header and its end are, components, first and last coefficient, bit positions."""
 
     tables: int
     start: int
@@ -70,22 +70,22 @@ class _Scan:
 
 
 def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | None:
-    """Leave out the scans that a decode at 1/``denominator`` does not show.
+    """Drop the scans that are not visible in a decode at 1/``denominator``.
 
     Parameters
     ----------
     original : bytes
         A JPEG file.
     denominator : int
-        8 or 4; others give ``None``.
+        8 or 4; for others the result is ``None``.
     headroom : float
         Pixels of the scaled decode for each pixel of the largest thumbnail, along one axis.
 
     Returns
     -------
     bytes or None
-        A smaller progressive file; ``None`` where the file is not progressive, is incomplete, or is
-        unusual in any way, so that it should be decoded as it is.
+        A smaller progressive file; ``None`` if the file is not progressive, is incomplete, or is unusual in any way, so
+        that the original should be decoded.
     """
     end_of_image = original.rfind(END_OF_IMAGE)
     if denominator not in {4, 8} or end_of_image < len(original) - _TRAILING_BYTES:
@@ -107,7 +107,7 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
     unknown: dict[tuple[int, int], int] = {}
     for scan in _read_scans(original, segments[START_OF_SCAN][0], end_of_image):
         shown = any(needs[each].shows(scan, unknown) for each in scan.components if each in needs)
-        # Tables stay: a later scan may use them again.
+        # Keep the tables, because a later scan may use them.
         parts.append(original[scan.tables : scan.end if shown else scan.start])
         if shown:
             coefficients = range(scan.first, scan.last + 1)
@@ -116,17 +116,17 @@ def drop_scans(original: bytes, denominator: int, headroom: float) -> bytes | No
             break
     if any((component.identifier, 0) not in unknown for component in components):
         return None
-    parts += [_empty_scan(component) for component in components if _is_guessed(component, unknown)]
+    parts += [_empty_scan(component) for component in components if _is_interpolated(component, unknown)]
     coarse = b"".join([*parts, END_OF_IMAGE])
     return coarse if len(coarse) < len(original) * _WORTH_IT else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """Which coefficients of one component a small decode shows.
+    """Which coefficients of one component are visible in a decode at a small scale.
 
-    ``average`` and ``low`` are bits that may stay unknown of the average (DC) and of the coefficients 1
-    to ``last``; ``last`` is 0 where no AC coefficient shows.
+    ``average`` and ``low`` are how many low bits may stay unknown: of the average (DC), and of the coefficients 1 to
+    ``last``. ``last`` is 0 if no AC coefficient is visible.
     """
 
     component: int
@@ -140,7 +140,7 @@ class _Need:
             return scan.high == 0 or unknown.get((self.component, 0), _ALL) > self.average
         still_coarse = unknown.get((self.component, 1), _ALL) > self.low
         if scan.high == 0:
-            # A refinement that follows can be read only after every first pass over its coefficients.
+            # A later refinement can only be decoded if all first passes over its coefficients are kept.
             return self.last > 0 and (still_coarse or scan.first <= self.last)
         return self.last > 0 and (still_coarse or self.last == _LAST_COEFFICIENT)
 
@@ -154,7 +154,7 @@ class _Need:
 def _choose_needs(
     components: list[_Component], steps: dict[int, list[int]], denominator: int, headroom: float
 ) -> dict[int, _Need]:
-    """Choose for every component, by the steps of its quantiser, which coefficients show and how fine."""
+    """Choose for each component, by its quantiser steps, which coefficients are visible and how precise they are."""
     needs = {}
     for place, component in enumerate(components):
         fine = steps.get(component.table, [255] * 5)
@@ -162,7 +162,7 @@ def _choose_needs(
         low = max(0, (_COARSE_AC_STEP // max(1, *fine[1:])).bit_length() - 1)
         last = 0
         if denominator == 4:
-            # Chroma of half the size is decoded at 1/2, where all of it shows.
+            # Chroma of half the size is decoded at 1/2, where all coefficients are visible.
             low, last = (low, _LAST_LOW_COEFFICIENT) if place == 0 else (0, _LAST_COEFFICIENT)
         elif place > 0 and headroom < _CHROMA_SHOWS_BELOW:
             last = _LAST_LOW_COEFFICIENT
@@ -170,7 +170,7 @@ def _choose_needs(
     return needs
 
 
-def _is_guessed(component: _Component, unknown: dict[tuple[int, int], int]) -> bool:
+def _is_interpolated(component: _Component, unknown: dict[tuple[int, int], int]) -> bool:
     """Return whether libjpeg would interpolate the missing AC coefficients (block smoothing)."""
     return any(unknown.get((component.identifier, index), _ALL) for index in range(1, 10))
 
@@ -183,7 +183,7 @@ def _read_frame(segment: bytes) -> list[_Component]:
         return []
     if len(frame.components) not in {1, 3} or segment[4] != 8 or not frame.width or not frame.height:
         return []
-    # A scan of one component has as many MCUs as that has blocks (A.2.2).
+    # A scan of one component has one MCU for each of its blocks (A.2.2).
     return [_Component(each.identifier, frame.count_units([each])[0], each.quantiser) for each in frame.components]
 
 
@@ -201,7 +201,7 @@ def _quantiser_steps(original: bytes, header: list[tuple[int, int, int]]) -> dic
 
 
 def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
-    """Yield the scans in order; stop at anything but tables between them."""
+    """Yield the scans in order; stop if there is anything but tables between them."""
     while at < end_of_image:
         tables = at
         segments = list(walk_segments(original, at))
@@ -219,13 +219,13 @@ def _read_scans(original: bytes, at: int, end_of_image: int) -> Iterator[_Scan]:
 
 
 def _empty_scan(component: _Component) -> bytes:
-    """Return a scan that gives every block of a component no more AC coefficients.
+    """Return a scan in which no block of a component has further AC coefficients.
 
-    Without it libjpeg takes what is missing for unknown and guesses it from the neighbouring blocks,
-    which is slower and blurs. Where a coarse scan was kept, this one goes back to coefficients that are
-    there already: libjpeg counts a warning and leaves them as they are.
+    Without it libjpeg would interpolate the missing coefficients from the neighbouring blocks, which is slower and
+    blurs. If a coarse scan was kept, this scan repeats coefficients that libjpeg has already decoded; libjpeg counts a
+    warning and does not change them.
     """
-    # Fifteen codes of 4 bits for runs of 2**0 to 2**14 blocks that end (G.1.2.2, table G.1), as table 0.
+    # As table 0: fifteen codes of 4 bits for runs of 2**0 to 2**14 blocks that end here (G.1.2.2, table G.1).
     lengths = bytes([0, 0, 0, 15] + [0] * 12)
     table = b"\xff\xc4" + (2 + 1 + 16 + 15).to_bytes(2, "big") + b"\x10" + lengths + bytes(range(0, 0xF0, 0x10))
     header = b"\xff\xda\0\x08\x01" + bytes([component.identifier, 0, 1, 63, 0])

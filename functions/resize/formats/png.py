@@ -16,12 +16,12 @@ _ALWAYS_SEEN = {b"IHDR", b"IDAT", b"IEND"}
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 _READ_ONCE = {b"PLTE", b"tRNS", b"iCCP", b"eXIf"}
 _CHECKED = _CRITICAL | _READ_ONCE
-# Section 11.2.1: the colour type stands behind width, height and depth, in the chunk that comes first in every file.
+# Section 11.2.1: the colour type follows width, height and depth in the first chunk of every file.
 _COLOUR_TYPE = slice(25, 26)
 _PALETTE = b"\3"
 # Bytes of the colour that is transparent, for the colour types grey and RGB (section 11.3.1.1).
 _KEY_BYTES = {b"\0": 2, b"\2": 6}
-# The largest profiles of printers have 3 MB.
+# The largest printer profiles have 3 MB.
 _MOST_PROFILE_BYTES = 4_000_000
 # Grey of 2 and 4 bits, grey and RGB of 16, by Pillow's name: it scales these samples to 8 bits, but not the colour
 # that is transparent.
@@ -31,14 +31,14 @@ _SCALED_MODES = {"L;2", "L;4", "I;16B", "RGB;16B"}
 def inspect(original: bytes, limits: Limits) -> Structure:
     """Read the colour profile and Exif, and pass only the chunks of the picture to the decoders.
 
-    Damage in any other chunk must not refuse it, and an animation is its default picture. Ancillary chunks with a
-    wrong checksum, in the wrong place, or there twice are ignored, as by libpng.
+    So damage in other chunks does not matter, and only the default picture of an animation is decoded. Like libpng,
+    this ignores ancillary chunks that have a wrong checksum, are in the wrong place, or are duplicates.
 
     Raises
     ------
     TooManyPartsError
     CorruptImageError, TruncatedImageError
-        A critical chunk with a wrong checksum. Neither Pillow nor libvips checks that of pixels.
+        A critical chunk has a wrong checksum. Neither Pillow nor libvips checks the checksums of pixels.
     """
     colour_type = original[_COLOUR_TYPE]
     kept = [(0, 8)]
@@ -61,7 +61,7 @@ def inspect(original: bytes, limits: Limits) -> Structure:
         if name == b"IEND":
             break
     else:
-        # The decoders do not need the end.
+        # There is no IEND, and the decoders do not need it.
         _keep(kept, behind, len(original))
     view = memoryview(original)
     data = b"".join(view[start:end] for start, end in kept) if len(kept) > 1 else None
@@ -75,9 +75,9 @@ def is_cut_short(original: bytes) -> bool:
 
 
 def strip(data: bytes, _frames: int) -> bytes | None:
-    """Return the file with nothing but what makes the picture.
+    """Return the file with only the chunks of the picture.
 
-    ``None`` where one colour is transparent: readers disagree on which pixels have it.
+    ``None`` if one colour is transparent, because readers disagree on which pixels have that colour.
     """
     kept = [data[:8]]
     for name, start, end in _chunks(data):

@@ -10,11 +10,11 @@ class Structure:
     Attributes
     ----------
     frames : int or None
-        Frames of an animation; ``None`` where the decoder counts them.
+        Frames of an animation; ``None`` if the decoder counts them.
     plays : int
         How often the animation plays, 0 for ever; set if ``frames`` is.
     frame_pixels : int or None
-        Pixels decoded for each frame; ``None`` for those of the canvas.
+        Pixels decoded for each frame; ``None`` if these are the pixels of the canvas.
     exif : bytes or None
         An Exif block that the decoder would find too late.
     profile : bytes or None

@@ -23,7 +23,7 @@ def plays(image: ImageFile.ImageFile) -> int:
 
 
 def strip(original: bytes, _frames: int) -> bytes:
-    """Return the file with nothing but the chunks that make the picture (section 2.7)."""
+    """Return the file with only the chunks of the picture (section 2.7)."""
     kept = []
     at = 12
     while at + 8 <= len(original):
