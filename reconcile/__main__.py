@@ -180,11 +180,11 @@ def _stop(deployed: Deployed, options: argparse.Namespace) -> int:
 
 
 def _report(deployed: Deployed, options: argparse.Namespace) -> int:
-    plan = options.plan or deployed.newest_plan()
-    report = deployed.report(plan) if plan else None
-    if plan is None or report is None:
-        name = f" '{plan}'" if plan else ""
+    report = deployed.report(options.plan) if options.plan else deployed.newest_report()
+    if report is None:
+        name = f" '{options.plan}'" if options.plan else ""
         raise CannotRunError(f"There is no finished plan{name}. Next: {options.make} DO=plan")
+    plan = report["plan"]
     left = _left(deployed, plan)
     _say(*plan_lines(report), "", f"  {left:>13,}  left to work on", "")
     _say(f"Next: {options.make} DO='run {plan}'" if left else f"Next: {options.make} DO=plan")

@@ -227,6 +227,28 @@ def test_a_plan_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "There is no finished plan 'another'. Next: make reconcile DO=plan" in capsys.readouterr().err
 
 
+def test_the_last_report_is_read_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class FakeOfPlans(Fake):
+        reads = 0
+
+        def newest_report(self) -> Any:
+            return self.report(REPORT["plan"])
+
+        def report(self, plan: str) -> Any:
+            self.reads += 1
+            return super().report(plan)
+
+    fake = FakeOfPlans()
+    fake.results = {f"plans/{REPORT['plan']}/work/keys/000000001-025.json": {}}
+    monkeypatch.setattr(command, "find", lambda _stack, is_local: fake)  # noqa: ARG005 - as find's
+
+    assert command.main(["report"]) == 0
+    assert fake.reads == 1
+    out = capsys.readouterr().out
+    assert f"Plan {REPORT['plan']}" in out
+    assert "25  left to work on" in out
+
+
 def test_a_stack_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def find(_stack: str, *, is_local: bool) -> Deployed:
         assert is_local
