@@ -10,6 +10,7 @@ from cost.measured import read_measured
 from cost.model import WORKFLOWS, Work
 from cost.page import Facts, answer, write_page
 from cost.prices import read_prices
+from local.amounts import counted
 
 _DOCS = Path(__file__).parents[1] / "docs"
 # Uploads a month: four steps to a power of ten.
@@ -43,7 +44,7 @@ def _answer(facts: Facts, uploads: float, sizes: int, milliseconds: float | None
     seconds = None if milliseconds is None else milliseconds / 1000
     shown = seconds if seconds is not None else facts.measured.resize_seconds(sizes)
     print(
-        f"{uploads:,.0f} uploads in a month, {sizes} thumbnail{'s' * (sizes > 1)} each, "
+        f"{counted(round(uploads), 'upload')} in a month, {counted(sizes, 'thumbnail')} each, "
         f"{shown * 1000:,.0f} ms a resize.\n"
         f"An estimate: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
     )

@@ -21,6 +21,7 @@ from PIL import Image
 
 from bench.machine import processor
 from cost.measured import PATH
+from local.amounts import counted
 from local.pipeline import Pipeline, billed_seconds
 from local.stack import ROOT, Settings, Stack, StackError
 from samples.files import encoded
@@ -88,7 +89,7 @@ def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
             },
         )
 
-    print(f"Uploading {uploads} pictures of {len(pictures[0]) / 1e6:.1f} MB, one at a time …", flush=True)
+    print(f"Uploading {counted(uploads, 'picture')} of {len(pictures[0]) / 1e6:.1f} MB, one at a time …", flush=True)
     for number in range(_WARM_UP):
         upload(uploads + number)
         time.sleep(_SECONDS_BETWEEN)
@@ -97,8 +98,8 @@ def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
     _wait(pipeline)
     resize, start = (_read_log(pipeline, function, began) for function in ("resizer", "start-from-s3"))
     if len(resize.billed) != uploads:
-        raise StackError(f"{len(resize.billed)} of {uploads} uploads were resized. See: make status")
-    print(f"Requesting five sizes of {uploads} pictures …", flush=True)
+        raise StackError(f"Of {counted(uploads, 'upload')} {len(resize.billed)} became thumbnails. See: make status")
+    print(f"Requesting five sizes of {counted(uploads, 'picture')} …", flush=True)
     began = _begin(pipeline)
     _one_by_one(ask_for_five, uploads)
     _wait(pipeline)

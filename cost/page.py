@@ -28,6 +28,7 @@ from cost.model import (
 from cost.prices import PriceTable
 from cost.requests import RESIZE, Deed, Requests
 from functions.reconcile import price as reconcile
+from local.amounts import counted
 
 _MILLION = 1_000_000
 _SIZES = (1, 5)
@@ -242,7 +243,7 @@ The resize function sends these requests to S3, with *n* thumbnails. DELETE is f
 def _the_api(facts: Facts) -> str:
     rows = [
         [
-            f"a million `POST /resize`, {sizes} thumbnail{'s' * (sizes > 1)}",
+            f"a million `POST /resize`, {counted(sizes, 'thumbnail')}",
             _dollars(total(price_posts(_MILLION, sizes, facts.deployment, facts.measured), facts.table)),
         ]
         for sizes in _SIZES

@@ -8,6 +8,7 @@ import sys
 import time
 
 from fuzz.session import ROOT, Report, Trial, run
+from local.amounts import counted
 
 _REGRESSIONS = ROOT / "tests" / "regressions"
 
@@ -24,15 +25,18 @@ def main() -> int:
     for finding in report.findings:
         print(f"{finding.kind}: {finding.name}, made from {finding.seed}, saved as {_keep(finding)}")
     if report.findings:
-        print(f"{len(report.findings)} findings.\nNext: correct the engine until make test passes with the saved files")
+        print(f"{counted(len(report.findings), 'finding')}.")
+        print("Next: correct the engine until make test passes with the saved files")
         return 1
-    print(f"{report.trials:,} inputs, no findings. The slowest took {report.slowest:.2f} s.")
+    print(f"{counted(report.trials, 'input')}, no findings. The slowest took {report.slowest:.2f} s.")
     print("Next: make fuzz SECONDS=600 for a longer session")
     return 0
 
 
 def _progress(report: Report, elapsed: float) -> None:
-    print(f"\r{elapsed:4.0f} s  {report.trials:,} inputs  {len(report.findings)} findings", end="", flush=True)
+    found = counted(len(report.findings), "finding")
+    # The space at the end erases the s of "0 findings".
+    print(f"\r{elapsed:4.0f} s  {counted(report.trials, 'input')}  {found} ", end="", flush=True)
 
 
 def _print_table(report: Report) -> None:

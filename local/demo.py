@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from local.amounts import counted
 from local.stack import ROOT, Settings, Stack, StackError, functions_log, shown
 
 _PHOTOGRAPHS = ROOT / ".tools" / "photos" / "skimage" / "data"
@@ -82,7 +83,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> int:
     failed = [row for row in rows if row.status != "SUCCEEDED"]
     unfinished = len(photographs) + 1 - len({row.execution for row in rows})
     if failed or unfinished:
-        say(f"{len(failed)} executions failed, and {unfinished} did not end in time.")
+        say(f"{counted(len(failed), 'execution')} failed, and {unfinished} did not end in time.")
         say(f"Next: read the log, {shown(functions_log(settings.state))}")
         return 1
     say(f"All {len(thumbnails)} thumbnails are there. Originals and thumbnails side by side: {shown(picture)}")
@@ -205,7 +206,7 @@ def _show_manifest(settings: Settings, bucket: str, key: str, say: Callable[[str
     manifest = json.load(stored["Body"])
     placeholder = manifest["placeholder"]
     say(
-        f"{name}: {len(manifest['thumbnails'])} thumbnails; until one has loaded, show "
+        f"{name}: {counted(len(manifest['thumbnails']), 'thumbnail')}; until one has loaded, show "
         f"{placeholder['colour']} or the ThumbHash {placeholder['thumbhash']}"
     )
 

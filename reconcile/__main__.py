@@ -9,10 +9,11 @@ from rich.console import Console
 
 import local  # noqa: F401 - from here on, no client asks a proxy for loopback
 from functions.reconcile.plans import Names, count_of
+from local.amounts import counted, in_dollars
 from local.stack import StackError
 from reconcile.deployed import CannotRunError, Deployed, Execution, find
 from reconcile.follow import Seen, follow
-from reconcile.page import dollars, duration, plan_lines, run_lines
+from reconcile.page import duration, plan_lines, run_lines
 
 _DONE, _FAILED, _COULD_NOT_RUN = 0, 1, 2
 _STACK = "alison-image"
@@ -131,7 +132,7 @@ def _run(deployed: Deployed, options: argparse.Namespace) -> int:
 def _agrees(report: dict[str, Any], options: argparse.Namespace) -> bool:
     cost = report["output"]["dollars"]
     most = min(cost, options.max_usd) if options.max_usd is not None else cost
-    question = f"Spend up to about {dollars(most)} in {duration(report['output']['hours'])}? [y/N] "
+    question = f"Spend {in_dollars(most)} and {duration(report['output']['hours'])}? [y/N] "
     try:
         return input(question).strip().lower() in {"y", "yes"}
     except EOFError:
@@ -151,7 +152,8 @@ def _status(deployed: Deployed, options: argparse.Namespace) -> int:
         _say(f"  {seen.failed + seen.faulted:>13,}  failed", f"  {_left(deployed, newest.plan):>13,}  left")
         _say(*(f"  {error}" for error in seen.errors))
     elif newest.is_running and (found := deployed.map_run(newest.arn)):
-        _say(f"  {found['itemCounts']['succeeded']:,} of {found['itemCounts']['total']:,} parts are compared")
+        counts = found["itemCounts"]
+        _say(f"  {counts['succeeded']:,} of {counted(counts['total'], 'part')} compared")
     if newest.is_running:
         _say(f"Next: {options.make} DO=stop, or wait")
     elif newest.error:
@@ -178,11 +180,11 @@ def _stop(deployed: Deployed, options: argparse.Namespace) -> int:
 
 
 def _report(deployed: Deployed, options: argparse.Namespace) -> int:
-    plan = options.plan or deployed.newest_plan()
-    report = deployed.report(plan) if plan else None
-    if plan is None or report is None:
-        name = f" '{plan}'" if plan else ""
+    report = deployed.report(options.plan) if options.plan else deployed.newest_report()
+    if report is None:
+        name = f" '{options.plan}'" if options.plan else ""
         raise CannotRunError(f"There is no finished plan{name}. Next: {options.make} DO=plan")
+    plan = report["plan"]
     left = _left(deployed, plan)
     _say(*plan_lines(report), "", f"  {left:>13,}  left to work on", "")
     _say(f"Next: {options.make} DO='run {plan}'" if left else f"Next: {options.make} DO=plan")

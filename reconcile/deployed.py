@@ -123,8 +123,8 @@ class Deployed:
             self._step_functions.update_map_run(mapRunArn=found[-1]["mapRunArn"], maxConcurrency=concurrency)
         return bool(found)
 
-    def newest_plan(self) -> str | None:
-        """Return the id of the last plan that is finished, or else of the last one; ``None`` where there is none.
+    def newest_report(self) -> dict[str, Any] | None:
+        """Return the report of the last plan that is finished; ``None`` where there is none.
 
         A check by schedule may be at work, or have failed, after the plan that a person made.
         """
@@ -133,7 +133,7 @@ class Deployed:
         )
         folders = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
         plans = sorted((each.removeprefix(PLANS_PREFIX).strip("/") for each in folders), reverse=True)
-        return next((plan for plan in plans if self.report(plan) is not None), plans[0] if plans else None)
+        return next(filter(None, map(self.report, plans)), None)
 
     def report(self, plan: str) -> dict[str, Any] | None:
         """Return the report of a plan, or ``None`` where it is not finished."""

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from functions.reconcile.plans import Names
+from local.amounts import counted, in_dollars
 from reconcile.deployed import Deployed, Execution
-from reconcile.page import dollars
 
 _POLL_SECONDS = 1.0
 # A look lists what was written so far, a thousand names in a request. Two million keys leave 20,000 names in days:
@@ -105,7 +105,7 @@ def follow(deployed: Deployed, arn: str, console: Console, sleep: Callable[[floa
                 description=state.what,
                 total=state.total,
                 completed=state.completed,
-                whole="?" if state.total is None else f"{state.total:,} {state.unit}",
+                whole=state.whole,
                 rate=f"{state.completed / seconds:,.1f} a second",
                 cost=state.cost,
             )
@@ -120,7 +120,7 @@ def follow(deployed: Deployed, arn: str, console: Console, sleep: Callable[[floa
 @dataclass(frozen=True, slots=True)
 class _State:
     what: str
-    unit: str
+    whole: str
     completed: int
     total: int | None
     cost: str = ""
@@ -134,11 +134,12 @@ def _look(deployed: Deployed, execution: Execution, report: dict[str, Any] | Non
         prunes = execution.wanted.get("prune", "no") != "no"
         total = counts["out_of_line"] + (counts["orphans"] + counts.get("strays", 0) if prunes else 0)
         share = min(seen.total / total, 1.0) if total else 0.0
-        cost = f"about {dollars(share * report['output']['dollars'])}" if report else ""
-        return _State("Working", "keys", seen.total, total or None, cost, seen.listed)
+        cost = in_dollars(share * report["output"]["dollars"]) if report else ""
+        return _State("Working", counted(total, "key") if total else "?", seen.total, total or None, cost, seen.listed)
     found = deployed.map_run(execution.arn)
     if found is None:
         parts = sum(1 for _ in deployed.names(Names(execution.plan).parts))
-        return _State("Listing", "keys", 100 * parts, None, listed=parts)
+        return _State("Listing", "?", 100 * parts, None, listed=parts)
     counts_of_map = found["itemCounts"]
-    return _State("Comparing", "parts of 100 keys", counts_of_map["succeeded"], counts_of_map["total"])
+    whole = f"{counted(counts_of_map['total'], 'part')} of 100 keys"
+    return _State("Comparing", whole, counts_of_map["succeeded"], counts_of_map["total"])

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from local.amounts import counted, in_dollars
+
 _LABELS = {
     "in_line": "in line",
     "missing": "without thumbnails",
@@ -10,7 +12,7 @@ _LABELS = {
     "orphans": "thumbnails whose original is gone",
     "strays": "thumbnails that no manifest lists",
     "without_recipe": "without a recipe",
-    "folder": "folder markers",
+    "folder": "marking a folder",
     "invalid_key": "with an invalid key",
     "empty": "empty",
     "too_large": "too large",
@@ -42,9 +44,10 @@ def plan_lines(report: dict[str, Any]) -> list[str]:
     if counts["out_of_line"]:
         lines.append("")
         lines.append(
-            f"A run would work on {counts['out_of_line']:,} originals ({size(report['bytes'])}), make "
-            f"{report['thumbnails']:,} thumbnails with {report['gets']:,} GETs and {report['puts']:,} PUTs, cost about "
-            f"{dollars(output['dollars'])} and take about {duration(output['hours'])} (estimate: docs/cost.md)."
+            f"A run would work on {counted(counts['out_of_line'], 'original')} ({size(report['bytes'])}), make "
+            f"{counted(report['thumbnails'], 'thumbnail')} with {counted(report['gets'], 'GET')} and "
+            f"{counted(report['puts'], 'PUT')}, cost {in_dollars(output['dollars'])} and take "
+            f"{duration(output['hours'])} (estimate: docs/cost.md)."
         )
     return lines
 
@@ -68,22 +71,17 @@ def run_lines(output: dict[str, Any]) -> list[str]:
     return lines
 
 
-def dollars(amount: float) -> str:
-    """Write an amount so that small ones are not nothing."""
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.2g}"
-
-
 def duration(hours: float) -> str:
-    """Write hours as a person would."""
+    """Write estimated hours as a person would."""
     if hours >= 1:
-        return f"{hours:,.1f} hours"
-    return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
+        return f"about {hours:,.1f} hours"
+    return f"about {counted(round(hours * 60), 'minute')}" if hours * 60 >= 1 else "less than a minute"
 
 
 def size(count: float) -> str:
     """Write bytes as a person would."""
-    for unit in ("bytes", "KB", "MB", "GB"):
+    for unit in ("byte", "KB", "MB", "GB"):
         if count < 1000:  # noqa: PLR2004 - units of S3's prices
-            return f"{count:,.0f} {unit}"
+            return counted(round(count), unit) if unit == "byte" else f"{count:,.0f} {unit}"
         count /= 1000
     return f"{count:,.1f} TB"

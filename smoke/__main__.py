@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from botocore.exceptions import BotoCoreError, ClientError
 
 import local  # noqa: F401 - from here on, no client asks a proxy for loopback
+from local.amounts import in_dollars
 from smoke.checks import CHECKS, Check
 from smoke.checks.logs import interrupted
 from smoke.cost import dollars
@@ -44,7 +45,7 @@ def main() -> int:
         deployment = read_deployment(options.stack, options.api_url or None, options.delivery_via or None)
         _say(
             f"Checking {options.stack} in {deployment.session.region_name}. This takes about a minute and costs "
-            f"{dollars(deployment) * 100:.1f} US cents (list prices: smoke/cost.py)."
+            f"{in_dollars(dollars(deployment))} (list prices: smoke/cost.py)."
         )
         sections = _ask(deployment, options.wait)
     except CannotRunError as error:

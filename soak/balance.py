@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import quantiles
 
+from local.amounts import counted
 from soak.load import Ledger, Upload
 from soak.outcome import Execution, Outcome
 from soak.pictures import Kind
@@ -219,10 +220,10 @@ def _unstarted(key: _Key) -> Iterator[str]:
     started = len({execution.name for execution in key.executions if not execution.is_posted})
     missing = key.changes - started - key.dead_letters
     if missing > 0:
-        yield f"{key.key}: {missing} of {key.changes} changes without an execution or a dead letter"
+        yield f"{key.key}: {missing} of {counted(key.changes, 'change')} without an execution or a dead letter"
     unposted = key.deeds[Deed.POST] - sum(execution.is_posted for execution in key.executions)
     if unposted > 0:
-        yield f"{key.key}: {unposted} of {key.deeds[Deed.POST]} requests without an execution"
+        yield f"{key.key}: {unposted} of {counted(key.deeds[Deed.POST], 'request')} without an execution"
 
 
 def _lost(key: _Key, outcome: Outcome) -> Iterator[str]:

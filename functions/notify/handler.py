@@ -1,11 +1,19 @@
 """Entry point of the Lambda that reads the notifications queue and publishes one message for each execution."""
 
-import json
 import os
 from typing import Any
 
 import botocore.session
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    ExceptionInfo,
+    FailureResponse,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
@@ -25,30 +33,33 @@ def _create_client() -> Any:
     return botocore.session.get_session().create_client("sns", region_name=region, config=config)
 
 
+class _Processor(BatchProcessor):
+    """A batch processor that logs which message returns to the queue. Powertools can log why, but not which."""
+
+    def failure_handler(self, record: Any, exception: ExceptionInfo) -> FailureResponse:
+        logger.error("message returned to the queue", message_id=record.message_id, exc_info=exception[1])
+        return super().failure_handler(record, exception)
+
+
 _SNS = _create_client()
+# Report failures message by message even if every message of the batch failed.
+_processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes both
-    """Publish one message for each record of a batch.
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Publish one message for each ended execution of a batch.
 
     Returns
     -------
     dict
-        ``batchItemFailures``: the records that return to the queue, which delivers them again.
+        ``batchItemFailures``: the messages that return to the queue, which delivers them again.
     """
-    failures = []
-    for record in event["Records"]:
-        try:
-            _publish(json.loads(record["body"])["detail"])
-        except Exception:
-            # No failure of one record may delay the other records of the batch.
-            logger.exception("record returned to the queue", message_id=record["messageId"])
-            failures.append({"itemIdentifier": record["messageId"]})
-    return {"batchItemFailures": failures}
+    return process_partial_response(event=event, record_handler=_publish, processor=_processor, context=context)
 
 
-def _publish(detail: dict[str, Any]) -> None:
+def _publish(record: SQSRecord) -> None:
+    detail = record.json_body["detail"]
     message = message_of(detail, _THUMBNAILS_BUCKET, _RECONCILE_MACHINE)
     published = _SNS.publish(
         TopicArn=_TOPIC,

@@ -97,7 +97,7 @@ class TooManyOrphansError(RefusedError):
 
     def __init__(self, orphans: int, manifests: int) -> None:
         super().__init__(
-            f"{orphans:,} of {manifests:,} manifests have no original, which is more than a tenth. "
+            f"More than a tenth of all manifests have no original: {orphans:,} of {manifests:,}. "
             'If the originals were deleted on purpose, use "prune": "all".'
         )
         self.orphans = orphans
@@ -114,7 +114,7 @@ class TooManyStraysError(RefusedError):
 
     def __init__(self, strays: int, thumbnails: int) -> None:
         super().__init__(
-            f"{strays:,} of {thumbnails:,} thumbnails are in no manifest, which is more than a tenth. "
+            f"More than a tenth of all thumbnails are in no manifest: {strays:,} of {thumbnails:,}. "
             'Run the plan without prune first. To delete all these thumbnails, use "prune": "all".'
         )
         self.strays = strays

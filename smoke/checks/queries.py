@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from local.amounts import counted
 from smoke.checks.logs import interrupted, until
 from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged_all
@@ -59,7 +60,7 @@ def saved_queries_answer(deployment: Deployment, visit: Visit) -> Iterator[Row]:
         patience = visit.patience
         answer = until(ask, partial(_is_found, judge), patience, patience / QUERIES_ASKED)
         faults = judge(answer.rows) if answer.status == "Complete" else [f"it ended as {answer.status}"]
-        yield judged_all(f"saved query: {definition['name']}", f"{len(answer.rows)} rows", faults)
+        yield judged_all(f"saved query: {definition['name']}", counted(len(answer.rows), "row"), faults)
 
 
 def one_key_faults(rows: list[Found], *, keys: set[str], groups: tuple[str, ...], machine: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from local.amounts import counted
 from smoke.deployment import Deployment
 from smoke.report import Row, judged_all
 from smoke.visit import Removal, Visit
@@ -16,7 +17,7 @@ def removal(removed: Removal, expected: int) -> Row:
     """Judge what the thumbnails bucket had of an original, and has after its removal: thumbnails and a manifest."""
     faults = []
     if len(removed.before) != expected:
-        faults.append(f"there were {len(removed.before)} objects of it, not {expected}")
+        faults.append(f"it had {counted(len(removed.before), 'object')}, not {expected}")
     if removed.execution is None:
         faults.append("no execution was started for its removal")
     elif removed.execution.status != "SUCCEEDED":

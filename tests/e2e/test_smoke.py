@@ -71,7 +71,7 @@ def test_the_deployment_keeps_its_word(pipeline: Pipeline) -> None:
 
     assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
     first, *_, last = done.stdout.splitlines()
-    assert "US cents" in first
+    assert "$0.01" in first
     assert last.startswith("This deployment keeps its promises (")
     assert " Next: " in last
     assert left_over(pipeline) == []

@@ -11,7 +11,7 @@ from rich.console import Console
 from reconcile import __main__ as command
 from reconcile.deployed import CannotRunError, Deployed, Execution
 from reconcile.follow import Seen, follow
-from reconcile.page import dollars, duration, plan_lines, run_lines, size
+from reconcile.page import duration, plan_lines, run_lines, size
 
 REPORT: dict[str, Any] = {
     "plan": "20261128T230005-0123abcd",
@@ -32,7 +32,7 @@ REPORT: dict[str, Any] = {
             "orphans": 7,
             "skipped": {"archived": 3},
         },
-        "dollars": 0.0155,
+        "dollars": 15.5,
         "hours": 0.2,
     },
 }
@@ -98,7 +98,18 @@ def test_a_plan_in_words() -> None:
     assert "3  archived" in text
     assert "of another recipe" not in text
     assert "work on 1,000 originals (4 GB), make 2,000 thumbnails with 4,000 GETs and 3,000 PUTs" in text
-    assert "cost about $0.015 and take about 12 minutes" in text
+    assert "cost about $15.50 and take about 12 minutes" in text
+
+
+def test_a_plan_of_one_original_in_words() -> None:
+    counts = REPORT["output"]["counts"] | {"out_of_line": 1}
+    output = REPORT["output"] | {"counts": counts, "dollars": 3.1e-05, "hours": 0.0001}
+    report = REPORT | {"output": output, "bytes": 1, "thumbnails": 1, "gets": 1, "puts": 1}
+
+    assert plan_lines(report)[-1] == (
+        "A run would work on 1 original (1 byte), make 1 thumbnail with 1 GET and 1 PUT, cost less than $0.01 and take "
+        "less than a minute (estimate: docs/cost.md)."
+    )
 
 
 def test_a_run_in_words() -> None:
@@ -119,12 +130,11 @@ def test_a_run_in_words() -> None:
 @pytest.mark.parametrize(
     ("written", "text"),
     [
-        (dollars(0), "$0.00"),
-        (dollars(0.00123), "$0.0012"),
-        (dollars(1234.5), "$1,234.50"),
         (duration(0.001), "less than a minute"),
-        (duration(0.5), "30 minutes"),
-        (duration(26.04), "26.0 hours"),
+        (duration(0.02), "about 1 minute"),
+        (duration(0.5), "about 30 minutes"),
+        (duration(26.04), "about 26.0 hours"),
+        (size(1), "1 byte"),
         (size(999), "999 bytes"),
         (size(2_500_000), "2 MB"),
         (size(7e15), "7,000.0 TB"),
@@ -149,7 +159,7 @@ def test_a_bar_shows_what_is_done_what_it_cost_and_the_first_error_of_each_kind(
     text = out.getvalue()
     assert "501 of 1,000 keys" in text
     assert "a second" in text
-    assert "about $0.0078" in text
+    assert "about $7.77" in text
     assert text.count("First CorruptImageError: 'a.jpg' Bad.") == 1
 
 
@@ -205,7 +215,7 @@ def test_it_asks_before_it_spends(
     status = command.main(["run", REPORT["plan"], "--prune", "--max-usd", "0.01", *arguments])
 
     assert status == 0
-    assert asked == ([] if answer is None else ["Spend up to about $0.01 in 12 minutes? [y/N] "])
+    assert asked == ([] if answer is None else ["Spend about $0.01 and about 12 minutes? [y/N] "])
     wanted = {"mode": "run", "plan": REPORT["plan"], "prune": "orphans", "concurrency": 10, "max_usd": 0.01}
     assert fake.started == ([wanted] if starts else [])
 
@@ -215,6 +225,28 @@ def test_a_plan_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     assert command.main(["run", "another", "--yes"]) == 2
     assert "There is no finished plan 'another'. Next: make reconcile DO=plan" in capsys.readouterr().err
+
+
+def test_the_last_report_is_read_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class FakeOfPlans(Fake):
+        reads = 0
+
+        def newest_report(self) -> Any:
+            return self.report(REPORT["plan"])
+
+        def report(self, plan: str) -> Any:
+            self.reads += 1
+            return super().report(plan)
+
+    fake = FakeOfPlans()
+    fake.results = {f"plans/{REPORT['plan']}/work/keys/000000001-025.json": {}}
+    monkeypatch.setattr(command, "find", lambda _stack, is_local: fake)  # noqa: ARG005 - as find's
+
+    assert command.main(["report"]) == 0
+    assert fake.reads == 1
+    out = capsys.readouterr().out
+    assert f"Plan {REPORT['plan']}" in out
+    assert "25  left to work on" in out
 
 
 def test_a_stack_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
