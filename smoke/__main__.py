@@ -1,4 +1,4 @@
-"""``python -m smoke --stack NAME``: check one deployment; the exit status is the verdict."""
+"""``python -m smoke --stack NAME``: check one deployment; the exit status is the result."""
 
 import argparse
 import signal
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-import local  # noqa: F401 - from here on, no client asks a proxy for loopback
+import local  # noqa: F401 - disables proxies for loopback addresses
 from local.amounts import in_dollars
 from smoke.checks import CHECKS, Check
 from smoke.checks.logs import interrupted
@@ -22,7 +22,7 @@ _KEPT, _BROKEN, _COULD_NOT_RUN = 0, 1, 2
 
 
 def main() -> int:
-    """Run every check; return 0 when every promise is kept, 1 when one is not, 2 when it could not run."""
+    """Run every check; return 0 if every promise is kept, 1 if one is broken, 2 if the checks could not run."""
     parser = argparse.ArgumentParser(prog="python -m smoke", description="Check a deployment.")
     parser.add_argument(
         "--stack", default="alison-image", help="name of the CloudFormation stack (default %(default)s)"
@@ -38,7 +38,7 @@ def main() -> int:
         "--wait", type=float, default=90.0, help="seconds to wait for executions and logs (default %(default)s)"
     )
     options = parser.parse_args()
-    # As Ctrl-C does: what was uploaded is deleted on the way out.
+    # Treat SIGTERM like Ctrl-C, so that the uploads are deleted before the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began = time.monotonic()
     try:
@@ -72,19 +72,19 @@ def _ask(deployment: Deployment, patience: float) -> list[tuple[str, list[Row]]]
 
 def _check(deployment: Deployment, visit: Visit) -> list[tuple[str, list[Row]]]:
     checks = [check for section in CHECKS.values() for check in section]
-    # All at once: some of them wait for logs.
+    # In parallel, because some of them wait for logs.
     pool = ThreadPoolExecutor(len(checks))
     try:
         rows = iter(list(pool.map(lambda check: list(_rows(check, deployment, visit)), checks)))
     finally:
-        # Checks only read: after an interruption nobody waits for them.
+        # Checks only read, so an interruption need not wait for them.
         interrupted.set()
         pool.shutdown(wait=False, cancel_futures=True)
     return [(title, [row for _ in section for row in next(rows)]) for title, section in CHECKS.items()]
 
 
 def _rows(check: Check, deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Yield the rows of a check; what AWS refuses is a row as well, unless these credentials may not ask."""
+    """Yield the rows of a check; an error of AWS is a row too, unless the credentials lack a permission."""
     try:
         yield from check(deployment, visit)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""The deployed API as its clients see it: HTTP, signed where the stack asks for it."""
+"""A client of the deployed API: HTTP requests, signed if the stack requires it."""
 
 import json
 import urllib.error
@@ -16,18 +16,18 @@ _SECONDS = 35  # API Gateway answers within 29: https://docs.aws.amazon.com/apig
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API answered: status, headers in lower case, JSON or text; status 0 when there was no answer."""
+    """A response of the API: status, headers in lower case, JSON or text; status 0 if there was no response."""
 
     status: int
     headers: dict[str, str]
     body: Any
 
     def __str__(self) -> str:
-        """Return status and error, or whatever else there is, in a few words."""
+        """Return status and error, or else a summary of the body."""
         if not isinstance(self.body, dict):
             return f"{self.status} {str(self.body)[:80]}".strip()
         if "error" in self.body:
-            # What the validator found stands behind a sentence that is always the same.
+            # The validator's result follows a sentence that is always the same.
             found = str(self.body.get("message", "")).rpartition("The validator says: ")[2]
             message = shorten(found, 90, placeholder=" …")
             return f"{self.status} {self.body['error']}: {message}"
@@ -41,16 +41,16 @@ class Api:
     Parameters
     ----------
     url : str
-        Where resizes are posted.
+        URL for posting resizes.
     signer : SigV4Auth or None
-        Signs the requests; without one they go unsigned.
+        Signs the requests; ``None`` for unsigned requests.
     """
 
     url: str
     signer: SigV4Auth | None
 
     def post(self, body: Any, headers: dict[str, str]) -> Answer:
-        """Post JSON, or text as it is."""
+        """Post a value as JSON, or a string unchanged."""
         data = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         return self._send("POST", self.url, data.encode(), {"Content-Type": "application/json", **headers})
 

@@ -1,4 +1,4 @@
-"""What one run costs, from counts of requests and AWS's list prices (N. Virginia, without free tiers)."""
+"""Estimate the cost of one run from its requests and AWS's list prices (N. Virginia, without free tiers)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from smoke.checks.queries import QUERIES_ASKED
 from smoke.deployment import Deployment
 
 _TABLE = read_prices().prices
-# Dollars for one, from docs/prices.json. Prices of most other regions are within a fifth of these.
+# Dollars for one of each, from docs/prices.json. Prices of most other regions differ by less than a fifth.
 PRICES = {
     "S3 PUT or LIST": _TABLE["s3_put"].usd,
     "S3 GET or HEAD": _TABLE["s3_get"].usd,
@@ -22,36 +22,36 @@ PRICES = {
     "GB of logs searched": _TABLE["query_gb"].usd,
     "trace": _TABLE["trace"].usd,
     "KMS request": _TABLE["kms_request"].usd,
-    # A custom metric counts by the hour in which it has data.
+    # A custom metric is billed for each hour in which it has data.
     "metric for an hour": _TABLE["metric_month"].usd / 730,
 }
 
 _UPLOADS, _PICTURES, _POSTS = 10, 9, 13
-# Each original is deleted at last, and one of them twice: its delete marker is an event as well.
+# Each original is deleted at the end, and one of them twice, because its delete marker is also an event.
 _REMOVALS = _UPLOADS + 2
-# Of the posts, at most seven start one.
+# At most seven of the posts start an execution.
 _EXECUTIONS = _UPLOADS + _REMOVALS + 7
-# What is asked of S3 itself, and deletes, are at the price of a PUT at most.
+# Requests that test S3's conditions, and deletes, cost at most as much as a PUT.
 _CONDITIONS = 8
 _TRANSITIONS_EACH = 4
 _SECONDS_EACH, _SECONDS_TO_REMOVE, _GIGABYTES = 1.0, 0.2, 1.73
-# Those of the functions, and the one of the metric filter.
+# The metrics of the functions, and one of the metric filter.
 _METRICS = sum(map(len, COUNTED.values())) + 1
 _LOGGED_GB_EACH = 30e-6
-# Each scans what was logged since the visit began, by anybody: taken to be ten megabytes.
+# Each query scans all lines since the start of the visit, also those of other uploads: ten megabytes are assumed.
 _QUERIES, _SEARCHED_GB_EACH = 3, 0.01
 
 
 def counts(deployment: Deployment) -> Mapping[str, float]:
-    """Return how many of each there are, with every bad request started and all data asked for."""
-    # A picture is replaced to see it through the distribution. Its 30 requests cost a hundredth of a US cent at most.
+    """Return the largest number of each: every bad request starts an execution, and data is requested until the end."""
+    # With a distribution, one picture is replaced. Its 30 requests cost at most a hundredth of a US cent.
     replaced = 2 if deployment.viewer else 0
     uploads, removals, executions = _UPLOADS + replaced, _REMOVALS + replaced, _EXECUTIONS + 2 * replaced
     thumbnails = (_PICTURES + replaced) * len(deployment.sizes) + 2
     keys = thumbnails + uploads + executions if deployment.parameters.get("KmsKeyArn") else 0
     return {
         "S3 PUT or LIST": uploads + thumbnails + executions + _CONDITIONS + 15,
-        # A run reads a manifest and an original, and the first of a key looks at what it wrote.
+        # A run reads a manifest and an original. The first run of a key also checks the objects that it wrote.
         "S3 GET or HEAD": 5 * thumbnails + 3 * executions + uploads,
         "Lambda request": executions + uploads + removals,
         "Lambda GB-second": ((executions - removals) * _SECONDS_EACH + removals * _SECONDS_TO_REMOVE) * _GIGABYTES,

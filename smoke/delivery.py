@@ -1,4 +1,4 @@
-"""The distribution as viewers see it: plain GET requests without credentials, and redirects that nobody follows."""
+"""A viewer of the distribution: plain GET requests without credentials, which do not follow redirects."""
 
 import http.client
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _SECONDS = 35
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What was answered: status (0 if nothing was), headers with names in lower case, and body."""
+    """A response: status (0 if there was none), headers with names in lower case, and body."""
 
     status: int
     headers: dict[str, str]
@@ -18,16 +18,16 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody with a browser.
+    """A client that sends the same requests as a browser.
 
     Parameters
     ----------
     url : str
-        Of the distribution, such as ``https://d111111abcdef8.cloudfront.net/``.
+        URL of the distribution, such as ``https://d111111abcdef8.cloudfront.net/``.
     via : str or None
-        Where to connect instead of its host, such as ``http://127.0.0.1:4566``.
+        Address to connect to instead of its host, such as ``http://127.0.0.1:4566``.
     page : str
-        Origin of the page that asks.
+        Origin of the page that sends the request.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Viewer:
     page: str
 
     def get(self, path: str, *, scheme: str = "https") -> Served:
-        """Get a path, such as ``manifests/a.jpg.json``, exactly as it is written."""
+        """Get a path, such as ``manifests/a.jpg.json``, without encoding it."""
         host = urlsplit(self.url).netloc
         place = urlsplit(self.via or f"{scheme}://{host}")
         kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection

@@ -1,4 +1,4 @@
-"""The deployed stack as CloudFormation describes it, and the clients to ask it with."""
+"""The deployed stack as CloudFormation describes it, and the clients for its services."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from functions.start_from_s3.recipes import RECIPES_PATH, RecipesError, parse_recipes, parse_sizes, wanted_of
 from smoke.delivery import Viewer
 
-# Clocks of this machine and of AWS may differ by so much.
+# The clocks of this machine and of AWS may differ by this much.
 _CLOCK_SECONDS = 60.0
 
-# What every key of this test begins with, behind the parameter OriginalsPrefix.
+# The prefix of every key of this test, after the parameter OriginalsPrefix.
 _FOLDER = "smoke/"
 
-# Names under which services refuse a caller; a check that meets one has found nothing out.
+# Codes with which services refuse a caller. A check that gets one has no result.
 _NO_PERMISSION = {
     "AccessDenied",
     "AccessDeniedException",
@@ -35,7 +35,7 @@ _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "I
 
 
 class CannotRunError(Exception):
-    """The deployment cannot be asked; the message says why and what to do."""
+    """The deployment cannot be checked; the message explains why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What CloudFormation knows of the stack; no name is made up.
+    """Parameters, outputs and resources of the stack, all read from CloudFormation.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class Deployment:
     resources : Mapping of str to Resource
         By logical id.
     api_url : str
-        Where resizes are posted: the output ``ApiUrl``, or what the caller chose instead.
+        URL for posting resizes: the output ``ApiUrl``, or the one that the caller chose.
     delivery_via : str or None
-        Where the distribution is reached instead of at its own host.
+        Address to connect to instead of the distribution's host.
     """
 
     session: boto3.Session
@@ -74,10 +74,10 @@ class Deployment:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """Return the one client of a service; make it before threads share it."""
+        """Return the client of a service, which is created once, before threads share it."""
         if service not in self._clients:
             self._clients[service] = self.session.client(
-                service,  # type: ignore[call-overload]  # the overloads want a literal
+                service,  # type: ignore[call-overload]  # the overloads need a literal
                 config=Config(
                     connect_timeout=5,
                     read_timeout=20,
@@ -94,17 +94,17 @@ class Deployment:
 
     @property
     def has_existing_originals(self) -> bool:
-        """Return whether the originals bucket was there before the stack, which promises nothing of its settings."""
+        """Return whether the originals bucket is an existing one, whose settings are not the stack's."""
         return bool(self.parameters.get("ExistingOriginalsBucket"))
 
     @property
     def originals_prefix(self) -> str:
-        """Return what keys of originals begin with."""
+        """Return the prefix of the keys of originals."""
         return self.parameters.get("OriginalsPrefix", "")
 
     @property
     def prefix(self) -> str:
-        """Return what every key of this test begins with."""
+        """Return the prefix of every key of this test."""
         return self.originals_prefix + _FOLDER
 
     @property
@@ -119,45 +119,45 @@ class Deployment:
 
     @property
     def viewer(self) -> Viewer | None:
-        """Return who looks at pictures through the distribution; ``None`` if the stack has none."""
+        """Return a viewer of the distribution; ``None`` if the stack has no distribution."""
         url = self.outputs.get("DeliveryUrl")
         page = self.parameters.get("AllowedOrigin", "").strip("*") or "https://example.org"
         return Viewer(url, self.delivery_via, page) if url else None
 
     @property
     def has_express_uploads(self) -> bool:
-        """Return whether uploads run in the second state machine, whose executions are in logs only."""
+        """Return whether uploads run in the second state machine, whose executions are only in logs."""
         return self.parameters["UploadWorkflow"] == "EXPRESS"
 
     @property
     def upload_executions(self) -> str:
-        """Return what the ARN of every execution of an upload begins with."""
+        """Return the prefix of the ARN of every execution of an upload."""
         if self.has_express_uploads:
             return self.id_of("UploadStateMachine").replace(":stateMachine:", ":express:")
         return self.machine.replace(":stateMachine:", ":execution:")
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Return the boxes that are made of every upload, each once."""
+        """Return the boxes of each upload's thumbnails, without duplicates."""
         boxes = [part.strip().split("x") for part in self.parameters["ThumbnailSizes"].split(",")]
         return list(dict.fromkeys((int(width), int(height)) for width, height in boxes))
 
     @property
     def notification_topic(self) -> str:
-        """Return the ARN of the topic that is told of ends; empty if there is none."""
+        """Return the ARN of the topic for notifications; empty if there is none."""
         return self.parameters.get("NotificationTopicArn", "")
 
     def topic_client(self) -> Any:
-        """Return a client of the region that the topic is in."""
+        """Return a client for the topic's region."""
         return self.session.client("sns", region_name=self.notification_topic.split(":")[3])
 
     @property
     def is_signed(self) -> bool:
-        """Return whether the API wants signatures."""
+        """Return whether the API requires signatures."""
         return self.parameters["ApiAuthorization"] == "AWS_IAM"
 
     def signer(self) -> SigV4Auth:
-        """Return what signs requests to the API.
+        """Return a signer of requests to the API.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Deployment:
         return self.resources[logical_id].id
 
     def log_lines(self, group: str, since: float, pattern: str) -> Iterator[dict[str, Any]]:
-        """Yield the JSON lines of a log group that match a pattern; lines of other kinds are left out.
+        """Yield the JSON lines of a log group that match a pattern, without lines that are not JSON.
 
         Parameters
         ----------
@@ -262,14 +262,14 @@ def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = 
         delivery_via,
     )
     check_recipes(RECIPES_PATH.read_text(encoding="utf-8"), found.parameters["ThumbnailSizes"], found.prefix)
-    # Clients may be shared by threads; making them may not.
+    # Threads may share clients, but may not create them at the same time.
     for service in SERVICES:
         found.client(service)
     return found
 
 
 def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
-    """Refuse recipes that ask for other thumbnails of this test's uploads than the parameter ``ThumbnailSizes`` does.
+    """Refuse recipes that ask for other thumbnails of this test's uploads than the parameter ``ThumbnailSizes``.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
         recipes.json.
     sizes : str
     prefix : str
-        What the keys of the uploads begin with.
+        Prefix of the keys of the uploads.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def check_recipes(text: str, sizes: str, prefix: str = _FOLDER) -> None:
 
 
 def why_not(error: BotoCoreError | ClientError) -> str | None:
-    """Return why AWS could not be called, or None if the error is an answer to be judged."""
+    """Return why AWS could not be called, or ``None`` if the error is a result that a check should judge."""
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         if code not in _NO_PERMISSION:

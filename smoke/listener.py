@@ -1,4 +1,4 @@
-"""A queue that is subscribed to the stack's NotificationTopicArn while the smoke test runs."""
+"""A temporary queue that is subscribed to the stack's NotificationTopicArn during the smoke test."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ _AT_ONCE = 10
 
 @dataclass
 class Listener:
-    """Hears what the topic is told; does nothing where the stack has no topic.
+    """Receives the messages of the topic; does nothing if the stack has no topic.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Listener:
     _subscription: str = ""
 
     def subscribe(self) -> None:
-        """Make the queue, and subscribe it to messages as they are published."""
+        """Create the queue, and subscribe it to the topic with raw message delivery."""
         topic = self.deployment.notification_topic
         if not topic:
             return
@@ -57,14 +57,14 @@ class Listener:
         self._subscription = subscribed["SubscriptionArn"]
 
     def hear(self, expected: Mapping[str, int], patience: float) -> list[dict[str, Any]]:
-        """Return the messages about some keys, once there are as many of each as expected, or time is up.
+        """Return the messages about some keys when the expected number of each has arrived or the time is up.
 
         Parameters
         ----------
         expected : Mapping of str to int
-            By key of an original.
+            Number of messages by the key of an original.
         patience : float
-            Seconds.
+            Maximum wait in seconds.
         """
         heard: list[dict[str, Any]] = []
         deadline = time.monotonic() + patience
@@ -85,7 +85,7 @@ class Listener:
         return heard
 
     def unsubscribe(self) -> list[str]:
-        """Delete subscription and queue; return why one could not be deleted."""
+        """Delete subscription and queue; return errors for those that could not be deleted."""
         left = []
         try:
             if self._subscription:

@@ -1,4 +1,4 @@
-"""The files that are uploaded: a tiny picture of each format and one that is not an image, under awkward names."""
+"""The files to upload: a tiny picture of each format and one file that is not an image, with unusual names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from PIL import Image
 
 from samples.files import encoded
 
-# Pillow alone writes no HEIC.
+# Pillow cannot write HEIC itself.
 _HEIC = Path(__file__).parents[1] / "samples" / "mandelbrot.heic"
 
 _WIDTH, _HEIGHT = 240, 160
@@ -23,14 +23,14 @@ class Original:
     format : str
         Its name in the table.
     name : str
-        What its file name ends with; it begins with the id of the run.
+        The end of its file name, after the id of the run.
     data : bytes
     size : (int, int)
         Pixels.
     content_type : str
         Of its thumbnails; empty if the file is not an image.
     extension : str
-        Appended to the names of its thumbnails, when these are of another type.
+        Appended to the names of its thumbnails if they have another type.
     frames : int
     """
 
@@ -59,12 +59,12 @@ def originals() -> Iterator[Original]:
 
 
 def to_be_removed() -> Original:
-    """Return the original that is deleted while the others are still there."""
+    """Return the original that is deleted while the others still exist."""
     return Original("JPEG", "removed.jpg", encoded(_scene(3), "JPEG"), "image/jpeg")
 
 
 def to_be_replaced(times: int) -> Original:
-    """Return the original that is uploaded again with another picture: as it is after so many times."""
+    """Return the original that is uploaded again with other pictures, as it is after a number of times."""
     return Original("JPEG", "replaced.jpg", encoded(_scene(4 + times), "JPEG"), "image/jpeg")
 
 

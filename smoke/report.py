@@ -1,4 +1,4 @@
-"""What a check found, and the table that people read."""
+"""The results of checks, and the table that shows them."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from textwrap import wrap
 
 _PROMISE_WIDTH = 46
 _FOUND_WIDTH = 72
-# Enough to see what they have in common.
+# The number of faults that a row lists.
 _MOST_FAULTS = 4
 
 
 class Mark(StrEnum):
-    """How a promise stands; only BROKEN makes the verdict bad."""
+    """The state of a promise; only BROKEN makes the run fail."""
 
     KEPT = "✓"
     BROKEN = "✗"
@@ -22,7 +22,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was promised, and what AWS did."""
+    """One line of the table: the promise, and what AWS did."""
 
     mark: Mark
     promise: str
@@ -30,19 +30,19 @@ class Row:
 
 
 def judged(promise: str, found: str, *, kept: bool) -> Row:
-    """Return a row that is either kept or broken."""
+    """Return a row whose promise is either kept or broken."""
     return Row(Mark.KEPT if kept else Mark.BROKEN, promise, found)
 
 
 def judged_all(promise: str, found: str, faults: Iterable[str]) -> Row:
-    """Return a row that is broken by any fault, and then lists them instead."""
+    """Return a row whose promise is broken if there are faults, and which then lists them."""
     listed = list(faults)
     more = f"; {len(listed) - _MOST_FAULTS} more" if len(listed) > _MOST_FAULTS else ""
     return judged(promise, "; ".join(listed[:_MOST_FAULTS]) + more if listed else found, kept=not listed)
 
 
 def table(sections: Iterable[tuple[str, list[Row]]]) -> str:
-    """Return the rows as text, under the titles of their sections."""
+    """Return the rows as text, below the titles of their sections."""
     lines: list[str] = []
     for title, rows in sections:
         lines += ["", f"  {title}"]
@@ -58,6 +58,6 @@ def table(sections: Iterable[tuple[str, list[Row]]]) -> str:
 
 
 def _columns(text: str) -> int:
-    """Return how many columns a terminal takes for a text."""
+    """Return the width of a text in the columns of a terminal."""
     wide = sum(unicodedata.east_asian_width(character) in {"W", "F"} for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)

@@ -1,4 +1,4 @@
-"""One visit to a deployment: files are uploaded, requests posted, executions awaited, and all is deleted again."""
+"""One visit to a deployment: upload files, post requests, wait for executions, and delete everything again."""
 
 import json
 import secrets
@@ -20,19 +20,19 @@ from smoke.originals import Original, originals, to_be_removed, to_be_replaced
 
 _WORKERS = 8
 _POLL_SECONDS = 1.0
-# Clocks of this machine and of AWS may differ by as much.
+# The clocks of this machine and of AWS may differ by this much.
 _CLOCK_SECONDS = 300.0
-# DeleteObjects takes a thousand keys.
+# DeleteObjects accepts at most a thousand keys.
 _DELETED_AT_ONCE = 1000
 
 MORE_SIZES_THAN_ALLOWED = 17
-# Where the pipeline writes of originals.
+# The prefixes below which the pipeline writes objects of originals.
 _FOLDERS = ("thumbnails", "manifests")
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How one execution stands; ``input`` and ``output`` are decoded."""
+    """The state of one execution; ``input`` and ``output`` are decoded."""
 
     arn: str
     status: str
@@ -43,18 +43,18 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """Return the name of the execution."""
         return self.arn.rpartition(":")[2]
 
     @property
     def failed_with(self) -> str:
-        """Return how it ended, in a few words."""
+        """Return status and error of the execution."""
         return f"{self.status} {self.error}: {self.cause}" if self.error else self.status
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One original in the originals bucket, and the execution that it started, if there was one in time."""
+    """One original in the originals bucket, and the execution that it started (``None`` if there was none in time)."""
 
     original: Original
     key: str
@@ -64,7 +64,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One request, the answer, and the execution that it started, if it did."""
+    """One request, the response, and the execution that it started, if any."""
 
     body: Any
     answer: Answer
@@ -73,7 +73,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The keys of what was made of an original before it was deleted and after, and the execution that did that."""
+    """The keys of an original's thumbnails and manifest before and after its removal, and the removal's execution."""
 
     before: list[str]
     after: list[str]
@@ -82,16 +82,16 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """What the distribution served of a picture before and after it was replaced.
+    """Responses of the distribution for a picture before and after it was replaced.
 
     Attributes
     ----------
     first_url, second_url : str
         As in the manifest, before and after.
     first, second : Served
-        What was answered there.
+        The responses at these URLs.
     stored : bytes
-        The thumbnail that the bucket has after.
+        The thumbnail in the bucket, after.
     seconds : float
         From the second upload to the manifest that shows it.
     """
@@ -106,30 +106,30 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What was sent and what came of it.
+    """All requests of this visit and their results.
 
     Attributes
     ----------
     id : str
-        In every key and every upload's execution name of this visit, and in no others.
+        Part of every key and of every upload's execution name of this visit, and of no others.
     started : float
         Seconds since 1970.
     uploads : list of Upload
     posts : dict of str to Post
-        By what is tried with them.
+        By the case that they test.
     described : Answer
-        What ``GET`` of the good request's ``Location`` answered in the end.
+        The last response to ``GET`` of the good request's ``Location``.
     conditions : Mapping of str to int
-        By what is tried on a condition that does not hold, the HTTP status that S3 answered with.
+        HTTP statuses of S3 by the request, whose condition does not hold.
     removal : Removal
     patience : float
-        Seconds that anything is waited for.
+        Maximum seconds to wait for anything.
     private : tuple of str
         Keys of the thumbnails bucket that exist: a plan, a manifest and a thumbnail.
     replacement : Replacement or None
         ``None`` if there is no distribution, or it did not serve the manifests in time.
     notifications : list of dict
-        What NotificationTopicArn was told of the uploads.
+        The messages of NotificationTopicArn about the uploads.
     """
 
     id: str
@@ -152,15 +152,15 @@ class Visit:
 
 @dataclass
 class Visitor:
-    """Makes one visit, and cleans up behind it.
+    """Makes one visit, and cleans up after it.
 
     Parameters
     ----------
     deployment : Deployment
     say : callable
-        Gets one line of progress at a time.
+        Called with each line of progress.
     patience : float
-        Seconds that anything is waited for.
+        Maximum seconds to wait for anything.
     """
 
     deployment: Deployment
@@ -178,7 +178,7 @@ class Visitor:
 
     @property
     def prefix(self) -> str:
-        """Return what every key of this visit begins with."""
+        """Return the prefix of every key of this visit."""
         return f"{self.deployment.prefix}{self.id}/"
 
     def visit(self) -> Visit:
@@ -221,15 +221,14 @@ class Visitor:
         )
 
     def clean_up(self) -> list[str]:
-        """Delete every version of what this visit uploaded and what was made of it; return what is left over."""
+        """Delete every version of the uploads, their thumbnails and manifests; return what could not be deleted."""
         self.say("Deleting the test's originals and thumbnails …")
         left = self._listener.unsubscribe()
         left += self._delete(self.deployment.originals, self.prefix)
-        # The pipeline removes the rest by itself. What it leaves, and what an execution that still runs may write …
+        # The pipeline removes thumbnails and manifests itself. Wait for that, and delete what remains.
         try:
             self._wait_for_stragglers()
         finally:
-            # … is deleted here.
             for folder in (*_FOLDERS, "plans"):
                 left += self._delete(self.deployment.thumbnails, f"{folder}/{self.prefix}")
         return left
@@ -244,7 +243,7 @@ class Visitor:
             time.sleep(_POLL_SECONDS)
 
     def _made(self, prefix: str) -> list[str]:
-        """Return the keys of what the thumbnails bucket has of originals under a prefix."""
+        """Return the keys of thumbnails and manifests of originals under a prefix."""
         s3, bucket = self.deployment.client("s3"), self.deployment.thumbnails
         return [
             stored["Key"]
@@ -253,7 +252,7 @@ class Visitor:
         ]
 
     def _remove(self, key: str) -> Removal:
-        """Delete an original, and wait until nothing is left of it."""
+        """Delete an original, and wait until its thumbnails and manifest are gone."""
         name = key.rpartition("/")[2]
 
         def made() -> list[str]:
@@ -273,7 +272,7 @@ class Visitor:
             time.sleep(_POLL_SECONDS)
 
     def _replace(self, viewer: Viewer) -> Replacement | None:
-        """Upload a picture and then another under its key, and look at it through the distribution each time."""
+        """Upload two pictures under the same key, and get each from the distribution."""
         key = self._key(to_be_replaced(0))
         self.say(f"Replacing {key} …")
         first = self._first_of_manifest(viewer, key, self._upload(to_be_replaced(0)))
@@ -290,7 +289,7 @@ class Visitor:
         return Replacement(first["url"], second["url"], before, after, stored["Body"].read(), seconds)
 
     def _first_of_manifest(self, viewer: Viewer, key: str, etag: str) -> dict[str, Any] | None:
-        """Wait until the manifest that is served is of an original, and return its first thumbnail."""
+        """Wait until the served manifest is that of an original, and return its first thumbnail."""
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             served = viewer.get(quote(f"manifests/{key}.json"))
@@ -303,22 +302,22 @@ class Visitor:
         return None
 
     def _try_conditions(self) -> dict[str, int]:
-        """Ask S3 for what it must refuse, on an object of its own; return the HTTP statuses."""
+        """Send requests to S3 whose condition does not hold, for a temporary object; return the HTTP statuses."""
         s3 = self.deployment.client("s3")
         where = {"Bucket": self.deployment.thumbnails, "Key": f"thumbnails/{self.prefix}conditions"}
         etag = s3.put_object(**where, Body=b"one", IfNoneMatch="*")["ETag"]
-        # That of no object: the MD5 digest of nothing.
+        # The MD5 digest of zero bytes, which is not the ETag of this object.
         other = '"d41d8cd98f00b204e9800998ecf8427e"'
         statuses = {
             "a second write": _status(s3.put_object, **where, Body=b"two", IfNoneMatch="*"),
             "a write over another object": _status(s3.put_object, **where, Body=b"two", IfMatch=other),
             "a delete of another object": _status(s3.delete_object, **where, IfMatch=other),
-            "a download of what is known": _status(s3.get_object, **where, IfNoneMatch=etag),
+            "a download of a known ETag": _status(s3.get_object, **where, IfNoneMatch=etag),
         }
         s3.delete_object(**where, IfMatch=etag)
         return statuses | {
-            "a write over what is gone": _status(s3.put_object, **where, Body=b"two", IfMatch=etag),
-            "a delete of what is gone": _status(s3.delete_object, **where, IfMatch=etag),
+            "a write over a deleted object": _status(s3.put_object, **where, Body=b"two", IfMatch=etag),
+            "a delete of a deleted object": _status(s3.delete_object, **where, IfMatch=etag),
         }
 
     def _key(self, original: Original) -> str:
@@ -370,7 +369,7 @@ class Visitor:
         return Post(body, answer)
 
     def _wait(self, uploads: int, arns: set[str]) -> dict[str | None, Execution]:
-        """Wait for one execution per upload and for those of the posts; then describe them all."""
+        """Wait for one execution of each upload and for those of the posts; then describe them all."""
         deadline = time.monotonic() + self.patience
         told = -1
         while True:
@@ -385,14 +384,14 @@ class Visitor:
             time.sleep(_POLL_SECONDS)
 
     def _listed(self) -> dict[str, str]:
-        """Return the status of every execution since this visit began, anybody's, by ARN (Express: by name)."""
+        """Return the status of all executions since this visit began, by ARN (Express: by name)."""
         if self.deployment.has_express_uploads:
             self._express |= {execution.arn: execution for execution in self._read_express()}
         pages = self.deployment.client("stepfunctions").get_paginator("list_executions")
         found = {name: execution.status for name, execution in self._express.items()}
         for page in pages.paginate(stateMachineArn=self.deployment.machine):
             for execution in page["executions"]:
-                # The newest come first.
+                # Newest first.
                 if execution["startDate"].timestamp() < self._started - _CLOCK_SECONDS:
                     return found
                 found[execution["executionArn"]] = execution["status"]
@@ -440,7 +439,7 @@ class Visitor:
 
 
 def _status(call: Callable[..., Any], **arguments: Any) -> int:
-    """Return the HTTP status of an answer or a refusal; whoever may not ask has found nothing out.
+    """Return the HTTP status of a response or an error; raise if the credentials lack the permission.
 
     Raises
     ------
@@ -458,7 +457,7 @@ def _status(call: Callable[..., Any], **arguments: Any) -> int:
 
 
 def _started_by(answer: Answer) -> str | None:
-    """Return the ARN of the execution that an answer says was started."""
+    """Return the ARN of the started execution in a response."""
     if answer.status != 200 or not isinstance(answer.body, dict):  # noqa: PLR2004 - HTTP OK
         return None
     arn = answer.body.get("executionArn")

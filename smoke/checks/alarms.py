@@ -1,4 +1,4 @@
-"""The pipeline's own metrics, and whether every alarm watches a metric that somebody sends."""
+"""Check the pipeline's own metrics, and that every alarm watches a metric that is sent."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged_all
 from smoke.visit import Visit
 
-# What the functions count, by the dimension `service`.
+# The metrics of the functions, by the dimension `service`.
 COUNTED = {
     "resize": (
         *("ResizesStarted", "ResizesFailed", "ThumbnailsWritten", "ThumbnailsRemoved", "OriginalBytes"),
@@ -20,10 +20,10 @@ COUNTED = {
     "start_from_s3": ("UploadsNotStarted",),
 }
 
-# How often CloudWatch is asked for data, after the first time.
+# How often data is requested from CloudWatch after the first time.
 DATA_ASKED = 3
 
-# The metrics that AWS documents, those that an alarm or a widget may show without asking for more:
+# The metrics that AWS documents and that alarms and widgets of this template may use:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
@@ -52,14 +52,14 @@ DOCUMENTED = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric as CloudWatch tells it from others."""
+    """One metric as CloudWatch identifies it."""
 
     namespace: str
     name: str
     dimensions: frozenset[tuple[str, str]] = frozenset()
 
     def __str__(self) -> str:
-        """Return it as people write it."""
+        """Return the metric in a readable form."""
         dimensions = ", ".join(f"{name}={value}" for name, value in sorted(self.dimensions))
         return f"{self.namespace} {self.name}{f' ({dimensions})' if dimensions else ''}"
 
@@ -78,7 +78,7 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     yield counted(wanted, sent)
     filtered = set(_filtered(deployment))
     own = sorted(wanted | {metric for metric in filtered if metric.namespace == namespace}, key=str)
-    # GetMetricData is billed by the metric, so it is asked a few times only.
+    # GetMetricData is billed for each metric, so it is called only a few times.
     patience = visit.patience / 3
     ask = partial(_with_data, deployment, visit, own)
     yield with_data(own, until(ask, lambda found: len(found) == len(own), patience, patience / DATA_ASKED))
@@ -92,15 +92,15 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
 
 
 def counted(wanted: set[Metric], sent: set[Metric]) -> Row:
-    """Judge which of the pipeline's metrics the functions sent, in the embedded metric format in their logs."""
+    """Judge which of the pipeline's metrics the functions sent in the embedded metric format of their logs."""
     missing = [f"nothing sends {metric}" for metric in sorted(wanted - sent, key=str)]
     names = ", ".join(sorted(metric.name for metric in wanted))
-    return judged_all("the functions count what they do", names, missing)
+    return judged_all("the functions send their metrics", names, missing)
 
 
 def with_data(wanted: list[Metric], found: set[Metric]) -> Row:
     """Report which metrics CloudWatch has data for; a metric without data yet is open, not broken."""
-    promise = "CloudWatch has data of the pipeline's metrics"
+    promise = "CloudWatch has data for the pipeline's metrics"
     missing = [str(metric) for metric in wanted if metric not in found]
     if not missing:
         return Row(Mark.KEPT, promise, f"of all {len(wanted)}")
@@ -150,7 +150,7 @@ def watched(
         metrics = list(_watched_by(by_name[name]))
         faults = [fault for metric in metrics if (fault := _fault(metric, sent, resources))]
         if faults or not metrics:
-            yield Row(Mark.BROKEN, promise, "; ".join(faults) or "it watches none")
+            yield Row(Mark.BROKEN, promise, "; ".join(faults) or "it watches no metric")
         else:
             good.append(logical_id)
     if good:
@@ -160,7 +160,7 @@ def watched(
 def actions(alarms: list[dict[str, Any]], topic: str) -> Row:
     """Judge whether every alarm notifies the topic."""
     if not topic:
-        return Row(Mark.KEPT, "alarms only show in CloudWatch: no AlarmTopicArn", "nobody is notified")
+        return Row(Mark.KEPT, "alarms are only visible in CloudWatch: no AlarmTopicArn", "nobody is notified")
     silent = [
         alarm["AlarmName"] for alarm in alarms if topic not in alarm["AlarmActions"] or not alarm["ActionsEnabled"]
     ]
@@ -175,15 +175,15 @@ def _watched_by(alarm: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _fault(metric: Metric, sent: set[Metric], resources: Mapping[str, set[str]]) -> str:
-    """Return why nobody sends a metric; nothing if somebody does."""
+    """Return why a metric is never sent; an empty string if it is sent."""
     if not metric.namespace.startswith("AWS/"):
         return "" if metric in sent else f"nothing sends {metric}"
     if metric.name not in DOCUMENTED.get(metric.namespace, ()):
-        return f"{metric} is no metric that AWS documents"
+        return f"{metric} is not a metric that AWS documents"
     if not metric.dimensions:
-        return f"{metric} is that of the whole account"
+        return f"{metric} is for the whole account"
     strangers = [f"{name}={value}" for name, value in sorted(metric.dimensions) if value not in resources.get(name, ())]
-    return f"{metric} is of {', '.join(strangers)}, which is not in the stack" if strangers else ""
+    return f"{metric} is for {', '.join(strangers)}, which is not in the stack" if strangers else ""
 
 
 def resources(deployment: Deployment) -> dict[str, set[str]]:
@@ -208,7 +208,7 @@ def _logged(deployment: Deployment, visit: Visit) -> Iterator[Metric]:
 
 
 def _filtered(deployment: Deployment) -> Iterator[Metric]:
-    """Yield the metrics that filters make of the stack's log groups."""
+    """Yield the metrics of the metric filters of the stack's log groups."""
     pages = deployment.client("logs").get_paginator("describe_metric_filters")
     for group in deployment.of_type("AWS::Logs::LogGroup").values():
         for page in pages.paginate(logGroupName=group):
@@ -237,7 +237,7 @@ def _with_data(deployment: Deployment, visit: Visit, metrics: list[Metric]) -> s
             }
             for number, metric in enumerate(metrics)
         ],
-        # Whole minutes, the one of the start among them.
+        # Whole minutes, including the minute of the start.
         StartTime=dt.datetime.fromtimestamp(visit.started // minute * minute, dt.UTC),
         EndTime=now + dt.timedelta(minutes=1),
     )

@@ -1,4 +1,4 @@
-"""What the API did with good, bad, unsigned and repeated requests."""
+"""Check the responses of the API to valid, invalid, unsigned and repeated requests."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _OK, _BAD_REQUEST, _FORBIDDEN, _CONFLICT, _UNSUPPORTED = 200, 400, 403, 409, 415
 
 
 def only_signed_requests_are_taken(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that the API is as open as the stack's parameter says."""
+    """Check that the API requires signatures if the stack's parameter says so."""
     good = visit.posts["good"].answer
     if deployment.is_signed:
         answer = visit.posts["unsigned"].answer
@@ -22,23 +22,23 @@ def only_signed_requests_are_taken(deployment: Deployment, visit: Visit) -> Iter
 
 
 def good_requests_are_done(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that a good request starts an execution that the client can follow to its end."""
+    """Check that a valid request starts an execution whose status the client can read until it ends."""
     answer = visit.posts["good"].answer
     body = answer.body if isinstance(answer.body, dict) else {}
     faults = [] if answer.status == _OK else [str(answer)]
     location, name = answer.headers.get("location", ""), str(body.get("executionId"))
     if answer.status == _OK and not location.endswith(f"/executions/{name}"):
         faults.append(f"Location is '{location}' for the executionId '{name}'")
-    yield judged_all("a good request is answered with its execution: 200", f"Location: {location}", faults)
+    yield judged_all("a valid request returns its execution: 200", f"Location: {location}", faults)
     yield followed(visit)
 
 
 def followed(visit: Visit) -> Row:
-    """Judge what the client saw at its ``Location`` in the end, beside what Step Functions says."""
-    promise = "its Location says what became of it"
+    """Compare the last response at the ``Location`` with the execution in Step Functions."""
+    promise = "its Location returns its outcome"
     seen, execution = visit.described, visit.posts["good"].execution
     if execution is None or not isinstance(seen.body, dict):
-        return Row(Mark.BROKEN, promise, "no execution could be followed" if execution is None else str(seen))
+        return Row(Mark.BROKEN, promise, "there is no execution" if execution is None else str(seen))
     output = seen.body.get("output")
     made = output.get("thumbnails", []) if isinstance(output, dict) else []
     faults = []
@@ -48,35 +48,35 @@ def followed(visit: Visit) -> Row:
         faults.append("the output is not the execution's")
     elif [each["key"] for each in made] != [thumbnail_key(visit.uploads[0], (40, 30))]:
         faults.append(f"it made {', '.join(each['key'] for each in made)}")
-    return judged_all(promise, "SUCCEEDED, with the thumbnail that was asked for", faults)
+    return judged_all(promise, "SUCCEEDED, with the requested thumbnail", faults)
 
 
 def bad_requests_are_refused(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that each bad request is refused by name, by the gateway or by the function."""
+    """Check that the gateway or the function refuses each invalid request, with an error name."""
     for what in ("width 0", "17 sizes", "an unknown field"):
         yield refused(f"a request with {what} is refused", visit.posts[what], "InvalidRequestError")
     for what, status in (("broken JSON", _BAD_REQUEST), ("text/plain", _UNSUPPORTED)):
         answer = visit.posts[what].answer
         yield judged(f"{what} is refused: {status}", str(answer), kept=answer.status == status)
-    yield ended("a key that is not there ends by name", visit.posts["missing key"], "OriginalNotFoundError")
-    yield ended("another bucket is refused by name", visit.posts["another bucket"], "BucketNotAllowedError")
+    yield ended("a missing original fails with its error name", visit.posts["missing key"], "OriginalNotFoundError")
+    yield ended("another bucket is refused with its error name", visit.posts["another bucket"], "BucketNotAllowedError")
 
 
 def refused(promise: str, post: Post, error: str) -> Row:
-    """Judge a request that the gateway answers with 400, or else the function refuses.
+    """Judge a request that either the gateway refuses with 400, or the function.
 
-    What API Gateway checks is what it kept of the schema when it imported the API.
+    API Gateway checks only those rules of the schema that it kept when it imported the API.
     """
     if post.answer.status == _OK:
         row = ended(promise, post, error)
-        return Row(row.mark, row.promise, f"not by the gateway, but by the function: {row.found}")
+        return Row(row.mark, row.promise, f"by the function, not by the gateway: {row.found}")
     body = post.answer.body
     kept = post.answer.status == _BAD_REQUEST and isinstance(body, dict) and body.get("error") == "InvalidRequest"
     return judged(promise, str(post.answer), kept=kept)
 
 
 def ended(promise: str, post: Post, error: str) -> Row:
-    """Judge a request that starts an execution which ends with a permanent error."""
+    """Judge a request whose execution ends with a permanent error."""
     if post.execution is None:
         return Row(Mark.BROKEN, promise, str(post.answer))
     kept = (post.execution.status, post.execution.error) == ("FAILED", f"Permanent.{error}")
@@ -92,7 +92,7 @@ def repeated_requests_start_once(_deployment: Deployment, visit: Visit) -> Itera
 
 def repeated(first: Post, again: Post) -> Row:
     """Judge a repetition: the same execution while it runs, 409 with its name after it has ended."""
-    promise = "a repeated Idempotency-Key starts nothing twice"
+    promise = "a repeated Idempotency-Key starts one execution"
     if first.answer.status != _OK or not isinstance(again.answer.body, dict):
         return Row(Mark.BROKEN, promise, str(first.answer if first.answer.status != _OK else again.answer))
     name = first.answer.body["executionId"]

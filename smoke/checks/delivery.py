@@ -1,4 +1,4 @@
-"""What viewers get, and what they do not: through the distribution, and from the bucket itself."""
+"""Check which objects viewers can get from the distribution and from the bucket, and which they cannot."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _REDIRECTS = {301, 308}
 
 
 def the_bucket_is_private(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that S3 gives nobody without credentials a manifest or a thumbnail."""
+    """Check that S3 refuses manifests and thumbnails to requests without credentials."""
     anybody = deployment.session.client("s3", config=Config(signature_version=UNSIGNED))
     statuses = {}
     for key in visit.private:
@@ -31,7 +31,7 @@ def the_bucket_is_private(deployment: Deployment, visit: Visit) -> Iterator[Row]
 
 
 def pictures_are_served(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that the distribution serves manifests and, under the URLs in them, the bytes of the bucket."""
+    """Check that the distribution serves manifests, and the bucket's bytes under the URLs in them."""
     if (viewer := deployment.viewer) is None:
         return
     s3, faults, count = deployment.client("s3"), [], 0
@@ -50,7 +50,7 @@ def pictures_are_served(deployment: Deployment, visit: Visit) -> Iterator[Row]:
 
 
 def listed(served: Served) -> list[dict[str, str]]:
-    """Return the thumbnails of a manifest as it was served; none if it is no manifest."""
+    """Return the thumbnails in a served manifest; none if the response is not a manifest."""
     try:
         entries: list[dict[str, str]] = json.loads(served.data)["thumbnails"]
     except (ValueError, KeyError, TypeError):
@@ -59,7 +59,7 @@ def listed(served: Served) -> list[dict[str, str]]:
 
 
 def manifest_faults(name: str, served: Served) -> Iterator[str]:
-    """Yield what is wrong with a manifest as it was served."""
+    """Yield the faults of a served manifest."""
     if served.status != _OK:
         yield f"the manifest of {name} was answered with {served.status}"
         return
@@ -71,7 +71,7 @@ def manifest_faults(name: str, served: Served) -> Iterator[str]:
 
 
 def thumbnail_faults(name: str, served: Served, entry: Mapping[str, str], stored: bytes) -> Iterator[str]:
-    """Yield what is wrong with a thumbnail as it was served."""
+    """Yield the faults of a served thumbnail."""
     if served.status != _OK:
         yield f"the thumbnail of {name} was answered with {served.status}"
         return
@@ -92,7 +92,7 @@ def _header_faults(what: str, served: Served) -> Iterator[str]:
 
 
 def nothing_else_is_served(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that no path reaches anything but thumbnails and manifests."""
+    """Check that no path returns other objects than thumbnails and manifests."""
     if (viewer := deployment.viewer) is None:
         return
     paths = ["", "?list-type=2", *(f"{way}{visit.plan}" for way in ("", "/", "thumbnails/../", "manifests/%2e%2e/"))]
@@ -112,13 +112,14 @@ def http_is_redirected(deployment: Deployment, visit: Visit) -> Iterator[Row]:
         return
     path = quote(f"manifests/{visit.uploads[0].key}.json")
     if viewer.via is not None:
-        yield Row(Mark.OPEN, "plain HTTP is redirected", f"not known: {viewer.via} was asked instead of CloudFront")
+        found = f"not known: the requests went to {viewer.via} instead of CloudFront"
+        yield Row(Mark.OPEN, "plain HTTP is redirected", found)
     else:
         yield redirected(viewer.get(path, scheme="http"), f"{viewer.url}{path}")
 
 
 def redirected(served: Served, to: str) -> Row:
-    """Judge the answer to a request by plain HTTP."""
+    """Judge the response to a request over plain HTTP."""
     location = served.headers.get("location", "")
     return judged(
         "plain HTTP is redirected",
@@ -128,13 +129,13 @@ def redirected(served: Served, to: str) -> Row:
 
 
 def a_replaced_picture_is_served(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that a replaced picture has another URL, which shows the new bytes, at once."""
+    """Check that a replaced picture immediately has another URL, which returns the new bytes."""
     if deployment.viewer is not None:
         yield replaced(visit.replacement)
 
 
 def replaced(replacement: Replacement | None) -> Row:
-    """Judge what the distribution served of a picture before and after it was replaced."""
+    """Judge the responses for a picture before and after it was replaced."""
     promise = "a replaced picture gets a new URL"
     if replacement is None:
         return Row(Mark.BROKEN, promise, "the distribution did not serve both manifests in time")
@@ -144,6 +145,6 @@ def replaced(replacement: Replacement | None) -> Row:
     if replacement.second.status != _OK:
         faults.append(f"it was answered with {replacement.second.status}")
     elif replacement.second.data != replacement.stored or replacement.second.data == replacement.first.data:
-        faults.append("it shows other bytes than the new ones")
+        faults.append("it does not return the new bytes")
     version = replacement.second_url.rpartition("?")[2]
     return judged_all(promise, f"{version}, with the new bytes after {replacement.seconds:.0f} s", faults)

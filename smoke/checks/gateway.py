@@ -1,4 +1,4 @@
-"""What API Gateway made of the template: the model that it imported, and the settings of the stage."""
+"""Check what API Gateway imported from the template: the model, and the settings of the stage."""
 
 import json
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ _SCHEMA = Path(__file__).parents[2] / "schemas" / "resize_request.json"
 _NOTES = {"$schema", "title", "description"}
 _NUMERIC = {"minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
 
-# DescribeExecution is refilled with 10 to 15 a second and has a bucket of 250 to 300, by region:
+# The token bucket of DescribeExecution has 250 to 300 tokens and is refilled with 10 to 15 a second, by region:
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _DESCRIBE_RATE, _DESCRIBE_BURST = 10, 250
 _DESCRIBE_METHOD = "executions/{executionId}/GET"
 
 
 def the_model_is_the_schema(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
-    """Check that the request's model arrived as schemas/resize_request.json has it."""
+    """Check that the imported model of the request equals schemas/resize_request.json."""
     (api,) = deployment.of_type("AWS::ApiGateway::RestApi").values()
     model = deployment.client("apigateway").get_model(restApiId=api, modelName="ResizeRequest")
     yield from model_rows(json.loads(_SCHEMA.read_text(encoding="utf-8")), json.loads(model["schema"]))
 
 
 def model_rows(promised: dict[str, Any], imported: dict[str, Any]) -> Iterator[Row]:
-    """Judge an imported model beside the schema."""
+    """Compare an imported model with the schema."""
     texts = [
         f"{path} is {json.dumps(value)}"
         for path, value in _leaves(imported)
@@ -38,7 +38,7 @@ def model_rows(promised: dict[str, Any], imported: dict[str, Any]) -> Iterator[R
     closed = {path for path, value in _leaves(promised) if path.endswith("additionalProperties") and value is False}
     found = {path for path, value in _leaves(imported) if path.endswith("additionalProperties") and value is False}
     yield judged_all(
-        "the model knows that unknown fields are refused",
+        "the model refuses unknown fields",
         "additionalProperties: false was kept",
         [f"{path} is not false" for path in sorted(closed - found)],
     )
@@ -46,7 +46,7 @@ def model_rows(promised: dict[str, Any], imported: dict[str, Any]) -> Iterator[R
 
 
 def _keywords(promised: dict[str, Any], imported: dict[str, Any]) -> Row:
-    promise = "the model says what the schema says"
+    promise = "the model has the rules of the schema"
     changed = [
         f"{path} is {json.dumps(imported[path])}, not {json.dumps(value)}"
         for path, value in promised.items()
@@ -62,7 +62,7 @@ def _keywords(promised: dict[str, Any], imported: dict[str, Any]) -> Row:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value that is no object or list, with its path; notes for people are left out."""
+    """Yield every value that is not an object or list, with its path, but without descriptions for people."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in _NOTES:
@@ -85,7 +85,7 @@ def stage_is_set(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
 
 
 def throttling(settings: dict[str, Any], parameters: Any) -> Iterator[Row]:
-    """Judge the method settings: the parameters' for all methods, and lower ones for asking after executions."""
+    """Judge the throttling: by the parameters for all methods, and lower for reading the status of executions."""
     # Paths are written with ~1 for a slash: https://docs.aws.amazon.com/apigateway/latest/api/API_MethodSetting.html
     by_method = {key.replace("~1", "/").lstrip("/"): value for key, value in settings.items()}
     every = _throttle(by_method.get("*/*", {}))
@@ -112,7 +112,7 @@ def _told(throttle: tuple[float, float] | None) -> str:
 
 
 def access_log(settings: dict[str, Any], group: str) -> Row:
-    """Judge where the stage writes its access log; no group means that none was asked for."""
+    """Judge where the stage writes its access log; without a group it must not write one."""
     found = settings.get("destinationArn", "")
     if not group:
         return judged("the API has no access log: ApiAccessLogs=NONE", found or "it has none", kept=not found)

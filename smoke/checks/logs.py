@@ -1,4 +1,4 @@
-"""Whether the logs of this visit arrived: of both functions, of the executions and of the API."""
+"""Check that the logs of this visit arrived: of both functions, of the executions and of the API."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ _ENDS = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "Executio
 
 _T = TypeVar("_T")
 
-# Set when nobody waits for the checks any more.
+# Set when the run is interrupted, so that the checks stop waiting.
 interrupted = threading.Event()
 
 
 def functions_log(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     """Check that both functions logged every upload under its key."""
-    # An upload that started nothing is found out elsewhere; its lines are not waited for.
+    # Other checks report uploads that started no execution, so their lines are not awaited here.
     keys = {upload.key for upload in visit.uploads if upload.execution}
     for group, name in (("StartFromS3FunctionLogs", "start_from_s3"), ("ResizeFunctionLogs", "resize")):
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
@@ -44,7 +44,7 @@ def function_lines(function: str, keys: set[str], lines: list[dict[str, Any]]) -
 
 
 def executions_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that Step Functions logged what the parameter ``WorkflowLogLevel`` says of the uploads' executions."""
+    """Check that Step Functions logged the uploads' executions as the parameter ``WorkflowLogLevel`` requires."""
     level = deployment.parameters["WorkflowLogLevel"]
     executions = [upload.execution for upload in visit.uploads if upload.execution]
     names = {each.name for each in executions if level == _ALL or each.status == "FAILED"}
@@ -58,9 +58,9 @@ def executions_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Row]
 
 
 def execution_events(names: set[str], events: list[dict[str, Any]], level: str) -> Row:
-    """Judge what the log of the state machines has of the executions with these names."""
+    """Judge the lines of the executions with these names in the log of the state machines."""
     if level == _ALL:
-        promise = "executions of dotted, odd and long names are logged"
+        promise = "executions of dotted, unusual and long names are logged"
         found = f"ExecutionStarted and an end of all {len(names)}"
     else:
         promise, found = "executions that fail are logged", f"the end of all {len(names)}"
@@ -88,14 +88,14 @@ def _unlogged(names: set[str], events: list[dict[str, Any]], level: str) -> list
 
 
 def api_requests_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that the API's access log has the good request, with the name of its execution."""
+    """Check that the API's access log has the valid request, with the name of its execution."""
     promise = "the API logs requests with their executions"
     if deployment.parameters["ApiAccessLogs"] == "NONE":
-        yield Row(Mark.KEPT, "the API logs nothing: ApiAccessLogs=NONE", "nothing was looked for")
+        yield Row(Mark.KEPT, "the API logs nothing: ApiAccessLogs=NONE", "not checked")
         return
     execution = visit.posts["good"].execution
     if execution is None:
-        yield Row(Mark.BROKEN, promise, "the good request started no execution")
+        yield Row(Mark.BROKEN, promise, "the valid request started no execution")
         return
     pattern = f'{{ $.executionName = "{execution.name}" }}'
     lines = until(partial(_lines, deployment, "ResizeApiLogs", visit, pattern), bool, visit.patience / 3)
@@ -103,7 +103,7 @@ def api_requests_are_logged(deployment: Deployment, visit: Visit) -> Iterator[Ro
 
 
 def access_log_lines(lines: list[dict[str, Any]], execution: str) -> Row:
-    """Report whether a line names an execution; delivery has no deadline, so a missing line is open, not broken."""
+    """Report whether a line names an execution. API Gateway promises no delivery time, so a missing line is open."""
     promise = "the API logs requests with their executions"
     if any(line.get("executionName") == execution for line in lines):
         return Row(Mark.KEPT, promise, f"a line names {execution}")
@@ -115,7 +115,7 @@ def _lines(deployment: Deployment, group: str, visit: Visit, pattern: str) -> li
 
 
 def until(ask: Callable[[], _T], is_enough: Callable[[_T], bool], seconds: float, pause: float = _PAUSE_SECONDS) -> _T:
-    """Ask again until it is enough or the time is up; return the last answer."""
+    """Repeat a call until its result is sufficient or the time is up; return the last result."""
     deadline = time.monotonic() + seconds
     while not is_enough(answer := ask()) and time.monotonic() < deadline and not interrupted.wait(pause):
         pass

@@ -1,4 +1,4 @@
-"""What the stack's NotificationTopicArn was told of this visit's pictures."""
+"""Check the messages of the stack's NotificationTopicArn about this visit's pictures."""
 
 import json
 from collections import Counter
@@ -16,18 +16,18 @@ _SCHEMA = Path(__file__).parents[2] / "schemas" / "notification.json"
 
 
 def ends_are_told(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that the topic, where there is one, was told once of each upload, in the documented shape."""
+    """Check that the topic, if there is one, got one message about each upload, as in the schema."""
     if deployment.notification_topic:
         yield told(visit.uploads, visit.notifications)
 
 
 def told(uploads: list[Upload], notifications: list[dict[str, Any]]) -> Row:
-    """Judge the messages about some uploads."""
+    """Judge the messages about the uploads."""
     validator = Draft4Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
     faults = [
         f"a message is invalid: {error.message}" for each in notifications for error in validator.iter_errors(each)
     ]
-    # One that was delivered twice has the same id.
+    # A message that was delivered twice has the same id.
     once = {each["id"]: each for each in notifications if each.get("trigger") == "upload"}
     counts = Counter(each["key"] for each in once.values())
     statuses = {each["key"]: each["status"] for each in once.values()}

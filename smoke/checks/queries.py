@@ -1,4 +1,4 @@
-"""Whether the saved queries of Logs Insights are there and find this visit: each is run as it was saved."""
+"""Check that the saved queries of Logs Insights exist and find this visit; each is run as it was saved."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged_all
 from smoke.visit import Visit
 
-# How often a query is run again, because its log lines may be on their way; each run is billed by what it scans.
+# How often a query is repeated if log lines have not arrived yet; each run is billed for what it scans.
 QUERIES_ASKED = 3
-# What the query for one key is saved with.
+# The placeholder for the key in the saved query.
 EXAMPLE = "/cat.jpg/"
 
 _POLL_SECONDS = 1.0
@@ -23,7 +23,7 @@ _ENDED = {"Complete", "Failed", "Cancelled", "Timeout", "Unknown"}
 _NO_PICTURE = "NotAnImageError"
 
 Found = dict[str, str]
-# Gets the rows that a query found, and returns what is missing.
+# Takes the rows that a query found, and returns the faults.
 _Judge = Callable[[list[Found]], list[str]]
 
 
@@ -64,17 +64,17 @@ def saved_queries_answer(deployment: Deployment, visit: Visit) -> Iterator[Row]:
 
 
 def one_key_faults(rows: list[Found], *, keys: set[str], groups: tuple[str, ...], machine: str) -> list[str]:
-    """Return which lines of which uploads the query for one key did not find.
+    """Return the lines of uploads that the query for one key did not find.
 
     Parameters
     ----------
     rows : list of dict
     keys : set of str
-        Of the uploads.
+        Keys of the uploads.
     groups : tuple of str
-        Log groups in which each key has a line.
+        Log groups that must have a line for each key.
     machine : str
-        Log group in which the upload that is no picture has its end.
+        Log group that must have the end of the upload that is not a picture.
     """
     found = {(row["@log"].partition(":")[2], row.get("object_key")) for row in rows}
     faults = [f"no line for {key} in {group}" for group in groups for key in sorted(keys) if (group, key) not in found]
@@ -83,7 +83,7 @@ def one_key_faults(rows: list[Found], *, keys: set[str], groups: tuple[str, ...]
 
 
 def slowest_faults(rows: list[Found]) -> list[str]:
-    """Return what is wrong with the slowest pictures: they have a key and a duration, and the slowest is first."""
+    """Return the faults of the query for slow pictures: each row needs a key and a duration, the slowest first."""
     if not rows:
         return ["no picture"]
     if not all(row.get("object_key") and row.get("total_ms") for row in rows):
@@ -93,7 +93,7 @@ def slowest_faults(rows: list[Found]) -> list[str]:
 
 
 def failures_faults(rows: list[Found], *, folder: str) -> list[str]:
-    """Return whether the failure in the folder of this visit is missing."""
+    """Return a fault if the failure in the folder of this visit is missing."""
     found = {(row.get("failure"), row.get("folder")) for row in rows}
     return [] if (_NO_PICTURE, folder) in found else [f"no {_NO_PICTURE} in {folder}"]
 

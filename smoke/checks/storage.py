@@ -1,4 +1,4 @@
-"""The two buckets and the queues: who may in, what is kept, and who hears of it."""
+"""Check the two buckets and the queues: access, versions, encryption, conditions and notifications."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,16 @@ from smoke.report import Row, judged, judged_all
 from smoke.visit import Visit
 
 _PEEK_SECONDS = 5
-# Whatever may leave thumbnails out of line.
+# The events that may leave thumbnails out of line.
 _EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
-# What S3 answers where a condition fails, where nothing is there to meet it, and where nothing has changed.
+# S3's statuses if a condition fails, if there is no object, and if nothing has changed.
 _REFUSALS = {
     "a second write": {412},
     "a write over another object": {412},
     "a delete of another object": {412},
-    "a download of what is known": {304},
-    "a write over what is gone": {404, 412},
-    "a delete of what is gone": {404, 412},
+    "a download of a known ETag": {304},
+    "a write over a deleted object": {404, 412},
+    "a delete of a deleted object": {404, 412},
 }
 
 
@@ -35,9 +35,9 @@ def changes_are_notified(deployment: Deployment, _visit: Visit) -> Iterator[Row]
 
 
 def eventbridge(configured: dict[str, Any]) -> Row:
-    """Judge the notification configuration of a bucket whose events arrive through EventBridge."""
+    """Judge the notification configuration of a bucket whose events go through EventBridge."""
     is_on = "EventBridgeConfiguration" in configured
-    found = "it is switched on" if is_on else "it is switched off: the README has the command"
+    found = "enabled" if is_on else "not enabled: docs/deploying.md has the command"
     return judged("every upload and removal goes to EventBridge", found, kept=is_on)
 
 
@@ -64,7 +64,7 @@ def _filters(configuration: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def conditions_hold(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that S3 holds writes, deletes and downloads to their conditions: every run rests on that."""
+    """Check that S3 enforces the conditions of writes, deletes and downloads, because every run depends on them."""
     yield conditions(visit.conditions)
 
 
@@ -76,7 +76,7 @@ def conditions(statuses: Mapping[str, int]) -> Row:
         if statuses.get(what) not in expected
     ]
     found = ", ".join(f"{what} {statuses.get(what)}" for what in _REFUSALS)
-    return judged_all("S3 refuses what a condition forbids", found, faults)
+    return judged_all("S3 enforces conditions", found, faults)
 
 
 def buckets_are_closed(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
@@ -84,7 +84,7 @@ def buckets_are_closed(deployment: Deployment, _visit: Visit) -> Iterator[Row]:
     s3 = deployment.client("s3")
     key = deployment.parameters.get("KmsKeyArn", "")
     buckets = [deployment.thumbnails]
-    # How an existing bucket is set up is its owner's choice.
+    # The settings of an existing bucket are its owner's choice.
     if not deployment.has_existing_originals:
         buckets.insert(0, deployment.originals)
         versioning = s3.get_bucket_versioning(Bucket=deployment.originals).get("Status", "never enabled")
@@ -113,7 +113,7 @@ def public_access(bucket: str, answer: dict[str, Any] | None) -> Row:
 
 
 def tls_only(bucket: str, answer: dict[str, Any] | None) -> Row:
-    """Judge a bucket's policy: it denies everything to everybody who comes without TLS."""
+    """Judge a bucket's policy, which must deny all requests without TLS."""
     statements = json.loads(answer["Policy"])["Statement"] if answer else []
     kept = any(
         statement["Effect"] == "Deny"
@@ -132,7 +132,7 @@ def nothing_is_left_in_queues(deployment: Deployment, visit: Visit) -> Iterator[
     waiting = int(attributes["ApproximateNumberOfMessages"])
     seen: dict[str, str] = {}
     if waiting:
-        # A look takes messages for some seconds; they come back by themselves.
+        # Receiving a message hides it for some seconds. Then it is visible again.
         for _ in range(5):
             answer = deployment.client("sqs").receive_message(
                 QueueUrl=deployment.id_of("UploadsDeadLetterQueue"),
@@ -144,12 +144,12 @@ def nothing_is_left_in_queues(deployment: Deployment, visit: Visit) -> Iterator[
 
 
 def dead_letters(waiting: int, bodies: list[str], visit_id: str) -> Row:
-    """Judge what the dead-letter queue holds: none of it may be ours."""
+    """Judge the messages of the dead-letter queue: none may be of this visit."""
     ours = sum(visit_id in body for body in bodies)
     others = max(waiting, len(bodies)) - ours
-    found = f"{ours} of ours are there" if ours else "none of ours is there"
+    found = f"{ours} of this test are there" if ours else "none of this test"
     if others:
-        found += f"; {others} of other uploads are: docs/runbook.md says how to read and return them"
+        found += f"; {others} of other uploads: docs/runbook.md explains how to read and return them"
     return judged("no upload became a dead letter", found, kept=not ours)
 
 
@@ -160,7 +160,7 @@ def _attributes(deployment: Deployment, queue: str) -> dict[str, str]:
 
 
 def _or_none(read: Any, bucket: str) -> dict[str, Any] | None:
-    """Return a bucket's setting, or None if S3 answers that there is none."""
+    """Return a bucket's setting, or ``None`` if S3 answers that there is none."""
     try:
         answer: dict[str, Any] = read(Bucket=bucket)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""What uploads became: thumbnails, executions and their names."""
+"""Check the thumbnails, manifests and executions of the uploads."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged, judged_all
 from smoke.visit import Upload, Visit
 
-# Pixels; a side is rounded.
+# Pixels that a side may differ by, because it is rounded.
 _TOLERANCE = 1
 # "To enable logging with CloudWatch Logs, the name should only contain 0-9, A-Z, a-z, - and _":
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
@@ -33,7 +33,7 @@ class Stored:
 
 
 def thumbnails_are_made(deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check every thumbnail of every picture that was uploaded."""
+    """Check every thumbnail of every uploaded picture."""
     for upload in visit.uploads:
         if not upload.original.content_type:
             continue
@@ -50,7 +50,7 @@ def thumbnails_are_made(deployment: Deployment, visit: Visit) -> Iterator[Row]:
 
 
 def thumbnail_key(upload: Upload, box: tuple[int, int]) -> str:
-    """Return the key that the README promises for a thumbnail of an upload."""
+    """Return the key of an upload's thumbnail, as documented in the README."""
     folder, _, name = upload.key.rpartition("/")
     return f"thumbnails/{folder}/{box[0]}x{box[1]}_{name}{upload.original.extension}"
 
@@ -118,9 +118,9 @@ def manifests_are_written(deployment: Deployment, visit: Visit) -> Iterator[Row]
 
 
 def manifest_faults(upload: Upload, stored: Stored | None, boxes: list[tuple[int, int]]) -> Iterator[str]:
-    """Yield what is wrong with the manifest of an upload."""
+    """Yield the faults of an upload's manifest."""
     if stored is None:
-        yield "is not there"
+        yield "is missing"
         return
     try:
         manifest = json.loads(stored.data)
@@ -136,7 +136,7 @@ def manifest_faults(upload: Upload, stored: Stored | None, boxes: list[tuple[int
     for key in sorted(missing):
         yield f"does not list {_short(key)}"
     if has_placeholder != is_picture or bool(error) == is_picture:
-        yield "has no placeholder" if is_picture else "does not say that it is no picture"
+        yield "has no placeholder" if is_picture else "does not state that the file is not a picture"
 
 
 def no_picture_fails_by_name(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
@@ -151,7 +151,7 @@ def no_picture_fails_by_name(_deployment: Deployment, visit: Visit) -> Iterator[
 
 
 def names_can_be_logged(_deployment: Deployment, visit: Visit) -> Iterator[Row]:
-    """Check that executions are named after their door, in characters that Step Functions promises to log."""
+    """Check that executions are named after what started them, in characters that Step Functions promises to log."""
     uploaded = [upload.execution.name for upload in visit.uploads if upload.execution]
     posted = sorted({post.execution.name for post in visit.posts.values() if post.execution})
     yield names(uploaded, posted)

@@ -295,7 +295,7 @@ class TestManifests:
         assert fault in found
 
     def test_one_that_is_missing_is_found(self) -> None:
-        assert list(uploads.manifest_faults(upload(), None, [(128, 128)])) == ["is not there"]
+        assert list(uploads.manifest_faults(upload(), None, [(128, 128)])) == ["is missing"]
 
     def test_that_of_what_is_no_picture_must_say_so(self) -> None:
         letter = Upload(
@@ -333,9 +333,9 @@ class TestConditions:
         "a second write": 412,
         "a write over another object": 412,
         "a delete of another object": 412,
-        "a download of what is known": 304,
-        "a write over what is gone": 404,
-        "a delete of what is gone": 412,
+        "a download of a known ETag": 304,
+        "a write over a deleted object": 404,
+        "a delete of a deleted object": 412,
     }
 
     def test_those_that_hold_are_kept(self) -> None:
@@ -487,7 +487,7 @@ class TestRequests:
         assert requests.refused("it", by_gateway, "InvalidRequestError").mark is Mark.KEPT
         row = requests.refused("it", by_function, "InvalidRequestError")
         assert row.mark is Mark.KEPT
-        assert row.found.startswith("not by the gateway, but by the function: FAILED Permanent.InvalidRequestError")
+        assert row.found.startswith("by the function, not by the gateway: FAILED Permanent.InvalidRequestError")
 
     @pytest.mark.parametrize(
         "post",
@@ -701,13 +701,13 @@ class TestAlarms:
         [
             (alarm({"service": "resize"}, Namespace="p", MetricName="ResizesFaled"), "nothing sends p ResizesFaled"),
             (alarm({}, Namespace="p", MetricName="ResizesFailed"), "nothing sends p ResizesFailed"),
-            (alarm({"QueueName": "p-gone"}, **QUEUE_AGE), "of QueueName=p-gone, which is not in the stack"),
-            (alarm({}, **QUEUE_AGE), "is that of the whole account"),
+            (alarm({"QueueName": "p-gone"}, **QUEUE_AGE), "for QueueName=p-gone, which is not in the stack"),
+            (alarm({}, **QUEUE_AGE), "is for the whole account"),
             (
                 alarm({"QueueName": "p-uploads-01"}, Namespace="AWS/SQS", MetricName="OldestMessage"),
-                "is no metric that AWS documents",
+                "is not a metric that AWS documents",
             ),
-            (alarm({}), "it watches none"),
+            (alarm({}), "it watches no metric"),
         ],
     )
     def test_those_of_others_are_found(self, found: dict[str, Any], fault: str) -> None:
