@@ -1,4 +1,4 @@
-"""What a plan and a run say to a person: lines of text. Pure."""
+"""Describe plans and runs as lines of text. Pure functions."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def plan_lines(report: dict[str, Any]) -> list[str]:
 
 
 def run_lines(output: dict[str, Any]) -> list[str]:
-    """Describe what a run has done, or what it has done so far."""
+    """Describe the results of a run, or its results so far."""
     counts = output["counts"]
     lines = [
         f"  {counts['resized']:>13,}  brought in line",
@@ -69,19 +69,19 @@ def run_lines(output: dict[str, Any]) -> list[str]:
 
 
 def dollars(amount: float) -> str:
-    """Write an amount so that small ones are not nothing."""
+    """Format an amount in dollars; small amounts are not rounded to zero."""
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.2g}"
 
 
 def duration(hours: float) -> str:
-    """Write hours as a person would."""
+    """Format a duration in days, hours or minutes."""
     if hours >= 1:
         return f"{hours:,.1f} hours"
     return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
 
 
 def size(count: float) -> str:
-    """Write bytes as a person would."""
+    """Format a number of bytes with a unit."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if count < 1000:  # noqa: PLR2004 - units of S3's prices
             return f"{count:,.0f} {unit}"
