@@ -1144,7 +1144,7 @@ def test_an_unknown_name_in_a_mapping_template_stops_the_start(
             lambda template: body_of(template)["x-amazon-apigateway-request-validators"]["body"].update(
                 validateRequestParameters=True
             ),
-            "parameters validated",
+            "validates parameters",
         ),
         (
             lambda template: body_of(template).update({"x-amazon-apigateway-request-validator": "body"}),
