@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "status", "demo"])
     command = parser.parse_args().command
     try:
-        # First and without settings: it recovers from whatever keeps the others from reading theirs.
+        # First and without settings, because it must work even if the settings cannot be read.
         if command == "down":
             ended = down(state_folder())
             print(
