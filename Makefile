@@ -1,12 +1,12 @@
-# `make` alone lists what there is.
+# `make` alone lists the commands.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONUNBUFFERED := 1
-# The references in the tests are small matrices: several threads for one only wait for each other.
+# The tests multiply small matrices, for which several threads only wait for each other.
 export OPENBLAS_NUM_THREADS := 1
 
-# uv reads names of its own where pip reads these: a company's certificates and its mirror reach both.
+# uv uses other variables than pip. Set them, so that a company's certificates and mirror apply to both.
 ifndef SSL_CERT_FILE
 ifneq ($(or $(PIP_CERT),$(REQUESTS_CA_BUNDLE)),)
 export SSL_CERT_FILE := $(or $(PIP_CERT),$(REQUESTS_CA_BUNDLE))
@@ -17,7 +17,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX := $(PIP_INDEX_URL)
 endif
 endif
-# Like pip, trust what the system trusts, where nothing else is named.
+# Like pip, trust the system's certificates by default.
 export UV_SYSTEM_CERTS ?= true
 
 UV := .tools/uv/bin/uv
@@ -45,8 +45,8 @@ down: ## Stop the local stack, and delete its buckets
 status: ## Show whether the local stack runs, and print its addresses
 	@if [ -x $(PYTHON_RUN) ]; then $(PYTHON_RUN) -m local status; else echo "The local stack was never set up. Next: make up"; exit 1; fi
 
-# One worker a core, a file to a worker: what a file sets up once is set up once. The stacks of tests/e2e would only
-# take the processor from one another.
+# One worker for each core, and each file in one worker, so that its fixtures are set up only once. tests/e2e does not run
+# in parallel, because its stacks would only compete for the processor.
 IN_PARALLEL := --numprocesses auto --dist loadfile
 
 define check
@@ -56,7 +56,7 @@ define check
 	@$(PYTHON_RUN) -m functions.start_from_s3.recipes
 	@.venv/bin/cfn-lint template.yaml
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam validate --lint >/dev/null
-	@# It prints a summary when there is nothing to say.
+	@# Hide its output if it succeeds, because it always prints a summary.
 	@said=$$(.tools/lint/bin/checkov --framework cloudformation --file template.yaml --skip-download --compact --quiet 2>&1) || \
 		{ echo "$$said"; exit 1; }
 endef
@@ -83,7 +83,7 @@ screenshot: setup ## Take the screenshot of the gallery for the README, docs/gal
 openapi: setup ## Write the API definition that the template includes, and the API contract, docs/openapi.json
 	@$(PYTHON_RUN) -m api
 	@echo "Next: make test"
-# A stack must not be deployed with the API of before a change in api/.
+# Write it again after a change in api/, so that no stack is deployed with the old API.
 api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/resize_request.json | .venv/.installed
 	@$(PYTHON_RUN) -m api >/dev/null
 
@@ -120,7 +120,7 @@ cost: setup ## Write docs/cost.md, or calculate the cost of UPLOADS=3e6 SIZES=5 
 
 .PHONY: build
 build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)
-	@# sam empties the folder before it builds: a build that fails must not cost the last good one.
+	@# sam empties the folder before it builds, so a failed build would delete the last good one.
 	@SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam build --build-dir .aws-sam/build.new >/dev/null
 	@rm -rf .aws-sam/build && mv .aws-sam/build.new .aws-sam/build
 	@echo "Built into .aws-sam/build. Next: .tools/sam/bin/sam deploy --guided"

@@ -1,4 +1,4 @@
-"""``python -m cost``: write docs/cost.md and its picture, or answer one question in the terminal."""
+"""``python -m cost``: write docs/cost.md and its chart, or print the cost for given numbers."""
 
 import argparse
 import sys
@@ -13,9 +13,9 @@ from cost.prices import read_prices
 from local.amounts import counted
 
 _DOCS = Path(__file__).parents[1] / "docs"
-# Uploads a month: four steps to a power of ten.
+# Uploads a month: four values for each power of ten.
 _CURVE = [10 ** (4 + step / 4) for step in range(17)]
-# What the schema of a request takes.
+# The limit of the request schema.
 _MOST_SIZES = 80
 
 

@@ -1,4 +1,4 @@
-"""The picture of docs/cost.md: dollars a month over uploads a month, on logarithmic axes."""
+"""The chart of docs/cost.md: dollars a month by uploads a month, on logarithmic axes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ _LABEL_DISTANCE = 18
 
 
 def draw(title: str, uploads: Sequence[float], curves: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Draw one line for each curve, with its name at its end.
+    """Draw one line for each curve, with its name at the end.
 
     Parameters
     ----------
     title : str
     uploads : sequence of float
-        A month, ascending.
+        Uploads a month, ascending.
     curves : mapping of str to sequence of float
-        Name to dollars a month, one for each of ``uploads``.
+        Dollars a month by the name of the curve, one for each of ``uploads``.
     path : Path
         A PNG file.
     """
@@ -56,7 +56,7 @@ def draw(title: str, uploads: Sequence[float], curves: Mapping[str, Sequence[flo
 
 
 def _spread(heights: Sequence[float]) -> list[float]:
-    """Move labels apart that would lie on one another, downwards."""
+    """Move overlapping labels down."""
     moved = list(heights)
     last = -math.inf
     for index in sorted(range(len(moved)), key=lambda index: moved[index]):

@@ -1,4 +1,4 @@
-"""What of a deployment costs money, read from the files that are deployed: template, state machine, handlers."""
+"""Read the properties of a deployment that cost money from the deployed files: template, state machine, handlers."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from local.template import example_stack
 _ROOT = Path(__file__).parents[1]
 _STATE_MACHINE = _ROOT / "statemachine" / "image_resize.asl.json"
 _HANDLERS = ("functions/resize/handler.py", "functions/start_from_s3/handler.py")
-# Metrics of a choice that the defaults do not make: NotificationTopicArn.
+# Metrics of NotificationTopicArn, which is not set by default.
 _CONDITIONAL_METRICS = {"NotificationsNotSent"}
 _METHODS = {"get", "post", "put", "delete", "options", "head", "patch"}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The template's defaults, as far as they cost money.
+    """The properties of the template that cost money, with its defaults.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class Deployment:
     resize_mb, start_mb : int
         Memory of the functions.
     starters, pictures : int
-        How many functions start executions at once and how many resize (STANDARD).
+        How many functions start executions at the same time, and how many resize (STANDARD).
     batch_size : int
-        Messages that a starter takes at once (STANDARD).
+        Messages that a starter receives at a time (STANDARD).
     transitions : int
-        States on the way of a success.
+        State transitions of a successful execution.
     definition_bytes : int
         Size of the state machine's definition.
     log_level : str
@@ -43,18 +43,17 @@ class Deployment:
     log_days : int
         ``LogRetentionDays``.
     access_log_bytes : int
-        Length of the format of the API's access log, which is about that of a line.
+        Length of the format of the API's access log, which is about the length of a line.
     metrics, api_metrics, alarms : int
         Custom metrics of functions and log filters, detailed metrics of the API's methods, and metrics that alarms
         watch.
     dashboards : int
-        Dashboards.
     is_traced : bool
         Whether X-Ray records traces.
     notify_mb : int
-        Memory of the function that publishes notifications, if there were a topic.
+        Memory of the function that publishes notifications, which exists if there is a topic.
     notify_alarms : int
-        Metrics that its alarm would watch.
+        Metrics that its alarm watches.
     """
 
     workflow: str
@@ -79,13 +78,13 @@ class Deployment:
     notify_alarms: int
 
 
-# Of each method: Count, Latency, IntegrationLatency, 4XXError, 5XXError. CacheHitCount and CacheMissCount need a cache:
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
+# The metrics of each method: Count, Latency, IntegrationLatency, 4XXError, 5XXError. CacheHitCount and CacheMissCount
+# need a cache: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 _METRICS_OF_A_METHOD = 5
 
 
 def read_deployment() -> Deployment:
-    """Read the files as they are."""
+    """Read the deployed files."""
     stack = example_stack({})
     template = stack.template
     parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
@@ -124,7 +123,7 @@ def read_deployment() -> Deployment:
 
 
 def way_of_a_success(definition: dict[str, Any]) -> list[str]:
-    """Return the names of the states that a resize that succeeds goes through.
+    """Return the names of the states of a successful resize.
 
     Parameters
     ----------
@@ -138,13 +137,13 @@ def way_of_a_success(definition: dict[str, Any]) -> list[str]:
 
 
 def _choose(state: dict[str, Any]) -> str:
-    """Return where the status SUCCESS leads."""
+    """Return the next state for the status SUCCESS."""
     chosen: str = next(choice["Next"] for choice in state["Choices"] if '"SUCCESS"' in json.dumps(choice))
     return chosen
 
 
 def _count_metrics() -> int:
-    """Return how many custom metrics the functions print. Each has one set of dimensions, so each is one metric."""
+    """Return the number of custom metrics of the functions. Each has one set of dimensions, so each is one metric."""
     count = 0
     for path in _HANDLERS:
         text = (_ROOT / path).read_text(encoding="utf-8")
@@ -154,17 +153,17 @@ def _count_metrics() -> int:
 
 
 def _count_alarm_metrics(alarm: dict[str, Any]) -> int:
-    """Return how many metrics an alarm watches; AWS bills each. One behind a condition is left out."""
+    """Return the number of metrics that an alarm watches, each of which AWS bills, without conditional ones."""
     return sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1
 
 
 def _count_methods(paths: dict[str, Any]) -> int:
-    """Return how many methods always exist; those for browsers (CORS) are behind a condition."""
+    """Return the number of methods that always exist; those for browsers (CORS) are conditional."""
     return sum(name in _METHODS and "Fn::If" not in method for path in paths.values() for name, method in path.items())
 
 
 def _find(value: Any, name: str) -> str:
-    """Return the text of the first field of this name, wherever it stands."""
+    """Return the value of the first field with this name, at any depth."""
     if isinstance(value, dict) and name in value:
         return str(value[name])
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -1,8 +1,8 @@
-"""Measure one upload on the running local stack, and write docs/measured.json: ``python -m cost.measure``.
+"""Measure uploads on the running local stack, and write docs/measured.json: ``python -m cost.measure``.
 
-Uploads pictures as a phone makes them, one at a time, then asks for five sizes of each. Durations and bytes of log are
-those that the local Lambda bills and logs; S3 is on the loopback interface. Cold starts are left out: every function
-has run before the first upload that counts.
+Uploads pictures like a phone's, one at a time, then requests five sizes of each. Durations and bytes of log are those
+of the local Lambda; S3 is on the loopback interface. Cold starts are excluded, because every function runs once before
+the first measurement.
 """
 
 import argparse
@@ -30,27 +30,27 @@ _PHOTOGRAPH = ROOT / ".tools" / "photos" / "skimage" / "data" / "coffee.png"
 _SIZE = (4000, 3000)
 _VARIANTS = 4
 _WARM_UP = 6
-# The sizes of the bench's class "five".
+# The same sizes as "five" in bench/measure.py.
 _FIVE = (128, 320, 640, 1024, 1600)
 _SECONDS_BETWEEN = 0.6
 _SECONDS_TO_END = 30.0
-# CloudWatch Logs counts 26 bytes for each event beside its text:
+# CloudWatch Logs adds 26 bytes to the text of each event:
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 _EVENT_BYTES = 26
 
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """What one function logged since a moment: seconds of each invocation, and bytes."""
+    """The log of one function since a point in time: seconds of each invocation, and bytes."""
 
     billed: list[float]
     bytes: int
 
 
 def main() -> int:
-    """Measure and write; return 0, or 1 where the stack is not up."""
+    """Measure and write; return 0, or 1 if the stack is not running."""
     parser = argparse.ArgumentParser(prog="python -m cost.measure", description="Measure uploads on the local stack.")
-    parser.add_argument("--uploads", type=int, default=100, help="how many (default %(default)s)")
+    parser.add_argument("--uploads", type=int, default=100, help="number of uploads (default %(default)s)")
     parser.add_argument("--output", type=Path, default=PATH, help="default docs/measured.json")
     options = parser.parse_args()
     try:
@@ -118,7 +118,7 @@ def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
 
 
 def _picture(seed: int) -> bytes:
-    """Return a photograph of 12 megapixels with a sensor's grain, so that its bytes per pixel are a camera's."""
+    """Return a photograph of 12 megapixels with grain, so that it has as many bytes per pixel as a camera's files."""
     if not _PHOTOGRAPH.exists():
         raise StackError("The demo's photographs are not installed. Run: make setup")
     with Image.open(_PHOTOGRAPH) as photograph:
@@ -141,7 +141,7 @@ def _one_by_one(call: Callable[[int], None], count: int) -> None:
 
 
 def _begin(pipeline: Pipeline) -> float:
-    """Wait until nothing runs; return the moment."""
+    """Wait until nothing runs; return the time."""
     _wait(pipeline)
     time.sleep(1)
     return time.time()
@@ -154,7 +154,7 @@ def _wait(pipeline: Pipeline) -> None:
         if time.monotonic() > deadline:
             raise StackError("Executions did not end in time. See: make status")
         time.sleep(_SECONDS_BETWEEN)
-    # MiniStack writes a log when the function has answered.
+    # MiniStack writes the log after the function has responded.
     time.sleep(1)
 
 
@@ -164,7 +164,10 @@ def _read_log(pipeline: Pipeline, function: str, since: float) -> _Log:
 
 
 def _machine_log_bytes(pipeline: Pipeline) -> int:
-    """Return what one success would log at ALL with data, made of its history: the local stack writes no such log."""
+    """Return the bytes that one success would log at ALL with data, calculated from its history.
+
+    The local stack writes no such log.
+    """
     client: Any = pipeline.step_functions
     listed = client.list_executions(stateMachineArn=pipeline.machine, statusFilter="SUCCEEDED", maxResults=1000)
     arn = next(each["executionArn"] for each in listed["executions"] if each["name"].startswith("upload-"))

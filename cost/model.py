@@ -1,4 +1,4 @@
-"""The cost model: lines of so many units at a price. Pure; every figure comes from its arguments.
+"""The cost model: lines with a number of units and a price. Pure functions; all figures come from their arguments.
 
 Free tiers are not subtracted, and each price is that of its first tier.
 """
@@ -16,13 +16,13 @@ WORKFLOWS = ("STANDARD", "EXPRESS")
 
 # Seconds of an average month.
 _MONTH = 730 * 3600.0
-# An Express run takes so much longer than its function: assumed, because it cannot be measured on one machine.
+# How much longer an Express run takes than its function: assumed, because it cannot be measured on one machine.
 _SECONDS_BESIDE = 0.1
 # "50 MB + state machine definition size + execution data size", billed in chunks of 64 MB, for durations rounded up to
 # 100 ms: https://aws.amazon.com/step-functions/pricing/
 _EXPRESS_BASE_MB, _EXPRESS_CHUNK_MB, _EXPRESS_ROUNDING = 50.0, 64, 10
 _PAYLOAD_BYTES = 64 * 1024
-# S3 sends a message, Lambda receives and deletes it. On a quiet day one at a time; a full batch shares the last two.
+# S3 sends a message, and Lambda receives and deletes it. The messages of a batch share the last two requests.
 _SQS_REQUESTS = 3
 # "Lambda starts processing five batches at a time", and long polls last 20 seconds, with or without a message:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -30,18 +30,18 @@ _POLLERS, _POLL_SECONDS = 5, 20
 # The first request in a second and 5 % of the others:
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
 _TRACED_A_SECOND, _TRACED_SHARE = 1.0, 0.05
-# The function that starts, and the execution with the function that resizes; each decides by itself.
+# Two traces: the function that starts, and the execution with the function that resizes. Each is sampled separately.
 _TRACES_EACH = 2
 # With an S3 Bucket Key "up to 99 percent" fewer requests reach KMS:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
 _PASS_THE_BUCKET_KEY = 0.01
-# Of one message: the median duration on the local stack, of the slower workflow (12 and 75 ms), and the bytes of log.
+# For one message: the median duration on the local stack with the slower workflow (12 and 75 ms), and the bytes of log.
 _NOTIFY_SECONDS, _NOTIFY_LOG_BYTES = 0.075, 828
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """So many units of something at one price.
+    """A number of units at one price.
 
     Attributes
     ----------
@@ -65,17 +65,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What happens in a month.
+    """The work of a month.
 
     Attributes
     ----------
     count : float
-        Originals to which it happens.
+        Number of originals.
     thumbnails : int
-        Of each original.
+        Thumbnails of each original.
     deed : Deed
     resize_seconds : float, optional
-        Billed for each original, in place of what was measured.
+        Billed duration for each original instead of the measured one.
     """
 
     count: float
@@ -85,7 +85,7 @@ class Work:
 
 
 def price_work(work: Work, workflow: str, deployment: Deployment, measured: Measured) -> list[Line]:
-    """Return what uploads, replacements or deletes cost, without what every month costs.
+    """Return the cost of uploads, replacements or deletes, without the fixed costs of a month.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def price_work(work: Work, workflow: str, deployment: Deployment, measured: Meas
         Of WORKFLOWS.
     deployment : Deployment
     measured : Measured
-        A replacement takes as long as an upload; a delete and a repeated upload take less, and are priced alike.
+        A replacement takes as long as an upload. A delete and a repeated upload take less, but get the same price.
     """
     seconds = work.resize_seconds
     if seconds is None:
@@ -119,9 +119,9 @@ def price_work(work: Work, workflow: str, deployment: Deployment, measured: Meas
 
 
 def start_seconds(workflow: str, resize_seconds: float, deployment: Deployment, measured: Measured) -> float:
-    """Return how long start_from_s3 is billed for one upload.
+    """Return the billed duration of start_from_s3 for one upload.
 
-    With STANDARD, in a burst, all starters wait for as long as pictures are worked on. With EXPRESS it waits for the
+    With STANDARD, in a burst, all starters wait as long as pictures are being processed. With EXPRESS it waits for the
     run that it started.
     """
     if workflow == "EXPRESS":
@@ -131,7 +131,7 @@ def start_seconds(workflow: str, resize_seconds: float, deployment: Deployment, 
 
 def express_seconds(resize_seconds: float) -> float:
     """Return the billed duration of an Express run: rounded up to 100 ms."""
-    # Rounded first: 0.3 s is 3.0000000000000004 tenths.
+    # Round first, because 0.3 s is 3.0000000000000004 tenths.
     return math.ceil(round((resize_seconds + _SECONDS_BESIDE) * _EXPRESS_ROUNDING, 6)) / _EXPRESS_ROUNDING
 
 
@@ -149,7 +149,7 @@ def traced_share(count_a_month: float) -> float:
 
 
 def price_month(deployment: Deployment) -> list[Line]:
-    """Return what a month costs at most, whether anything happens or not. Metrics count only the hours with data."""
+    """Return the maximum fixed costs of a month. Metrics are billed only for hours with data."""
     polls = _POLLERS * _MONTH / _POLL_SECONDS
     return [
         Line("CloudWatch", "dashboard", deployment.dashboards, "dashboard_month"),
@@ -161,7 +161,7 @@ def price_month(deployment: Deployment) -> list[Line]:
 
 
 def price_posts(count: float, thumbnails: int, deployment: Deployment, measured: Measured) -> list[Line]:
-    """Return what POST /resize costs, its execution included. Its original has a manifest."""
+    """Return the cost of POST /resize, including its execution. The original has a manifest already."""
     seconds = measured.resize_seconds(thumbnails)
     gb_seconds = count * seconds * deployment.resize_mb / 1024
     lines = [
@@ -176,12 +176,12 @@ def price_posts(count: float, thumbnails: int, deployment: Deployment, measured:
 
 
 def price_polls(count: float, deployment: Deployment) -> list[Line]:
-    """Return what GET /executions/{executionId} costs: DescribeExecution itself is free."""
+    """Return the cost of GET /executions/{executionId}: DescribeExecution itself is free."""
     return _price_calls(count, deployment, 1)
 
 
 def price_notifications(count: float, deployment: Deployment) -> list[Line]:
-    """Return what it costs to tell a topic of so many ends, before subscribers; events of AWS's services are free."""
+    """Return the cost of publishing notifications, without subscribers; events of AWS's services are free."""
     gb_seconds = count * _NOTIFY_SECONDS * deployment.notify_mb / 1024
     logged = count * _NOTIFY_LOG_BYTES / 1e9
     return [
@@ -195,7 +195,7 @@ def price_notifications(count: float, deployment: Deployment) -> list[Line]:
 
 
 def price_notifications_month(deployment: Deployment) -> list[Line]:
-    """Return what a topic adds to every month, whatever happens."""
+    """Return the fixed costs that a topic adds to a month."""
     return [
         Line("CloudWatch", "metrics that its alarm watches", deployment.notify_alarms, "alarm_month"),
         Line("SQS", "Lambda polls the empty queue", _POLLERS * _MONTH / _POLL_SECONDS, "sqs_request"),
@@ -203,10 +203,10 @@ def price_notifications_month(deployment: Deployment) -> list[Line]:
 
 
 def price_kms(work: Work) -> tuple[list[Line], list[Line]]:
-    """Return what a customer-managed key costs a month with this work: with the Bucket Key, and were there none."""
+    """Return the monthly cost of a customer-managed key with this work: with the Bucket Key, and without it."""
     requests = work.count * OWNER_PUTS[work.deed]
     for operation, each in RESIZE[work.deed].items():
-        # A HEAD of an object and a DELETE need no key. Of two GETs for a first upload one finds nothing.
+        # HEAD and DELETE need no key. For a first upload, one of the two GETs finds no object.
         if operation in {"GetObject", "PutObject"}:
             requests += work.count * each.count(work.thumbnails)
     key = Line("KMS", "key", 1, "kms_key_month")
@@ -259,7 +259,7 @@ def _price_resize_requests(work: Work) -> list[Line]:
 
 def _price_logs(count: float, deployment: Deployment, measured: Measured) -> list[Line]:
     functions = count * (measured.resize_log_bytes + measured.start_log_bytes) / 1e9
-    # Other levels log no success.
+    # Other levels do not log successful executions.
     machine = count * measured.machine_log_bytes / 1e9 if deployment.log_level == "ALL" else 0.0
     days = deployment.log_days / (_MONTH / 86400)
     return [

@@ -1,4 +1,4 @@
-"""docs/cost.md: the cost model's answers as a page, and as a table for a question of one's own."""
+"""Write the results of the cost model: as docs/cost.md, and as a table for given numbers."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -34,40 +34,40 @@ _MILLION = 1_000_000
 _SIZES = (1, 5)
 _CURVE = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 _SECONDS = (0.1, 0.4, 1.0)
-# A photograph of a phone, and a thumbnail of 128 pixels with its manifest.
+# Bytes of a phone's photograph, and of a thumbnail of 128 pixels with its manifest.
 _ORIGINAL_GB, _THUMBNAIL_GB = 3.5e-3, 5e-6
-# A month, for good: https://aws.amazon.com/step-functions/pricing/
+# The permanent free tier of a month: https://aws.amazon.com/step-functions/pricing/
 _FREE_TRANSITIONS = 4000
 _HOURS_OF_A_MONTH = 730
 _PAGE_WIDTH = 120
-# From here on, units are shown without decimals.
+# Larger numbers of units are shown without decimals.
 _WHOLE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the page is made of."""
+    """The inputs of the page."""
 
     table: PriceTable
     deployment: Deployment
     measured: Measured
 
     def lines(self, work: Work, workflow: str) -> list[Line]:
-        """Price some work."""
+        """Return the lines of cost of some work."""
         return price_work(work, workflow, self.deployment, self.measured)
 
     def dollars(self, work: Work, workflow: str) -> float:
-        """Return what some work costs."""
+        """Return the cost of some work in dollars."""
         return total(self.lines(work, workflow), self.table)
 
     def curve(self, uploads: Sequence[float], workflow: str) -> list[float]:
-        """Return what each number of uploads with one thumbnail costs a month, with what every month costs."""
+        """Return the monthly cost of each number of uploads with one thumbnail, including the fixed costs."""
         month = total(price_month(self.deployment), self.table)
         return [month + self.dollars(Work(count), workflow) for count in uploads]
 
 
 def answer(work: Work, facts: Facts) -> str:
-    """Return the answer to one question as text for a terminal: both workflows by line, and the month."""
+    """Return the cost for given numbers as text for a terminal: the lines of both workflows, and the month."""
     heads = ["", "units (STANDARD)", *WORKFLOWS]
     rows = _side_by_side([facts.lines(work, workflow) for workflow in WORKFLOWS], facts.table)
     rows[-1][0] = "uploads together"
@@ -438,7 +438,7 @@ def _columns() -> list[str]:
 
 
 def _wrap(text: str) -> str:
-    """Break paragraphs and list items at the width of the other documents; items of one list follow one another."""
+    """Wrap paragraphs and list items at the width of the other documents, without empty lines between list items."""
     blocks = []
     for block in text.strip().split("\n\n"):
         if block.startswith(("|", "#", "!")):
@@ -453,9 +453,9 @@ def _wrap(text: str) -> str:
 
 
 def _side_by_side(columns: Sequence[Sequence[Line]], table: PriceTable) -> list[list[str]]:
-    """Return one row for each line that any column has, with units of the first column, and a row of sums."""
+    """Return one row for each line of any column, with the units of the first column, and a row of totals."""
     keys = list(dict.fromkeys((line.group, line.what) for lines in columns for line in lines))
-    # In the order of the groups' first appearance.
+    # Groups are in the order of their first line.
     groups = list(dict.fromkeys(group for group, _ in keys))
     keys.sort(key=lambda key: groups.index(key[0]))
     rows = []
@@ -468,7 +468,7 @@ def _side_by_side(columns: Sequence[Sequence[Line]], table: PriceTable) -> list[
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    # Numbers stand to the right, text of several words to the left.
+    # Align numbers to the right, and text to the left.
     sides = ["---" if any(" " in row[column] for row in rows) else "---:" for column in range(len(heads))]
     sides[0] = "---"
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, sides, *rows])

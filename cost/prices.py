@@ -1,4 +1,4 @@
-"""The one table of prices, docs/prices.json: what AWS takes for one of each, and what peers take for the same work."""
+"""The table of prices, docs/prices.json: AWS's price of each unit, and the prices of similar services."""
 
 import json
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Price:
         Dollars for one ``unit``.
     unit : str
     page : str
-        Where the vendor publishes it.
+        The vendor's page with this price.
     confirmed : str
-        From when the newest copy is that has this figure, such as ``2026-09-11``.
+        Date of the newest copy of the page that has this price, such as ``2026-09-11``.
     how : str
         Which copy that is.
     """
@@ -41,7 +41,7 @@ class Peer:
     usd : float
         Dollars for one ``unit``.
     per_original, per_thumbnail : float
-        Units that an original takes, and each of its thumbnails.
+        Units that are billed for an original, and for each of its thumbnails.
     unit, page, confirmed, note : str
     """
 
@@ -55,7 +55,7 @@ class Peer:
     note: str
 
     def dollars(self, originals: float, thumbnails: int) -> float:
-        """Return what originals with so many thumbnails each take."""
+        """Return the price of a number of originals with a number of thumbnails each."""
         return self.usd * originals * (self.per_original + thumbnails * self.per_thumbnail)
 
 
@@ -69,7 +69,7 @@ class PriceTable:
     looked_up : str
         Date.
     note : str
-        How they were looked up, for the page.
+        How they were looked up; docs/cost.md contains it.
     prices : dict of str to Price
     peers : tuple of Peer
     """

@@ -1,6 +1,6 @@
-"""The whole pipeline on one machine: MiniStack for AWS, the stock SAM CLI to deploy, a gateway for the API.
+"""The whole pipeline on one machine: MiniStack as AWS, the stock SAM CLI for deployments, a gateway for the API.
 
-No Docker, no AWS account, nothing outside loopback. Runtime code imports nothing from here.
+It needs no Docker and no AWS account, and listens on loopback only. Runtime code imports nothing from this package.
 """
 
 import os
@@ -11,7 +11,7 @@ _PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
 
 def without_proxy_for_loopback(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep every HTTP client from asking a proxy for loopback.
+    """Return the variables with which no HTTP client uses a proxy for loopback addresses.
 
     Clients differ in which spelling they read first, so both are set. Downloads still go through the proxy.
     """
@@ -28,6 +28,6 @@ def proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name.lower() in _PROXIES}
 
 
-# Here because every command, test and server that talks to the local stack imports this package first, and because
-# what it starts inherits the environment.
+# Here, because every command, test and server of the local stack imports this package first, and its child processes
+# inherit the environment.
 os.environ.update(without_proxy_for_loopback(os.environ))

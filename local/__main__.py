@@ -9,7 +9,7 @@ import sys
 from local import demo, proxies
 from local.stack import ROOT, Settings, Stack, StackError, down, functions_log, shown, state_folder
 
-# What a write to the state folder can meet that is no fault of this program.
+# Errors of writes to the state folder that the user has to fix.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "status", "demo"])
     command = parser.parse_args().command
     try:
-        # First and without settings: it recovers from whatever keeps the others from reading theirs.
+        # First and without settings, because it must work even if the settings cannot be read.
         if command == "down":
             ended = down(state_folder())
             print(
@@ -101,7 +101,7 @@ def _exports(stack: Stack) -> str:
 def _find_what_failed() -> str:
     runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
     section = runbook.split("\n## Find what failed\n")[1].split("\n## ")[0]
-    # The list, and the log, which is the only one that has Express executions.
+    # The list of executions, and the log, which also contains Express executions.
     commands: list[str] = re.findall(r"^```console\n\$ (.*?)\n```$", section, re.DOTALL | re.MULTILINE)
     return "\n".join(commands[:2])
 

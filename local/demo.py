@@ -1,4 +1,4 @@
-"""The main job, shown: photographs go in by `aws s3 cp` and by `curl`, thumbnails come out, one picture shows both.
+"""The demo: upload photographs with `aws s3 cp`, post others with `curl`, and draw originals and thumbnails.
 
 The photographs come from the scikit-image package: Eileen Collins by NASA (public domain), Chelsea the cat by
 Stéfan van der Walt (CC0), coffee at Pikolo Espresso Bar by Rachel Michetti (CC0), the launch of DSCOVR by
@@ -45,12 +45,12 @@ class _Row:
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> int:
-    """Show the pipeline at work; return the exit status, 0 only if every thumbnail is there.
+    """Run the demo; return the exit status, which is 0 only if all thumbnails exist.
 
     Raises
     ------
     StackError
-        The stack cannot be brought up, or a tool failed.
+        The stack cannot be started, or a tool failed.
     """
     stack = Stack(settings, say)
     stack.up()
@@ -99,7 +99,7 @@ def _prepare(folder: Path) -> list[Path]:
         path = folder / name
         path.write_bytes((_PHOTOGRAPHS / name).read_bytes())
         paths.append(path)
-    # A phone held upright saves the picture lying on its side and says so in its EXIF data.
+    # A phone that is held upright stores the picture sideways, with its orientation in the Exif data.
     exif = Image.Exif()
     exif[_ORIENTATION] = _ROTATED_RIGHT
     lying = folder / "stored sideways.jpg"
@@ -197,7 +197,7 @@ def _print_table(rows: list[_Row]) -> None:
 
 
 def _show_manifest(settings: Settings, bucket: str, key: str, say: Callable[[str], None]) -> None:
-    """Say what a page finds in the manifest of an original."""
+    """Print the placeholder and the number of thumbnails in the manifest of an original."""
     name = f"manifests/{key}.json"
     try:
         stored = settings.client("s3").get_object(Bucket=bucket, Key=name)
@@ -217,7 +217,7 @@ def _draw(originals: dict[str, Path], thumbnails: list[tuple[str, str, bytes]], 
     rows = []
     for name, path in originals.items():
         with Image.open(path) as original:
-            # As it is stored: that the thumbnail stands upright is for the pipeline to show.
+            # Draw it as stored, so that the upright thumbnail shows what the pipeline did.
             stored = original.convert("RGB")
         cells = [(f"{name}  {stored.width}x{stored.height} as stored", ImageOps.contain(stored, (400, height)))]
         for of, key, data in sorted(thumbnails, key=lambda made: made[1]):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the Python to work with: 3.13, the version on Lambda, if this machine has it, else 3.11 or later.
+# Prints the path of the Python to use: 3.13, the version on Lambda, if this machine has it, else 3.11 or later.
 for python in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13.*/bin/python3.13 python3.12 python3.11 python3; do
     if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         command -v "$python"

@@ -1,6 +1,6 @@
-"""CloudFormation's intrinsic functions over one stack, for a template that CloudFormation does not resolve.
+"""Resolve CloudFormation's intrinsic functions for one stack, without CloudFormation.
 
-Those that template.yaml uses; the name of any other is an error.
+Only the functions that template.yaml uses are supported; any other is an error.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class IntrinsicError(Exception):
-    """A function, name or attribute is not known; the message names it."""
+    """A function, name or attribute is not supported; the message names it."""
 
 
 _ABSENT = object()
@@ -18,7 +18,7 @@ _ABSENT = object()
 
 @dataclass
 class Intrinsics:
-    """CloudFormation's intrinsic functions over one deployed stack.
+    """CloudFormation's intrinsic functions for one deployed stack.
 
     See https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 
@@ -27,13 +27,13 @@ class Intrinsics:
     template
         The processed template.
     parameters
-        Values the stack was deployed with.
+        Values that the stack was deployed with.
     physical_ids
         Physical id by logical id.
     stack_name, stack_id
         Name and ARN of the stack; region and account are read from the ARN.
     attribute
-        Answers ``Fn::GetAtt`` for a resource type, a physical id and an attribute name.
+        Returns ``Fn::GetAtt`` for a resource type, a physical id and an attribute name.
     """
 
     template: dict[str, Any]
@@ -55,12 +55,12 @@ class Intrinsics:
         }
 
     def resolve(self, value: Any) -> Any:
-        """Return the value with every intrinsic function in it replaced by what it stands for.
+        """Return the value with all intrinsic functions resolved.
 
         Raises
         ------
         IntrinsicError
-            A function, name or attribute is not known.
+            A function, name or attribute is not supported.
         """
         resolved = self._resolve(value)
         return None if resolved is _ABSENT else resolved
@@ -96,7 +96,7 @@ class Intrinsics:
                 separator, parts = argument
                 resolved = separator.join(self._resolve(parts))
             case _:
-                raise IntrinsicError(f"The template uses {name}, which is not known.")
+                raise IntrinsicError(f"The template uses {name}, which is not supported.")
         return resolved
 
     def _ref(self, name: str) -> Any:
@@ -105,7 +105,7 @@ class Intrinsics:
         declared = self.template.get("Parameters", {})
         if name in declared:
             if "List" in declared[name]["Type"]:
-                raise IntrinsicError(f"The parameter {name} is a list, which is not known.")
+                raise IntrinsicError(f"The parameter {name} is a list, which is not supported.")
             return self.parameters.get(name, declared[name].get("Default", ""))
         for known in (self.pseudo, self.physical_ids):
             if name in known:
@@ -139,11 +139,11 @@ class Intrinsics:
                 return self._condition(argument)
             case "Fn::Equals":
                 left, right = self._resolve(argument)
-                # The value of a parameter is text, also if its type is Number.
+                # The value of a parameter is a string, even if its type is Number.
                 return str(left) == str(right)
             case "Fn::And":
                 return all(map(self._condition, argument))
             case "Fn::Not":
                 return not self._condition(argument[0])
             case _:
-                raise IntrinsicError(f"The template has the condition {name}, which is not known.")
+                raise IntrinsicError(f"The template has the condition {name}, which is not supported.")

@@ -1,4 +1,4 @@
-"""The pipeline on a local stack, seen from the outside: its buckets, queues, executions and logs."""
+"""Clients for the pipeline on a local stack: its buckets, queues, executions and logs."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ _BILLED = re.compile(r"Billed Duration: (\d+(?:\.\d+)?) ms")
 
 
 class Pipeline:
-    """What was deployed with the default name, and clients that ask it directly.
+    """The pipeline that was deployed with the default names, and clients that bypass its API.
 
     Parameters
     ----------
@@ -41,16 +41,16 @@ class Pipeline:
         self.logs = self.client("logs")
 
     def client(self, service: str) -> Any:
-        """Make a client of one service."""
+        """Return a client of one service."""
         return self.settings.client(service)
 
     def queued(self, queue: str = "") -> tuple[int, int]:
-        """Return how many messages wait in a queue, and how many are being worked on or come back later.
+        """Return the number of visible messages in a queue, and of hidden ones, which are in progress or wait.
 
         Parameters
         ----------
         queue : str
-            URL; the uploads queue unless given.
+            URL; by default that of the uploads queue.
         """
         answer = self.sqs.get_queue_attributes(QueueUrl=queue or self.uploads_queue, AttributeNames=["All"])
         attributes = answer["Attributes"]
@@ -60,14 +60,14 @@ class Pipeline:
         )
 
     def running(self) -> int:
-        """Return how many executions run, except Express ones, whose messages are hidden as long as they do."""
+        """Return the number of running executions, without Express ones, whose messages are hidden while they run."""
         pages = self.step_functions.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter="RUNNING"
         )
         return sum(len(page["executions"]) for page in pages)
 
     def logged(self, function: str, since: float, pattern: str = "") -> list[str]:
-        """Return what a function has logged.
+        """Return the log lines of a function.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class Pipeline:
         since : float
             Seconds since 1970.
         pattern : str
-            Of lines that count; all of them unless given.
+            Filter pattern of the lines; by default all lines.
         """
         pages = self.logs.get_paginator("filter_log_events").paginate(
             logGroupName=f"/aws/lambda/alison-image-{function}", startTime=int(since * 1000), filterPattern=pattern
@@ -96,7 +96,7 @@ def own_stack(
     emulator: Mapping[str, str] | None = None,
     before_deploy: Callable[[Path], None] | None = None,
 ) -> Iterator[Stack]:
-    """Bring up a stack of one's own on free ports, and end it afterwards; say how far it is.
+    """Start a separate stack on free ports, print its progress, and stop it afterwards.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def own_stack(
     parameters, emulator : Mapping of str to str
         As in ``Settings``; the API needs no signature.
     before_deploy : callable, optional
-        Gets the folder of the built functions.
+        Called with the folder of the built functions.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Background processes that outlive the command that started them, and are ended by the command that ends them."""
+"""Background processes that continue after the command that started them, until another command ends them."""
 
 import contextlib
 import fcntl
@@ -17,24 +17,24 @@ from local.records import RecordError, read_record, write_record
 
 _TERMINATE_SECONDS = 10.0
 
-# Every process inherits this variable from what started it, so it is found without a record of it.
+# Every process inherits this variable from its parent, so it can be found without a record.
 _MARK = "LOCAL_STACK_FOLDER"
 
-# Of Linux; macOS has none.
+# Linux only; macOS does not have it.
 _PROC = Path("/proc")
-# Field 22 of a line whose first three are the id, the name and the state.
+# The start time is field 22, after the id, the name and the state, of which the name may contain spaces.
 _START_TICKS = 22 - 4
 
 
 class Background:
-    """One process with its log and a record of its identity, kept in a folder.
+    """One process, with a log and a record of its identity in a folder.
 
     Parameters
     ----------
     name : str
-        Names the files ``<name>.json`` (the record) and ``<name>.log``.
+        Name of the files ``<name>.json`` (the record) and ``<name>.log``.
     folder : Path
-        Where they are kept.
+        Folder of these files.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -44,10 +44,10 @@ class Background:
         self._record = folder / f"{name}.json"
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
-        """Start the process in a session of its own, its output going to the log."""
+        """Start the process in its own session, with its output in the log."""
         self._folder.mkdir(parents=True, exist_ok=True)
         arguments = [str(part) for part in command]
-        # Not subprocess.Popen: that object wants to see the end of its process, which outlives this one.
+        # Not subprocess.Popen, which expects to wait for its process; this one outlives the command.
         pid = os.posix_spawn(
             arguments[0],
             arguments,
@@ -62,7 +62,7 @@ class Background:
         write_record(self._record, _identity(pid))
 
     def pid(self) -> int | None:
-        """Return the process id while the process that was started here is alive.
+        """Return the id of the process that was started here if it is alive, else ``None``.
 
         Raises
         ------
@@ -78,11 +78,11 @@ class Background:
             raise RecordError(self._record) from error
 
     def stop(self) -> bool:
-        """End the process and what it started; return whether there was one."""
+        """End the process and its children; return whether it existed."""
         try:
             pid = self.pid()
         except RecordError:
-            # Then only `end_all` finds the process.
+            # Without the record, only `end_all` finds the process.
             pid = None
         if pid is not None:
             for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -90,7 +90,7 @@ class Background:
                     os.killpg(pid, sign)
                 if _wait_until(lambda: _is_gone(pid)):
                     break
-            # Children that ignored the first signal are still in the group when its leader is gone.
+            # Children that ignored the first signal are still in the group after its leader has ended.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         self._record.unlink(missing_ok=True)
@@ -105,13 +105,13 @@ class Background:
 
 
 def mark(folder: Path) -> dict[str, str]:
-    """Return the variable of the environment by which `end_all` finds a process and all that it starts."""
-    # A digest, because ps separates variables by spaces and a path may contain some.
+    """Return the environment variable by which `end_all` finds a process and its children."""
+    # A digest, because ps separates variables by spaces, which a path may contain.
     return {_MARK: hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]}
 
 
 def end_all(folder: Path) -> bool:
-    """End every process that has the mark of a folder; return whether there was one."""
+    """End every process with the mark of a folder; return whether there was one."""
     found = _marked(folder)
     for sign in (signal.SIGTERM, signal.SIGKILL):
         _send(_marked(folder), sign)
@@ -121,22 +121,22 @@ def end_all(folder: Path) -> bool:
 
 
 class HeldError(Exception):
-    """Another command works on the folder.
+    """Another command uses the folder.
 
     Attributes
     ----------
     pid : int or None
-        Its process, if that is known already.
+        Its process id, if it is known already.
     """
 
     def __init__(self, pid: int | None) -> None:
-        super().__init__(f"process {pid} works on it")
+        super().__init__(f"process {pid} uses it")
         self.pid = pid
 
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Work on a folder alone.
+    """Lock a folder for this process.
 
     Raises
     ------
@@ -146,16 +146,16 @@ def hold(folder: Path) -> Iterator[None]:
         if not _take(lock):
             raise HeldError(_holder(lock))
         lock.truncate(0)
-        # Identified like any process: the text may outlive its writer, whose id may then be another's.
+        # With the start time, because the file may outlive its process, whose id may then be used by another one.
         lock.write("{pid} {started}".format(**_identity(os.getpid())))
         lock.flush()
-        # The kernel releases the lock, however this process ends.
+        # The kernel releases the lock in any case when this process ends.
         yield
 
 
 @contextlib.contextmanager
 def seize(folder: Path) -> Iterator[bool]:
-    """Work on a folder alone, after ending whoever else does; yield whether there was somebody."""
+    """Lock a folder after ending the process that has the lock; yield whether there was one."""
     try:
         lock = (folder / "lock").open(encoding="utf-8")
     except FileNotFoundError:
@@ -171,7 +171,7 @@ def seize(folder: Path) -> Iterator[bool]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a port of 127.0.0.1 that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -181,7 +181,7 @@ def free_port() -> int:
 def is_port_free(port: int) -> bool:
     """Return whether a server could listen on a port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections that linger from a server that ended do not keep the port.
+        # Like servers do, so that lingering connections of a server that has ended do not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -217,15 +217,15 @@ def _living(identity: Mapping[str, Any]) -> int | None:
 
 
 def _start_time(pid: int) -> str:
-    """Return when a process started, as text, or nothing for one that is gone or a zombie."""
+    """Return the start time of a process as text; empty if it has ended or is a zombie."""
     if (_PROC / "self").exists():
-        # Ticks since boot, proc(5). The date that ps makes of them changes whenever the clock is set.
+        # Ticks since boot, proc(5). The date that ps calculates from them changes when the clock is set.
         try:
             _, _, fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(") ")
         except (FileNotFoundError, ProcessLookupError):
             return ""
         state, *numbers = fields.split()
-        # A record may outlive the boot that its ticks are counted from.
+        # Include the boot, because a record may outlive the boot from which its ticks are counted.
         boot = (_PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
         started = f"{boot} {numbers[_START_TICKS]}"
     else:
@@ -235,7 +235,7 @@ def _start_time(pid: int) -> str:
 
 def _marked(folder: Path) -> list[int]:
     (marked,) = (f"{name}={value}" for name, value in mark(folder).items())
-    # The letter E, or e without a hyphen on Linux, adds the environment to the command line.
+    # The option E, or e without a hyphen on Linux, adds the environment to the command line.
     options = ["-axEww"] if sys.platform == "darwin" else ["axeww"]
     lines = _ps(*options, "-o", "pid=", "-o", "command=").splitlines()
     return [int(pid) for pid, *words in map(str.split, lines) if marked in words and int(pid) != os.getpid()]
@@ -243,7 +243,7 @@ def _marked(folder: Path) -> list[int]:
 
 def _ps(*options: str) -> str:
     return subprocess.run(  # noqa: S603 - the command is ours
-        ["ps", *options],  # noqa: S607 - ps stands where the system put it
+        ["ps", *options],  # noqa: S607 - the location of ps differs between systems
         capture_output=True,
         text=True,
         errors="replace",

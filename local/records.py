@@ -1,4 +1,4 @@
-"""Records in a state folder: small JSON files, each of them whole or absent."""
+"""Records in a state folder: small JSON files, which are always complete or absent."""
 
 import json
 from pathlib import Path
@@ -19,19 +19,19 @@ class RecordError(Exception):
 
 
 def write_record(path: Path, value: Any) -> None:
-    """Write a record, so that a reader meets the old one or the new one and never a part."""
+    """Write a record atomically, so that a reader gets the old one or the new one, but never a part."""
     unfinished = path.with_suffix(".new")
     unfinished.write_text(json.dumps(value), encoding="utf-8")
     unfinished.replace(path)
 
 
 def read_record(path: Path) -> Any:
-    """Read a record; return None where there is none.
+    """Read a record; return ``None`` if there is none.
 
     Raises
     ------
     RecordError
-        The file is empty, or no JSON.
+        The file is empty or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How the servers of the local stack end."""
+"""Stop the servers of the local stack on signals."""
 
 import signal
 import socketserver
@@ -7,10 +7,10 @@ from types import FrameType
 
 
 def shut_down_on_signals(server: socketserver.BaseServer) -> None:
-    """Let SIGTERM and SIGINT end the server's ``serve_forever``, which runs in the main thread."""
+    """Make SIGTERM and SIGINT end the server's ``serve_forever``, which runs in the main thread."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        # shutdown() waits for serve_forever(), which this handler interrupts.
+        # In a thread, because shutdown() waits for serve_forever(), which this handler interrupts.
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)

@@ -1,6 +1,6 @@
-"""Up, down and status of the local stack.
+"""Start, stop and check the local stack.
 
-The template is the one that goes to AWS and so are the tools: only ``AWS_ENDPOINT_URL`` differs.
+The template and the tools are the same as for AWS; only ``AWS_ENDPOINT_URL`` differs.
 """
 
 import json
@@ -27,11 +27,11 @@ from local.template import read_template
 
 ROOT = Path(__file__).parents[1]
 
-# Credentials of nobody: MiniStack's built-in administrator.
+# Not a secret: the credentials of MiniStack's built-in administrator.
 _ACCESS_KEY = "test"
 _REGION = "us-east-1"
 
-# The soak asks from more threads than botocore keeps connections for (10).
+# The soak uses more threads than the 10 connections that botocore keeps by default.
 _CONNECTIONS = 32
 
 _AWS_PORT, _API_PORT, _GALLERY_PORT = 4566, 3000, 3001
@@ -39,17 +39,17 @@ _AWS_PORT, _API_PORT, _GALLERY_PORT = 4566, 3000, 3001
 _START_SECONDS = 60.0
 _DEPLOY_SECONDS = 240.0
 
-# Two builds of 80 MB, and what MiniStack unpacks of one.
+# Two builds of 80 MB, and one that MiniStack unpacks.
 _SPACE_BYTES = 300_000_000
 
 
 class StackError(Exception):
-    """The local stack cannot do what was asked; the message says why and what to do."""
+    """A command of the local stack failed; the message explains why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the local stack lives and what it is deployed with.
+    """Ports, folder and parameters of a local stack.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Settings:
     stack_name : str
         Name of the CloudFormation stack.
     emulator : Mapping[str, str]
-        Environment of MiniStack itself, for what no template says, such as how long waits last.
+        Environment of MiniStack itself, for settings that no template has, such as how long waits last.
     gallery_port : int or None
         Port of the gallery on 127.0.0.1; ``None`` for a stack without one.
     """
@@ -79,9 +79,9 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read LOCAL_AWS_PORT, LOCAL_API_PORT, LOCAL_GALLERY_PORT, LOCAL_STATE and LOCAL_PARAMETERS.
 
-        Parameters of the template are given as ``Name=Value Name="a b"``.
+        LOCAL_PARAMETERS has the form ``Name=Value Name="a b"``.
 
-        Ports that are not given are those that the stack runs on, if it runs.
+        If the stack is running, ports that are not set are those of the running stack.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Settings:
             aws_port=_port(environ, "LOCAL_AWS_PORT", aws_port),
             api_port=_port(environ, "LOCAL_API_PORT", api_port),
             state=state,
-            # Unsigned on purpose: a developer's first curl should work. Nothing outside this machine can call.
+            # Unsigned on purpose, so that a developer's first curl works. Nobody outside this machine can call the API.
             parameters={"ApiAuthorization": "NONE", **_parameters(environ.get("LOCAL_PARAMETERS", ""))},
             gallery_port=_port(environ, "LOCAL_GALLERY_PORT", gallery_port or _GALLERY_PORT),
         )
@@ -111,7 +111,7 @@ class Settings:
 
     @property
     def api(self) -> str:
-        """Return the URL that takes resize requests."""
+        """Return the URL for posting resize requests."""
         return f"http://127.0.0.1:{self.api_port}/prod/resize"
 
     @property
@@ -121,11 +121,11 @@ class Settings:
 
     @property
     def ports(self) -> tuple[int, int, int | None]:
-        """Return the ports, as the record of a running stack has them."""
+        """Return the ports in the format of a running stack's record."""
         return self.aws_port, self.api_port, self.gallery_port
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which stock AWS tools talk to this stack and to nothing else."""
+        """Return an environment in which stock AWS tools can call only this stack."""
         foreign = proxies(os.environ)
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in foreign
@@ -137,7 +137,7 @@ class Settings:
             "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
             "AWS_DEFAULT_REGION": _REGION,
             "AWS_REGION": _REGION,
-            # A person's own profiles, endpoints and keys stay out of this.
+            # Without the user's own profiles, endpoints and keys.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -146,9 +146,9 @@ class Settings:
         }
 
     def client(self, service: str) -> Any:
-        """Make a boto3 client that talks to this stack, whatever profile belongs to the person who runs it."""
+        """Return a boto3 client for this stack, independent of the user's profiles."""
         return boto3.client(
-            service,  # type: ignore[call-overload]  # the overloads want a literal
+            service,  # type: ignore[call-overload]  # the overloads need a literal
             endpoint_url=self.endpoint,
             region_name=_REGION,
             aws_access_key_id=_ACCESS_KEY,
@@ -164,7 +164,7 @@ class Stack:
     ----------
     settings : Settings
     say : callable
-        Gets one line of progress at a time.
+        Called with each line of progress.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None] = print) -> None:
@@ -173,12 +173,12 @@ class Stack:
         self._aws, self._gateway, self._gallery = _servers(settings.state)
 
     def up(self, before_deploy: Callable[[Path], None] | None = None) -> None:
-        """Start what is not running, then build and deploy the template as it is now.
+        """Start the servers that are not running, then build and deploy the current template.
 
         Parameters
         ----------
         before_deploy : callable, optional
-            Gets the folder of the built functions.
+            Called with the folder of the built functions.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class Stack:
 
     def _up(self, before_deploy: Callable[[Path], None] | None) -> None:
         if self._aws.pid() is None:
-            # Left behind by a command that was killed, or by a folder that was deleted while the stack was up.
+            # Servers may remain from a command that was killed, or from a folder that was deleted while the stack ran.
             end_all(self.settings.state)
         self._check_ports()
         self._check_space()
@@ -211,11 +211,11 @@ class Stack:
             self._start_gallery()
 
     def down(self) -> bool:
-        """End everything that `up` started, with all that is in its buckets; return whether anything ran."""
+        """Stop everything that `up` started, and delete its buckets; return whether anything was running."""
         return down(self.settings.state)
 
     def missing(self) -> list[str]:
-        """Name the servers that do not run or do not answer."""
+        """Return the names of the servers that do not run or do not respond."""
         servers = {
             "MiniStack": (self._aws, self._aws_health),
             "the API gateway": (self._gateway, self._gateway_health),
@@ -237,7 +237,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in json.loads(answer)["Stacks"][0]["Outputs"]}
 
     def aws(self, *arguments: str) -> str:
-        """Run the stock AWS CLI against this stack and give what it prints.
+        """Run the stock AWS CLI against this stack and return its output.
 
         Raises
         ------
@@ -253,7 +253,7 @@ class Stack:
         Raises
         ------
         StackError
-            It does not run.
+            MiniStack does not run.
         """
         if (pid := self._aws.pid()) is None:
             raise StackError(f"MiniStack stopped: {self._aws.last_words()} (full log: {shown(self._aws.log)})")
@@ -290,10 +290,10 @@ class Stack:
             "LOCAL_FUNCTIONS_LOG": str(functions_log(self.settings.state)),
             "TMPDIR": str(scratch),
             "PYTHONPATH": str(ROOT),
-            # For the functions, which inherit it: there is no host "sync-127.0.0.1" for StartSyncExecution.
+            # For the functions, which inherit it: StartSyncExecution would call a host "sync-127.0.0.1".
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         }
-        # Its own port is not an endpoint to call for its own process.
+        # MiniStack itself must not call its own endpoint.
         del environment["AWS_ENDPOINT_URL"]
         command: list[str | Path] = [
             *(_tool("ministack", "python"), "-m", "hypercorn", "local.aws.app:app"),
@@ -303,7 +303,7 @@ class Stack:
         wait_for(self._aws, self._aws_health, "MiniStack")
 
     def _start_gateway(self) -> None:
-        # Always anew: it reads the template that has just been deployed.
+        # Always restart it, because it reads the deployed API when it starts.
         self._gateway.stop()
         self._say("Starting the API gateway …")
         command: list[str | Path] = [
@@ -314,7 +314,7 @@ class Stack:
         wait_for(self._gateway, self._gateway_health, "the API gateway")
 
     def _start_gallery(self) -> None:
-        # Always anew, as the gateway: it reads what the stack was deployed with.
+        # Always restart it, because it reads the deployed stack when it starts.
         self._gallery.stop()
         self._say("Starting the gallery …")
         command: list[str | Path] = [
@@ -326,7 +326,7 @@ class Stack:
 
     def _build(self) -> None:
         self._say("Building the functions (sam build) …")
-        # sam empties the folder before it builds: a build that fails must not cost the last good one.
+        # sam empties the folder before it builds, so a failed build would delete the last good one.
         build, unfinished = self.settings.state / "build", self.settings.state / "build.new"
         command: list[str | Path] = [
             *(_tool("sam", "sam"), "build", "--build-dir", unfinished, "--template-file", ROOT / "template.yaml"),
@@ -347,7 +347,7 @@ class Stack:
         unknown = sorted(self.settings.parameters.keys() - defaults.keys())
         if unknown:
             raise StackError(f"The template has no parameter {unknown[0]}. It has {', '.join(sorted(defaults))}.")
-        # All of them, because what is left out keeps the value of the deployment before.
+        # Set all parameters, because an omitted one keeps its value of the previous deployment.
         values = {**defaults, **self.settings.parameters}
         parameters = [f'{name}="{value}"' for name, value in values.items()]
         command: list[str | Path] = [
@@ -360,8 +360,8 @@ class Stack:
         self._set_concurrency()
 
     def _set_concurrency(self) -> None:
-        # MiniStack 1.5.33 keeps a number that came through a parameter of the template as text, and its queue poller
-        # then compares it with a number and fails. The same value set through the API is a number.
+        # MiniStack 1.5.33 keeps a number from a parameter of the template as text, so its queue poller fails when it
+        # compares it with a number. If the API sets the same value, it is a number.
         mappings = json.loads(self.aws("lambda", "list-event-source-mappings", "--output", "json"))
         for mapping in mappings["EventSourceMappings"]:
             if "ScalingConfig" in mapping:
@@ -428,7 +428,7 @@ class Stack:
 
 
 def down(state: Path) -> bool:
-    """End whatever runs for a state folder, whatever became of its records; return whether anything did."""
+    """End all processes of a state folder, even without its records; return whether there were any."""
     with seize(state) as was_coming_up:
         ended = [was_coming_up, *(process.stop() for process in reversed(_servers(state))), end_all(state)]
         _ports_file(state).unlink(missing_ok=True)
@@ -437,19 +437,19 @@ def down(state: Path) -> bool:
 
 
 def wait_for(process: Background, url: str, name: str) -> None:
-    """Wait until a server that was started answers a URL.
+    """Wait until a started server responds at a URL.
 
     Parameters
     ----------
     process : Background
     url : str
     name : str
-        Of the server, for messages.
+        Name of the server, for messages.
 
     Raises
     ------
     StackError
-        It ended, or did not answer in time.
+        The server ended, or did not respond in time.
     """
     deadline = time.monotonic() + _START_SECONDS
     while not _answers(url):
@@ -466,7 +466,7 @@ def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def functions_log(state: Path) -> Path:
-    """Return the file that gets what the functions print."""
+    """Return the file with the output of the functions."""
     return state / "functions.log"
 
 
@@ -530,5 +530,5 @@ def _ports_in_use(state: Path) -> tuple[int, int, int | None] | None:
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person at the root of the project would type it."""
+    """Return a path relative to the root of the project if it is below it."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,4 +1,4 @@
-"""template.yaml as CloudFormation sees it: short forms as their long forms, included files in their places."""
+"""Read template.yaml like CloudFormation: with long forms instead of short forms, and with included files."""
 
 import json
 from pathlib import Path
@@ -38,8 +38,8 @@ def read_template() -> dict[str, Any]:
     Returns
     -------
     dict
-        Every intrinsic function as ``{"Ref": …}`` or ``{"Fn::…": …}``; ``Fn::GetAtt`` as a list of two. In the place
-        of every ``AWS::Include`` stands the file that it names.
+        Every intrinsic function as ``{"Ref": …}`` or ``{"Fn::…": …}``; ``Fn::GetAtt`` as a list of two. Every
+        ``AWS::Include`` is replaced by the content of its file.
     """
     template: dict[str, Any] = _include(yaml.load(PATH.read_text(encoding="utf-8"), TemplateLoader))  # noqa: S506 - a SafeLoader with tags
     return template
@@ -56,7 +56,7 @@ def _include(value: Any) -> Any:
 
 
 def example_stack(parameters: dict[str, str]) -> Intrinsics:
-    """Return the template as a stack that nothing was deployed for: its resources have made-up ids.
+    """Return the template as an example of a stack, which is not deployed and whose resources have fictitious ids.
 
     Parameters
     ----------

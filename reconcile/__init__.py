@@ -1,4 +1,4 @@
 """``make reconcile``: plan, run, watch and stop ReconcileThumbnails, on AWS or on the local stack.
 
-A client of the state machine like any other: it starts executions, and reads what they write under ``plans/``.
+It is an ordinary client of the state machine: it starts executions and reads the objects that they write to ``plans/``.
 """

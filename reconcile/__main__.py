@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-import local  # noqa: F401 - from here on, no client asks a proxy for loopback
+import local  # noqa: F401 - disables proxies for loopback addresses
 from functions.reconcile.plans import Names, count_of
 from local.amounts import counted, in_dollars
 from local.stack import StackError
@@ -20,7 +20,7 @@ _STACK = "alison-image"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return 0 when it is done, 1 when an execution failed, 2 when nothing could be asked."""
+    """Run one command; return 0 if it succeeded, 1 if an execution failed, 2 if the command could not run."""
     options = _parse(arguments)
     try:
         deployed = find(options.stack, is_local=options.local)
@@ -73,7 +73,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     concurrency.set_defaults(command=_set_concurrency)
     options = parser.parse_args(arguments)
     chosen = [f"STACK={options.stack}" if options.stack != _STACK else "", "LOCAL=1" if options.local else ""]
-    # What starts this command again for the same deployment.
+    # The command that runs this program again for the same deployment.
     options.make = " ".join(["make reconcile", *filter(None, chosen)])
     return options
 

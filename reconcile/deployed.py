@@ -1,4 +1,4 @@
-"""The deployed state machine and its plans, as a person's credentials see them."""
+"""The deployed state machine and its plans, read with the user's credentials."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _OUTPUTS = {"ReconcileStateMachineArn", "ThumbnailsBucketName"}
 
 
 class CannotRunError(Exception):
-    """The deployment cannot be asked; the message says why and what to do."""
+    """The command cannot run; the message explains why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Execution:
 
     @property
     def is_running(self) -> bool:
-        """Return whether it has not ended."""
+        """Return whether the execution has not ended."""
         return self.status == "RUNNING"
 
     @property
     def own_id(self) -> str:
-        """Return the id of the plan that it makes, or what its results are filed under."""
+        """Return the id of the plan or run, under which its results are stored."""
         return plan_id(self.arn, self.started.astimezone(UTC).isoformat())
 
     @property
@@ -95,7 +95,7 @@ class Deployed:
         return _execution_of(self._step_functions.describe_execution(executionArn=arn))
 
     def newest(self) -> Execution | None:
-        """Return the run that is running, or else the execution that was started last; ``None`` where there is none."""
+        """Return the run that is running, or else the execution that was started last; ``None`` if there is none."""
         for arn in self.running():
             if (execution := self.describe(arn)).wanted.get("mode") == "run":
                 return execution
@@ -103,7 +103,7 @@ class Deployed:
         return self.describe(page["executions"][0]["executionArn"]) if page["executions"] else None
 
     def running(self) -> list[str]:
-        """Return the ARNs of the executions that run."""
+        """Return the ARNs of the running executions."""
         page = self._step_functions.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")
         return [each["executionArn"] for each in page["executions"]]
 
@@ -112,21 +112,21 @@ class Deployed:
         self._step_functions.stop_execution(executionArn=arn, cause="make reconcile DO=stop")
 
     def map_run(self, arn: str) -> "DescribeMapRunOutputTypeDef | None":
-        """Return the Distributed Map of an execution, or ``None`` before it has begun."""
+        """Return the Map Run of an execution, or ``None`` if it has not begun."""
         found = self._step_functions.list_map_runs(executionArn=arn)["mapRuns"]
         return self._step_functions.describe_map_run(mapRunArn=found[-1]["mapRunArn"]) if found else None
 
     def set_concurrency(self, arn: str, concurrency: int) -> bool:
-        """Change how many parts are worked on at once; return whether there is anything to change."""
+        """Change the number of parts that are processed at the same time; return whether anything was changed."""
         found = self._step_functions.list_map_runs(executionArn=arn)["mapRuns"]
         if found:
             self._step_functions.update_map_run(mapRunArn=found[-1]["mapRunArn"], maxConcurrency=concurrency)
         return bool(found)
 
     def newest_report(self) -> dict[str, Any] | None:
-        """Return the report of the last plan that is finished; ``None`` where there is none.
+        """Return the report of the last finished plan; ``None`` if there is none.
 
-        A check by schedule may be at work, or have failed, after the plan that a person made.
+        After the user's plan, a scheduled check may be running or may have failed.
         """
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=PLANS_PREFIX, Delimiter="/"
@@ -136,17 +136,17 @@ class Deployed:
         return next(filter(None, map(self.report, plans)), None)
 
     def report(self, plan: str) -> dict[str, Any] | None:
-        """Return the report of a plan, or ``None`` where it is not finished."""
+        """Return the report of a plan, or ``None`` if the plan is not finished."""
         report: dict[str, Any] | None = self.read(Names(plan).report)
         return report
 
     def names(self, prefix: str, after: str = "") -> Iterator[str]:
-        """List the objects of a plan that are above ``after``."""
+        """List the objects of a plan whose names are above ``after``."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=after)
         return (each["Key"] for page in pages for each in page.get("Contents", []))
 
     def read(self, key: str) -> Any:
-        """Return what an object of a plan says, or ``None``."""
+        """Return the content of an object of a plan, or ``None`` if it does not exist."""
         try:
             return json.load(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"])
         except ClientError as error:

@@ -1,4 +1,4 @@
-"""Watch one execution: how far it is, how fast, what it has cost so far, and the first error of each kind."""
+"""Follow one execution: show its progress, speed and cost so far, and the first error of each kind."""
 
 import time
 from collections.abc import Callable
@@ -13,22 +13,22 @@ from local.amounts import counted, in_dollars
 from reconcile.deployed import Deployed, Execution
 
 _POLL_SECONDS = 1.0
-# A look lists what was written so far, a thousand names in a request. Two million keys leave 20,000 names in days:
-# with a look each second, watching would cost a tenth of the run.
+# Each update lists all results so far, a thousand names in each request. A run of two million keys writes 20,000
+# results and takes days. With an update each second, following it would cost a tenth of the run.
 _SECONDS_A_THOUSAND = 2.0
 _LONGEST_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a run has recorded so far; each result is read once.
+    """The results of a run so far; each one is read once.
 
     Attributes
     ----------
     done, failed, faulted, in_line, strays : int
-        Keys; the last of thumbnails.
+        Keys of originals; for strays, of thumbnails.
     errors : list of str
-        The first of each kind, since the last look.
+        The first error of each kind since the last update.
     """
 
     done: int = 0
@@ -41,17 +41,17 @@ class Seen:
 
     @property
     def listed(self) -> int:
-        """Return how many results were listed by the last look, or little more."""
+        """Return the approximate number of results that the last update listed."""
         return len(self._names)
 
     @property
     def total(self) -> int:
-        """Return how many keys are through."""
+        """Return the number of finished keys."""
         return self.done + self.failed + self.faulted + self.in_line + self.strays
 
     def look(self, deployed: Deployed, plan: str, run: str) -> None:
-        """Read the results that are new."""
-        # Children end in any order, so what is new may be anywhere.
+        """Read the new results."""
+        # Children end in any order, so new results may be anywhere in the list.
         for name in deployed.names(Names(plan).results(run)):
             if name in self._names:
                 continue
@@ -73,7 +73,7 @@ class Seen:
 
 
 def follow(deployed: Deployed, arn: str, console: Console, sleep: Callable[[float], None] = time.sleep) -> Execution:
-    """Show a bar until an execution has ended; return it.
+    """Show a progress bar until an execution has ended; return the execution.
 
     Parameters
     ----------

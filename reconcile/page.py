@@ -1,4 +1,4 @@
-"""What a plan and a run say to a person: lines of text. Pure."""
+"""Describe plans and runs as lines of text. Pure functions."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def plan_lines(report: dict[str, Any]) -> list[str]:
 
 
 def run_lines(output: dict[str, Any]) -> list[str]:
-    """Describe what a run has done, or what it has done so far."""
+    """Describe the results of a run, or its results so far."""
     counts = output["counts"]
     lines = [
         f"  {counts['resized']:>13,}  brought in line",
@@ -72,14 +72,14 @@ def run_lines(output: dict[str, Any]) -> list[str]:
 
 
 def duration(hours: float) -> str:
-    """Write estimated hours as a person would."""
+    """Format a duration in hours or minutes."""
     if hours >= 1:
         return f"about {hours:,.1f} hours"
     return f"about {counted(round(hours * 60), 'minute')}" if hours * 60 >= 1 else "less than a minute"
 
 
 def size(count: float) -> str:
-    """Write bytes as a person would."""
+    """Format a number of bytes with a unit."""
     for unit in ("byte", "KB", "MB", "GB"):
         if count < 1000:  # noqa: PLR2004 - units of S3's prices
             return counted(round(count), unit) if unit == "byte" else f"{count:,.0f} {unit}"

@@ -1,5 +1,5 @@
-"""Pictures and colour profiles made in code, and what a thumbnail is measured against: for tests, bench and fuzz.
+"""Generated pictures and colour profiles, and reference resampling and SSIM: for tests, bench and fuzz.
 
-``mandelbrot.heic`` is the one that is not made when it is needed, because Pillow writes no HEIC: it was drawn by
-``Image.effect_mandelbrot`` and encoded once with pillow-heif, for the soak and the smoke test.
+Only ``mandelbrot.heic`` is a file, because Pillow cannot write HEIC. It was drawn by ``Image.effect_mandelbrot`` and
+encoded once with pillow-heif, for the soak and the smoke test.
 """

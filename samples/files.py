@@ -1,4 +1,4 @@
-"""Encoded pictures: written by Pillow, or PNG by hand where Pillow does not write it; and what such a file shows."""
+"""Encode pictures with Pillow, or kinds of PNG that Pillow cannot write; and read size, colour and frames of files."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """Return the file, in a format that Pillow writes or as ``HEIF``."""
+    """Return a picture as a file, in a format that Pillow can write or as ``HEIF``."""
     output = io.BytesIO()
     if format == "HEIF":
         pillow_heif.from_pillow(image).save(output, **options)
@@ -32,19 +32,19 @@ def png_chunk(name: bytes, payload: bytes = b"") -> bytes:
 
 
 def png(width: int, height: int, bits: int, colour_type: int, pixels: bytes, *chunks: bytes) -> bytes:
-    """Return a PNG file of rows that are compressed already, not interlaced.
+    """Return a PNG file that is not interlaced, from compressed rows.
 
     Parameters
     ----------
     width, height : int
     bits : int
-        A sample.
+        Bits of a sample.
     colour_type : int
         0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA (PNG, 11.2.1).
     pixels : bytes
-        What ``IDAT`` holds: the rows, each behind its filter's number, as a zlib stream.
+        Content of ``IDAT``: a zlib stream of the rows, each preceded by the number of its filter.
     *chunks : bytes
-        Between header and pixels.
+        Chunks between header and pixels.
     """
     header = png_chunk(b"IHDR", struct.pack(">2I5B", width, height, bits, colour_type, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND")

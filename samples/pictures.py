@@ -1,6 +1,6 @@
-"""Pictures made in code: scenes with the statistics of a photograph.
+"""Generated pictures with the statistics of photographs.
 
-Nothing here comes from a camera or from anybody's collection, so nothing needs a licence.
+They do not come from a camera or a collection, so they need no licence.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ORIENTATION = 0x0112
-# From the picture that is stored to what a person sees, and back.
+# Orientation -> the transposition from the stored picture to the upright one, and its inverse.
 _UNDO = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -21,9 +21,9 @@ _UNDO = {
 
 
 def photograph(width: int = 640, height: int = 480, seed: int = 0) -> Image.Image:
-    """Paint an RGB scene: detail whose amplitude falls with frequency, as in nature, with hard edges.
+    """Return an RGB scene with hard edges, and detail whose amplitude decreases with frequency as in nature.
 
-    No two corners are alike, so that a wrong orientation cannot go unseen.
+    All corners are different, so that a wrong orientation is detected.
     """
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
@@ -49,7 +49,7 @@ def _natural_noise(random: np.random.Generator, width: int, height: int) -> NDAr
 
 
 def cut_out(width: int = 640, height: int = 480, seed: int = 0) -> Image.Image:
-    """Return the scene as RGBA with a soft-edged hole, green where nobody should see it."""
+    """Return the scene as RGBA with a soft-edged hole; the transparent pixels are green, which must not be visible."""
     picture = photograph(width, height, seed).convert("RGBA")
     rows, columns = np.mgrid[0:height, 0:width]
     distance = np.hypot((columns - width / 2) / width, (rows - height / 2) / height)
@@ -74,7 +74,7 @@ def moving(frames: int = 5, width: int = 320, height: int = 240) -> list[Image.I
 
 
 def stored_as(upright: Image.Image, orientation: int) -> tuple[Image.Image, bytes]:
-    """Return the picture as a camera held that way stores it, and the EXIF block that says so."""
+    """Return the picture as a camera in this orientation stores it, and the Exif block with the orientation."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     transposition = _UNDO.get(orientation)

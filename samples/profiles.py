@@ -1,6 +1,6 @@
-"""ICC profiles made in code, for tests and the bench: no file of anybody's is shipped.
+"""Generated ICC profiles for tests and the bench, so that no licensed files are necessary.
 
-The layout is that of ICC.1:2001-04 (version 2.4); colorimetry as each function says.
+The layout is that of ICC.1:2001-04 (version 2.4); each function names its colorimetry.
 """
 
 import struct
@@ -28,7 +28,7 @@ def display_p3() -> bytes:
 
 
 def display_p3_with_a_pipeline(steps: int) -> bytes:
-    """Return the same with a pipeline that makes everything black, again and again (ICC.1:2022, 10.17 and 10.17.4)."""
+    """Return the same with a pipeline of repeated steps that makes everything black (ICC.1:2022, 10.17 and 10.17.4)."""
     black = struct.pack(">4s4xHH12f", b"matf", 3, 3, *[0.0] * 12)
     places = struct.pack(">II", 16 + 8 * steps, len(black)) * steps
     pipeline = struct.pack(">4s4xHHI", b"mpet", 3, 3, steps) + places + black
@@ -46,18 +46,18 @@ def prophoto() -> bytes:
 
 
 def srgb() -> bytes:
-    """Return sRGB itself, so that a conversion has nothing to do."""
+    """Return the profile of sRGB, with which a conversion changes nothing."""
     return _rgb("sRGB", SRGB_XY, D65_XY, _sampled(srgb_to_linear))
 
 
 def grey(gamma: float = 1.8) -> bytes:
-    """Return a grey profile, darker or lighter than sRGB by its gamma."""
+    """Return a grey profile with this gamma, which makes it darker or lighter than sRGB."""
     tags = {b"wtpt": _xyz(D50), b"kTRC": _gamma(gamma)}
     return _profile(b"mntr", b"GRAY", b"XYZ ", "Grey", tags)
 
 
 def cmyk() -> bytes:
-    """Return a press of invented, dull inks: a lookup table from 9 steps of each ink to Lab."""
+    """Return the profile of a fictitious press with dull inks: a lookup table from 9 steps of each ink to Lab."""
     steps = np.linspace(0, 1, 9)
     cyan, magenta, yellow, black = np.meshgrid(steps, steps, steps, steps, indexing="ij")
     linear = (
@@ -85,7 +85,7 @@ def srgb_to_linear(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def linear_to_srgb(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Apply the sRGB curve (IEC 61966-2-1), 0 to 1; what is outside is cut."""
+    """Apply the sRGB curve (IEC 61966-2-1), 0 to 1; values outside are clipped."""
     value = np.clip(value, 0, 1)
     return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
 
@@ -96,13 +96,13 @@ def rgb_to_srgb(
     white: tuple[float, float],
     decode: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Convert (..., 3) pixels, 0 to 1, to sRGB by the definition of both spaces: what a test expects."""
+    """Convert (..., 3) pixels, 0 to 1, to sRGB by the definition of both spaces, as a reference for tests."""
     to_srgb = np.linalg.inv(_primaries(SRGB_XY, D65_XY)) @ _primaries(primaries, white)
     return linear_to_srgb(decode(pixels) @ to_srgb.T)
 
 
 def _primaries(xy: tuple[tuple[float, float], ...], white: tuple[float, float]) -> NDArray[np.float64]:
-    """Return the matrix from linear RGB to XYZ, adapted to D50 after Bradford."""
+    """Return the matrix from linear RGB to XYZ, adapted to D50 by the Bradford transform."""
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in xy]).T
     white_xyz = np.array([white[0] / white[1], 1, (1 - white[0] - white[1]) / white[1]])
     to_xyz = columns * np.linalg.solve(columns, white_xyz)

@@ -1,11 +1,11 @@
-"""What a thumbnail is measured against: a full decode, resampled in floating point, and SSIM."""
+"""The reference for thumbnails: resampling in floating point, and SSIM."""
 
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Single precision: errors of 1e-5 of a level.
+# Single precision is sufficient: its errors are 1e-5 of a level.
 Pixels = NDArray[np.float32]
 
 
@@ -15,21 +15,21 @@ def lanczos(pixels: ArrayLike, size: tuple[int, int], region: tuple[float, float
     Parameters
     ----------
     pixels : array_like of shape (height, width, channels)
-        In the encoding they are stored in, as Pillow's and libvips' resizing work by default.
+        Encoded (not linear) values, which Pillow and libvips resize by default.
     size : (width, height)
         Pixels of the result.
     region : (left, top, right, bottom)
-        Of the source, pixels.
+        Region of the source, pixels.
 
     Returns
     -------
     ndarray of float of shape (height, width, channels)
-        Not rounded, and cut to 0..255 only by the caller.
+        Neither rounded nor clipped to 0..255.
 
     Notes
     -----
-    L(x) = sinc(x) sinc(x/3) for |x| < 3 (Duchon, 1979); taps beyond the edge are left out and the rest
-    is normalised.
+    L(x) = sinc(x) sinc(x/3) for |x| < 3 (Duchon, 1979); taps beyond the edge are omitted, and the others are
+    normalised.
     """
     source = np.asarray(pixels, dtype=np.float32)
     height, width, _ = source.shape
@@ -67,8 +67,8 @@ def ssim(first: ArrayLike, second: ArrayLike) -> float:
 
     Notes
     -----
-    Wang, Bovik, Sheikh and Simoncelli (2004): Gaussian window of 11 with deviation 1.5 (a smaller one
-    where the picture is smaller), K1 = 0.01, K2 = 0.03, only where the window lies whole within.
+    Wang, Bovik, Sheikh and Simoncelli (2004): Gaussian window of 11 with deviation 1.5 (smaller if the picture is
+    smaller), K1 = 0.01, K2 = 0.03, only at positions where the whole window is within the picture.
     """
     x, y = np.asarray(first, dtype=np.float32), np.asarray(second, dtype=np.float32)
     mean_x, mean_y = _blur(x), _blur(y)

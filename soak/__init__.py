@@ -1,4 +1,4 @@
-"""The soak: uploads through the deployed pipeline while S3, Step Functions and the functions fail, then the balance.
+"""The soak: send uploads through the deployed pipeline while S3, Step Functions and functions fail; then compare.
 
-`make soak` runs it; README.md says what it injects, what it counts and what it does not cover.
+`make soak` runs it. README.md explains what it injects, what it counts and what it does not cover.
 """

@@ -1,4 +1,4 @@
-"""``python -m soak``: run one soak; the exit status is its verdict."""
+"""``python -m soak``: run one soak; the exit status is its result."""
 
 import argparse
 import secrets
@@ -24,7 +24,7 @@ _SECONDS_EACH = 1.0
 
 
 def main() -> int:
-    """Run one soak; return 0 when every promise was kept, 1 when not, 2 when it could not run."""
+    """Run one soak; return 0 if every promise was kept, 1 if one was broken, 2 if the soak could not run."""
     parser = argparse.ArgumentParser(prog="python -m soak", description="Test uploads under injected faults.")
     parser.add_argument("--uploads", type=int, default=1000, help="number of uploads (default %(default)s)")
     parser.add_argument("--seed", type=int, help="seed of a run to repeat, with the same plan and faults")
@@ -41,7 +41,7 @@ def main() -> int:
     expected = {story.key: list(thumbnail_keys(story, SIZES)) for story in stories}
     print(f"Soak of {options.uploads:,} uploads to {len(stories):,} keys, {options.workflow}, seed {seed}.", flush=True)
     started = time.monotonic()
-    # As Ctrl-C does: the stack is ended on the way out.
+    # Treat SIGTERM like Ctrl-C, so that the stack is stopped before the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with deployed(state, Faults(seed, options.faults), options.without, options.workflow) as deployment:

@@ -1,21 +1,20 @@
-"""The balance of a soak: two states compared, and what was done compared with what ran. Pure.
+"""Compare the two buckets at the end of a soak, and the executions with the changes that caused them. Pure functions.
 
-The state of the originals bucket (which original is there, by key) says what the thumbnails bucket must hold: for each
-original a manifest of it, the thumbnails that the manifest lists, all of them made of this original, and nothing else.
+The originals bucket defines what the thumbnails bucket must contain: for each original its manifest and the thumbnails
+that the manifest lists, all made from this original, and nothing else.
 
-A key is **lost** when its original has no manifest or lacks a thumbnail, or when fewer executions and dead letters than
-changes belong to it. It is **stale** when a manifest or a thumbnail is of another original, or there without one. Keys
-whose last word may be a failure are shown and do not count: an execution that used up all its retries, or a dead
-letter, is loud and can be redriven.
+A key is **lost** if its original has no manifest or lacks a thumbnail, or if it has fewer executions and dead letters
+than changes. It is **stale** if a manifest or a thumbnail is of another original, or exists without an original. Keys
+that may have ended with a visible failure are listed but do not count: an execution that used up all its retries, and a
+dead letter, raise an alarm and can be redriven.
 
-Work is **doubled** when executions of more names than there were changes and requests belong to a key (Express
-executions of one event have one name, since a fault returns its message to the queue), or when two executions of one
-kind made different bytes of the same original. (One decode serves all sizes of an execution, so a thumbnail's bytes
-depend on the sizes made with it: what a request made alone has other bytes when it is made again along with the
-recipe's.)
+Work is **doubled** if a key has executions with more names than it had changes and requests (Express executions of one
+event have the same name, because a fault returns the message to the queue), or if two executions of one kind made
+different bytes from the same original. (All sizes of an execution are made from one decode, so a thumbnail's bytes
+depend on the other sizes: a requested thumbnail has other bytes if it is made again together with the recipe's.)
 
-A picture is **refused** when its execution failed with one of the permanent errors of the function: a fault was taken
-for a broken picture. That a request finds no original that was deleted is none.
+A picture is **refused** if its execution failed with a permanent error: a fault was reported as a broken picture. A
+request for an original that was deleted does not count as refused.
 """
 
 import re
@@ -30,7 +29,7 @@ from soak.outcome import Execution, Outcome
 from soak.pictures import Kind
 from soak.plan import Deed
 
-# The state machine puts it in front of the errors that the function returns (statemachine/image_resize.asl.json).
+# The state machine adds this prefix to the errors that the function returns (statemachine/image_resize.asl.json).
 _PERMANENT = "Permanent."
 _GONE = "Permanent.OriginalNotFoundError"
 
@@ -46,7 +45,7 @@ class Latency:
 
 @dataclass(slots=True)
 class Balance:
-    """The figures of one soak; the lists hold sentences, one for each case."""
+    """The figures of one soak; the lists contain one sentence for each case."""
 
     uploads: int
     keys: int
@@ -73,7 +72,7 @@ class Balance:
         return self.settled and not (self.lost or self.stale or self.doubled or self.refused)
 
     def latency(self) -> Latency:
-        """Return the percentiles of the latency, zero where nothing was measured."""
+        """Return the percentiles of the latency; zero if there is no measurement."""
         if len(self.seconds) < 2:  # noqa: PLR2004 - quantiles needs two points
             return Latency(*(self.seconds or [0.0]) * 3)
         cuts = quantiles(self.seconds, n=100, method="inclusive")
@@ -82,7 +81,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What was done to one key, what ran for it, and what must be there."""
+    """The changes of one key, its executions, and the thumbnails that it must have."""
 
     key: str
     uploads: list[Upload]
@@ -94,12 +93,12 @@ class _Key:
 
     @property
     def changes(self) -> int:
-        """Return how many events S3 sent."""
+        """Return the number of events that S3 sent."""
         return len(self.uploads) + self.deeds.total() - self.deeds[Deed.POST]
 
     @property
     def is_loud(self) -> bool:
-        """Return whether something besides the state says that it may not be in line."""
+        """Return whether a dead letter or a failed execution reports that the key may be out of line."""
         last = {each.name: each for each in sorted(self.executions, key=lambda each: each.ended)}
         return self.dead_letters > 0 or any(
             execution.status != "SUCCEEDED" and not execution.error.startswith(_PERMANENT)
@@ -113,42 +112,42 @@ class _Key:
 
     @property
     def is_picture(self) -> bool:
-        """Return whether the original that is there is a picture."""
+        """Return whether the current original is a picture."""
         return any(upload.etag == self.original and upload.kind is Kind.PICTURE for upload in self.uploads)
 
     def possible(self) -> set[str]:
-        """Return the thumbnails that anybody asked for."""
+        """Return the thumbnails that the recipe or a request asked for."""
         return {*self.by_recipe, *(name for execution in self.executions for name in execution.made)}
 
     def may_have(self, thumbnail: str) -> bool:
-        """Return whether a thumbnail's key is one of this original's, whoever asked for it."""
+        """Return whether a thumbnail's key can belong to this original, in any box, fit and format."""
         folder, slash, name = self.key.rpartition("/")
         place = rf"thumbnails/{re.escape(folder + slash)}[0-9]+x[0-9]+(-[a-z]+)?_{re.escape(name)}(\.[a-z]+)?"
         return re.fullmatch(place, thumbnail) is not None
 
     def due(self) -> set[str]:
-        """Return the thumbnails that must be there."""
+        """Return the thumbnails that must exist."""
         if not self.is_picture:
             return set()
-        # What a request asked for goes with its original, and with a version that is no picture.
+        # Requested thumbnails are deleted with their original, and by a version that is not a picture.
         is_kept = self.has_only_pictures and not self.deeds[Deed.DELETE]
         posted = [execution for execution in self.executions if execution.is_posted and is_kept]
         return {*self.by_recipe, *(name for execution in posted for name in execution.made)}
 
 
 def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) -> Balance:
-    """Compare what was done to the pipeline with what it left behind.
+    """Compare the changes with the state in which the pipeline ended.
 
     Parameters
     ----------
     ledger : Ledger
     outcome : Outcome
     expected : dict of str to list of str
-        Key of each original to the keys of the thumbnails that its recipe asks for.
+        Keys of the thumbnails that the recipe asks for, by the key of the original.
     """
     keys = list(_keys(ledger, outcome, expected))
     deeds = ledger.count_deeds()
-    # Events beyond one for each change: all of them must have come to nothing.
+    # All events. Those that neither started an execution nor became a dead letter were suppressed as duplicates.
     events = sum(key.changes for key in keys) + ledger.delivered_again
     started = len({execution.name for execution in outcome.executions if not execution.is_posted})
     due = [name for key in keys if not key.is_loud for name in key.due()]
@@ -171,7 +170,7 @@ def balance(ledger: Ledger, outcome: Outcome, expected: dict[str, list[str]]) ->
     )
     versions = result.uploads - deeds[Deed.ROLL_BACK]
     if outcome.versions != versions:
-        result.lost.append(f"the originals bucket holds {outcome.versions} versions of {versions} uploads")
+        result.lost.append(f"the originals bucket has {outcome.versions} versions of {versions} uploads")
     for key in keys:
         result.lost += _unstarted(key)
         if not key.is_loud:
@@ -206,14 +205,14 @@ def _reasons(outcome: Outcome) -> dict[str, int]:
 
 
 def _strays(keys: list[_Key], outcome: Outcome) -> Iterator[str]:
-    """Yield what is in the thumbnails bucket and no manifest lists."""
+    """Yield objects of the thumbnails bucket that no manifest lists."""
     listed = {name for manifest in outcome.manifests.values() for name in manifest.thumbnails}
     loud = [key for key in keys if key.is_loud]
     for name in outcome.thumbnails.keys() - listed:
         if not any(key.may_have(name) for key in loud):
             yield f"{name} is in no manifest"
     for key in outcome.manifests.keys() - {key.key for key in keys}:
-        yield f"{key}: a manifest of what was never uploaded"
+        yield f"{key}: a manifest of an original that was never uploaded"
 
 
 def _unstarted(key: _Key) -> Iterator[str]:
@@ -227,7 +226,7 @@ def _unstarted(key: _Key) -> Iterator[str]:
 
 
 def _lost(key: _Key, outcome: Outcome) -> Iterator[str]:
-    """Yield what the original that is there lacks."""
+    """Yield the manifest and thumbnails that the current original lacks."""
     if key.original is None:
         return
     manifest = outcome.manifests.get(key.key)
@@ -237,11 +236,11 @@ def _lost(key: _Key, outcome: Outcome) -> Iterator[str]:
     for name in key.due() - manifest.thumbnails.keys():
         yield f"{key.key}: {name} is not in the manifest"
     for name in manifest.thumbnails.keys() - outcome.thumbnails.keys():
-        yield f"{key.key}: {name} is in the manifest and not in the bucket"
+        yield f"{key.key}: {name} is in the manifest but not in the bucket"
 
 
 def _stale(key: _Key, outcome: Outcome) -> Iterator[str]:
-    """Yield what is there of another original than the one that is there, or without one."""
+    """Yield manifests and thumbnails of another original than the current one, or without an original."""
     manifest = outcome.manifests.get(key.key)
     if manifest is None:
         return
@@ -251,7 +250,7 @@ def _stale(key: _Key, outcome: Outcome) -> Iterator[str]:
     if manifest.original_etag != key.original:
         yield f"{key.key}: the manifest is of another original"
     if not key.is_picture and not manifest.error:
-        yield f"{key.key}: the manifest does not say that this is no picture"
+        yield f"{key.key}: the manifest does not state that the original is not a picture"
     for name, etag in manifest.thumbnails.items():
         stored = outcome.thumbnails.get(name)
         if not key.is_picture or name not in key.possible():
@@ -280,7 +279,7 @@ def _doubled(key: _Key, outcome: Outcome) -> Iterator[str]:
 
 
 def _failed_pictures(key: _Key) -> Iterator[tuple[str, bool]]:
-    """Yield what failed of a key with nothing but pictures, and whether for good."""
+    """Yield the failures of a key that had only pictures, and whether each is permanent."""
     for execution in key.executions if key.has_only_pictures else ():
         may_be_gone = execution.is_posted and key.deeds[Deed.DELETE] > 0
         if execution.status != "SUCCEEDED" and not (may_be_gone and execution.error == _GONE):

@@ -1,4 +1,4 @@
-"""The pipeline of a soak: a local stack of its own, with the fault proxy between its functions and AWS."""
+"""The pipeline of a soak: its own local stack, with the fault proxy between the functions and AWS."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from soak.safeguards import switch_off
 
 SIZES = ("64x64", "128x96")
 
-# Retries wait a tenth of what they wait on AWS, and returned messages come back much sooner than the template says:
-# the order of things stays, the run ends in minutes. An Express execution runs while its message is hidden.
+# Retries wait a tenth of their time, and returned messages are visible again much sooner than in the template. The
+# order of events stays the same, and the run ends in minutes. An Express execution runs while its message is hidden.
 _WAIT_SCALE = "0.1"
 _VISIBILITY_SECONDS = {"STANDARD": 12, "EXPRESS": 45}
 
@@ -25,7 +25,7 @@ _LOG_GROUP = "/aws/vendedlogs/states/alison-image-image-resize"
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What the proxy draws its faults from.
+    """The options that determine the faults of the proxy.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class Faults:
 
 
 class Deployment(Pipeline):
-    """The deployed pipeline, and what of it only a soak needs. Whoever uploads and counts has no faults.
+    """The deployed pipeline, with changes for a soak. Requests of the soak itself bypass the proxy and get no faults.
 
     Attributes
     ----------
     log_group : str
-        Of the state machines, where Express executions stand; empty where uploads are Standard executions.
+        Log group of the state machines, which lists Express executions; empty if uploads are Standard executions.
     """
 
     def __init__(self, stack: Stack, fault_log: Path) -> None:
@@ -53,7 +53,7 @@ class Deployment(Pipeline):
         self.api = stack.settings.api
         self.fault_log = fault_log
         self.log_group = _LOG_GROUP if self._workflow == "EXPRESS" else ""
-        # A second queue that gets a copy of each event, for the events to be delivered again are real ones.
+        # A second queue gets a copy of each event, so that the events that are delivered again are real ones.
         self.copies = self.sqs.create_queue(QueueName="soak-copies-of-events")["QueueUrl"]
 
     def route_functions_through(self, proxy: str) -> None:
@@ -67,13 +67,13 @@ class Deployment(Pipeline):
                 )
 
     def return_messages_sooner(self) -> None:
-        """Shorten the time after which a message that failed comes back."""
+        """Shorten the time after which a failed message is visible again."""
         self.sqs.set_queue_attributes(
             QueueUrl=self.uploads_queue, Attributes={"VisibilityTimeout": str(_VISIBILITY_SECONDS[self._workflow])}
         )
 
     def copy_events(self) -> None:
-        """Let the originals bucket send each event to the queue of copies too."""
+        """Configure the originals bucket to send each event also to the queue of copies."""
         copies = self._queue_arn(self.copies)
         allow = {
             "Effect": "Allow",
@@ -92,11 +92,11 @@ class Deployment(Pipeline):
         )
 
     def faults(self) -> list[dict[str, Any]]:
-        """Read what the proxy has done so far."""
+        """Read the faults that the proxy has injected so far."""
         if not self.fault_log.exists():
             return []
         lines = self.fault_log.read_text(encoding="utf-8").splitlines(keepends=True)
-        # The last line may be half written.
+        # The last line may be incomplete.
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def _queue_arn(self, url: str) -> str:
@@ -106,7 +106,7 @@ class Deployment(Pipeline):
 
 @contextmanager
 def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str) -> Iterator[Deployment]:
-    """Bring the pipeline up, faults in place, and end everything afterwards.
+    """Start the pipeline with faults, and stop everything afterwards.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str)
         Folder for records, logs and builds.
     faults : Faults
     without : sequence of str
-        Safeguards that are switched off in the built functions, of ``safeguards.SAFEGUARDS``.
+        Safeguards to remove from the built functions, of ``safeguards.SAFEGUARDS``.
     workflow : str
         ``STANDARD`` or ``EXPRESS``.
 
@@ -150,11 +150,11 @@ def deployed(state: Path, faults: Faults, without: Sequence[str], workflow: str)
 def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> str:
     program = ROOT / ".tools" / "soak" / "bin" / "mitmdump"
     if not program.exists():
-        raise StackError("The fault proxy is not installed. Run: make soak, to install it")
+        raise StackError("The fault proxy is not installed. Next: make soak")
     port = free_port()
     options = {
         "confdir": stack.settings.state / "mitmproxy",
-        # The signature of a request covers its Host header.
+        # Keep the Host header, because the signature of a request includes it.
         "keep_host_header": "true",
         "soak_seed": faults.seed,
         "soak_rate": faults.rate,
@@ -170,6 +170,6 @@ def _start(proxy: Background, stack: Stack, faults: Faults, fault_log: Path) -> 
     ]
     proxy.start(command, stack.settings.environment())
     url = f"http://127.0.0.1:{port}"
-    # Its add-on answers: mitmdump listens and lets everything pass when an add-on was not loaded.
+    # The add-on answers this request. If mitmdump could not load it, it would pass all requests unchanged.
     wait_for(proxy, f"{url}/_soak/health", "The fault proxy")
     return url

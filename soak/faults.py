@@ -1,7 +1,7 @@
-"""The faults between the functions and AWS: an add-on of mitmproxy, run by mitmdump in an environment of its own.
+"""The faults between the functions and AWS: an add-on of mitmproxy, run by mitmdump in its own environment.
 
-mitmdump stands as a reverse proxy before MiniStack and the functions have it as their AWS endpoint. The n-th
-request of one kind for one object always meets the same fate under the same seed, whatever else runs.
+mitmdump is a reverse proxy for MiniStack, and the functions' AWS endpoint. With the same seed, the n-th request of one
+kind for one object always gets the same fault, independent of other requests.
 """
 
 import asyncio
@@ -23,31 +23,31 @@ from mitmproxy import ctx  # type: ignore[import-not-found, unused-ignore]  # of
 from mitmproxy import http as mitm  # type: ignore[import-not-found, unused-ignore]  # likewise
 from mitmproxy.connection import ConnectionState  # type: ignore[import-not-found, unused-ignore]  # likewise
 
-# The soak asks for it until it is answered, so that no soak runs without faults.
+# The soak requests this path until it gets a response, so that no soak runs without faults.
 _HEALTH = "/_soak/health"
 
-# Share of requests, in per cent. A killed process costs seconds until the next one has started.
+# Shares of requests in per cent. After a kill it takes seconds until the next process has started.
 _FAULTS: dict[str, dict[str, float]] = {
     "GetObject": {"503": 3, "500": 2, "reset": 3, "half": 4, "slow": 5, "kill": 0.5},
     "HeadObject": {"503": 3, "500": 2, "reset": 3, "lost": 2, "slow": 5, "kill": 0.5},
     "PutObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "late": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
     "DeleteObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
-    # A process killed here returns its whole batch of messages to the queue.
+    # If the process is killed here, its whole batch of messages returns to the queue.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
 }
 _FAULTS["StartSyncExecution"] = _FAULTS["StartExecution"]
 _AFTER_AWS = frozenset({"half", "lost", "kill-after"})
 _SLOW_SECONDS = (0.2, 2.0)
-# A client that was reset tries again within a second; a late request arrives some time after that.
+# After a reset, a client retries within a second. A late request arrives this long after that.
 _RETRY_SECONDS = 2.0
 _LATE_SECONDS = (0.1, 0.9)
 
-# Below the 10 s after which the function's client gives up waiting for an answer: a write that is given up and
-# still arrives later would be a fault of this proxy, not of a network.
+# Less than the 10 s after which the function's client stops waiting for a response: if an abandoned write still arrived
+# later, that would be a fault of this proxy, not of a network.
 _HOLD_SECONDS = 8.5
 _HOLDS = 2
 _ETAG_HEADER = "x-amz-meta-original-etag"
-# The same for all tries of one call: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+# The same for all attempts of one call: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _CALL_HEADER = "amz-sdk-invocation-id"
 _S3_OPERATIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
 
@@ -56,17 +56,17 @@ _XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Messa
 
 @dataclass(slots=True)
 class _Late:
-    """A write that its client was told had failed, and that reaches AWS after all.
+    """A write whose connection was reset, but which reaches AWS later.
 
     Attributes
     ----------
     name : str
-        What it writes.
+        The object that it writes.
     replaces : str
         ETag of the object that it replaces, with quotes; empty for none.
     is_void : bool
-        The object has become again what the write was meant to replace. S3 would carry the write out then, and no
-        client can prevent that (README.md), so it is dropped.
+        Whether its condition has become true again. S3 would then execute the write, and no client can prevent that
+        (README.md), so it is dropped.
     """
 
     name: str
@@ -78,28 +78,28 @@ class _Late:
 
 
 class Faults:
-    """Decides for each request what becomes of it, and writes down what it did."""
+    """Decides the fault of each request, and logs it."""
 
     def __init__(self) -> None:
         self._count: Counter[tuple[str, str]] = Counter()
-        # Of each thumbnail under the held folder: the version that was held back, and whether another was written.
+        # For each thumbnail in the folder `soak_hold`: the delayed version, and whether another one was written.
         self._held: dict[str, str] = {}
         self._overtaken: dict[str, asyncio.Event] = {}
-        # By the client's id of a call, which its retries share.
+        # By the client's id of a call, which is the same for its retries.
         self._late: dict[str, _Late] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def load(self, loader: Any) -> None:
-        """Declare the options that the soak passes on the command line."""
-        loader.add_option("soak_seed", int, 0, "What the faults are drawn from.")
+        """Declare the options that the soak sets on the command line."""
+        loader.add_option("soak_seed", int, 0, "Seed of the faults.")
         loader.add_option("soak_rate", str, "1", "Multiplies the share of every fault.")
-        loader.add_option("soak_hold", str, "", "Folder whose first thumbnails are held back.")
+        loader.add_option("soak_hold", str, "", "Folder whose first thumbnails are delayed.")
         loader.add_option("soak_log", str, "", "File that gets one line of JSON for each fault.")
         loader.add_option("soak_pid", int, 0, "Process whose children may be killed.")
-        loader.add_option("soak_scratch", str, "", "Folder that the code of these children lies in.")
+        loader.add_option("soak_scratch", str, "", "Folder with the code of these children.")
 
     async def request(self, flow: mitm.HTTPFlow) -> None:
-        """Do what happens before AWS sees a request."""
+        """Inject the faults that happen before AWS sees a request."""
         if flow.request.path == _HEALTH:
             flow.response = mitm.Response.make(mitm.status_codes.OK)
             return
@@ -127,7 +127,7 @@ class Faults:
             await _inject(flow, operation, name, fault, random)
 
     def response(self, flow: mitm.HTTPFlow) -> None:
-        """Do what happens after AWS has answered."""
+        """Inject the faults that happen after AWS has responded."""
         self._after(flow)
         operation, name, fault = flow.metadata.get("soak", ("", "", ""))
         if not fault:
@@ -139,7 +139,7 @@ class Faults:
         _write(operation, name, fault)
 
     async def _hold(self, flow: mitm.HTTPFlow, name: str) -> None:
-        """Hold back the thumbnail of the first version of a key until that of another version is written."""
+        """Delay the thumbnail of the first version of a key until that of another version is written."""
         etag = flow.request.headers[_ETAG_HEADER]
         if self._held.setdefault(name, etag) != etag:
             return
@@ -152,16 +152,16 @@ class Faults:
             async with asyncio.timeout(_HOLD_SECONDS):
                 await overtaken.wait()
         except TimeoutError:
-            # The client tries once more by itself, which gives the other version the same time again.
+            # The client retries once by itself, which gives the other version the same time again.
             _reset(flow)
         _drop_if_abandoned(flow)
 
     async def _before(self, flow: mitm.HTTPFlow, operation: str, name: str) -> None:
-        """Look at a request for what it says of late writes."""
+        """Update the late writes that a request affects."""
         if late := self._late.get(flow.request.headers.get(_CALL_HEADER, "")):
             late.is_retried.set()
         if operation == "DeleteObject":
-            # A copy: others may be added while this waits.
+            # Iterate over a copy, because others may be added during the wait.
             for late in [*self._late.values()]:
                 if late.name == name and not late.replaces:
                     late.is_void = True
@@ -169,7 +169,7 @@ class Faults:
                         await late.is_over.wait()
 
     def _after(self, flow: mitm.HTTPFlow) -> None:
-        """Look at an answer for what it says of writes that are held back, or late."""
+        """Update the delayed and late writes that a response affects."""
         (operation, name), status = _read(flow.request), flow.response.status_code
         if operation == "PutObject" and status == mitm.status_codes.OK:
             etag = flow.request.headers.get(_ETAG_HEADER)
@@ -179,11 +179,11 @@ class Faults:
                 if late.name == name and late.replaces == flow.response.headers.get("etag"):
                     late.is_void = True
         if operation == "HeadObject" and status == mitm.status_codes.NOT_FOUND and name in self._held:
-            # A run that removes what there is has looked for it.
+            # The run of a removal has found nothing under this key.
             self._overtaken[name].set()
 
     def _delay(self, flow: mitm.HTTPFlow, name: str, seconds: float) -> None:
-        """Reset the connection, and let the request reach AWS after the one that its client sends next."""
+        """Reset the connection, and send the request to AWS after the client's next one."""
         call = flow.request.headers.get(_CALL_HEADER, "")
         _reset(flow)
         if call in self._late:
@@ -196,7 +196,7 @@ class Faults:
 
 
 async def _inject(flow: mitm.HTTPFlow, operation: str, name: str, fault: str, random: Random) -> None:
-    """Do what keeps a request from AWS, or keeps it waiting."""
+    """Answer a request instead of AWS, or delay it."""
     _write(operation, name, fault)
     if fault == "slow":
         await asyncio.sleep(random.uniform(*_SLOW_SECONDS))
@@ -229,7 +229,7 @@ def _send(request: mitm.Request) -> None:
 
 
 def _read(request: mitm.Request) -> tuple[str, str]:
-    """Return the operation of a request and what it works on."""
+    """Return the operation of a request and the name of its object."""
     target = request.headers.get("x-amz-target", "")
     action = target.rpartition(".")[2]
     if action in {"StartExecution", "StartSyncExecution"}:
@@ -258,7 +258,7 @@ def _refusal(operation: str, fault: str) -> mitm.Response:
         body = json.dumps({"__type": code, "message": "Injected."})
         return mitm.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})
     code, status = ("SlowDown", 503) if fault == "503" else ("InternalError", 500)
-    # The answer to HEAD has no body.
+    # A response to HEAD has no body.
     body = "" if operation == "HeadObject" else _XML.format(code=code)
     return mitm.Response.make(status, body, {"Content-Type": "application/xml"})
 
@@ -275,7 +275,7 @@ def _send_half(flow: mitm.HTTPFlow) -> bool:
 
 
 def _reset(flow: mitm.HTTPFlow) -> None:
-    # Lingering for no time turns the close into a reset: socket(7), SO_LINGER.
+    # With a linger time of zero, closing a socket resets the connection: socket(7), SO_LINGER.
     for handler in ctx.master.addons.get("proxyserver").connections.values():
         if handler.client is flow.client_conn:
             connection = handler.transports[flow.client_conn].writer.get_extra_info("socket")
@@ -284,13 +284,13 @@ def _reset(flow: mitm.HTTPFlow) -> None:
 
 
 def _drop_if_abandoned(flow: mitm.HTTPFlow) -> None:
-    # What a dead process had sent must not reach AWS after what its successor sends.
+    # Requests of a dead process must not reach AWS after those of its successor.
     if flow.client_conn.state is not ConnectionState.OPEN and flow.killable:
         flow.kill()
 
 
 def _kill_client(flow: mitm.HTTPFlow) -> bool:
-    """End the process at the other end of a connection, if it is a child of this MiniStack that runs a function."""
+    """Kill the process at the other end of a connection if it is a child of this MiniStack that runs a function."""
     for process in psutil.Process(ctx.options.soak_pid).children(recursive=True):
         try:
             command = process.cmdline()

@@ -1,4 +1,4 @@
-"""Play the plan against the pipeline: upload, delete, post, deliver again, and wait until nothing moves any more."""
+"""Execute the plan: upload, delete, post, deliver events again, and wait until nothing runs any more."""
 
 import json
 import threading
@@ -20,22 +20,22 @@ from soak.plan import Deed, Story, Version
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-# Keys that are worked on at once: enough for uploads to meet, few enough for two processors, since each one
+# Keys that are changed at the same time: enough for uploads to overlap, but few enough for two processors, because each
 # may start a process.
 _KEYS_AT_ONCE = 8
 _MOST_IN_FLIGHT = 8
 _HELD_SECONDS = 30.0
 _ANSWER_SECONDS = 30.0
-# What requests ask for and the recipe does not.
+# Requests ask for these, but the recipe does not.
 _POSTED = {"width": 48, "height": 40, "formats": ["source", "webp"]}
 _PROGRESS_SECONDS = 5.0
-# Waits of the queue can put this many seconds between two signs of life.
+# While messages are hidden, nothing may happen for this many seconds.
 _QUIET_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload that was made: what S3 called it, what it is and when it was there (seconds since 1970)."""
+    """One upload: its ETag and version, its kind, and its time (seconds since 1970)."""
 
     key: str
     version_id: str
@@ -46,18 +46,18 @@ class Upload:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was done to the pipeline.
+    """All changes and requests of a soak.
 
     Attributes
     ----------
     uploads : dict of str to list of Upload
-        By key, in the order they were made.
+        By key, in their order.
     deeds : dict of str to Counter of Deed
-        By key, how often what else was done to it.
+        Number of other changes and requests by key.
     delivered_again : int
         Events that were put into the queue a second time.
     settled : bool
-        Whether everything came to rest in time.
+        Whether queue and executions were idle before the time limit.
     """
 
     uploads: dict[str, list[Upload]] = field(default_factory=dict)
@@ -70,25 +70,25 @@ class Ledger:
         return sum(len(versions) for versions in self.uploads.values())
 
     def count_deeds(self) -> Counter[Deed]:
-        """Return how often what else was done to all keys."""
+        """Return the number of other changes and requests of all keys."""
         return sum(self.deeds.values(), Counter[Deed]())
 
     def deeds_on(self, key: str) -> Counter[Deed]:
-        """Return how often what else was done to a key."""
+        """Return the number of other changes and requests of a key."""
         return self.deeds.get(key, Counter[Deed]())
 
 
 class Load:
-    """Everything that is done to the pipeline in one soak.
+    """Executes the stories of one soak.
 
     Parameters
     ----------
     deployment : Deployment
     stories : list of Story
     seconds : float
-        Time after which the soak ends, whatever still moves.
+        Time limit of the soak.
     say : callable
-        Gets one line of progress at a time.
+        Called with each line of progress.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Load:
         self._say = say
         self._lock = threading.Lock()
         self._ledger = Ledger()
-        # Keys that were begun, all of them and until the last measurement, and what that measured.
+        # Number of keys that were begun, in total and at the last measurement, and the result of that measurement.
         self._begun = self._begun_then = self._busy = 0
-        # The first key goes alone, or all of them would queue up behind the first start of a function.
+        # The first key runs alone, because all others would wait for the first start of a function.
         self._most = 1
         self._repeats: dict[tuple[str, str], float] = {}
         self._to_repeat = sum(
@@ -111,7 +111,7 @@ class Load:
         )
 
     def run(self) -> Ledger:
-        """Play all stories, then wait until queue and executions are at rest."""
+        """Execute all stories, then wait until queue and executions are idle."""
         total = sum(1 for story in self._stories for _ in story.versions())
         with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
             playing = [pool.submit(self._play, story) for story in self._stories]
@@ -120,7 +120,7 @@ class Load:
             try:
                 self._watch(playing, total)
             except BaseException:
-                # Whoever interrupts does not want to wait for what has not begun.
+                # After an interruption, do not wait for stories that have not begun.
                 self._deadline = self._started
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -131,7 +131,7 @@ class Load:
         return self._ledger
 
     def _watch(self, playing: list[Future[None]], total: int) -> None:
-        """Print how far it is, until nothing moves any more or time is up."""
+        """Print the progress until nothing runs any more or the time is up."""
         quiet_since = said = time.monotonic()
         while time.monotonic() < self._deadline:
             waiting, hidden, running = self._measure()
@@ -167,7 +167,7 @@ class Load:
                 marker = self._do(step.what, story.key, marker)
 
     def _do(self, deed: Deed, key: str, marker: str) -> str:
-        """Do what is not an upload; return the delete marker that is there afterwards, if any."""
+        """Execute a step that is not an upload; return the resulting delete marker, if any."""
         match deed:
             case Deed.POST:
                 self._post(key)
@@ -182,18 +182,18 @@ class Load:
         return marker
 
     def _measure(self) -> tuple[int, int, int]:
-        """Return the messages that wait, those that are hidden, and the executions that run."""
+        """Return the number of waiting messages, of hidden messages, and of running executions."""
         begun = self._begun
         (waiting, hidden), running = self._deployment.queued(), self._deployment.running()
         with self._lock:
-            # Hidden messages mostly wait for their next try: they keep nobody busy.
+            # Hidden messages usually wait for their next attempt and need no processor.
             self._busy, self._begun_then = waiting + running, begun
             if self._ledger.count() and not (waiting or hidden or running):
                 self._most = _MOST_IN_FLIGHT
         return waiting, hidden, running
 
     def _takes_place(self) -> bool:
-        """Take a place among the keys that are worked on, if there is one."""
+        """Begin another key if not too many are in progress; return whether it may begin."""
         with self._lock:
             if self._busy + self._begun - self._begun_then >= self._most:
                 return False
@@ -210,7 +210,7 @@ class Load:
                 self._repeats[key, upload.version_id] = time.monotonic() + version.deliver_again_after
 
     def _delete(self, key: str, version_id: str | None = None) -> str:
-        """Delete an original, or one version of it; return the version that was made or deleted."""
+        """Delete an original, or one version of it; return the id of the delete marker or of the deleted version."""
         which: Any = {} if version_id is None else {"VersionId": version_id}
         return self._deployment.s3.delete_object(Bucket=self._deployment.originals, Key=key, **which)["VersionId"]
 
@@ -227,7 +227,7 @@ class Load:
             pass
 
     def _wait_until_held(self, key: str) -> None:
-        """Wait until the first version of a key has been resized and waits, in the proxy, to be written."""
+        """Wait until the first version of a key has been resized and its thumbnail is delayed in the proxy."""
         folder, _, name = key.rpartition("/")
         deadline = time.monotonic() + _HELD_SECONDS
         while time.monotonic() < deadline:
@@ -238,7 +238,7 @@ class Load:
             time.sleep(0.3)
 
     def _deliver_again(self) -> None:
-        """Send the copies of chosen events to the uploads queue when their time has come."""
+        """Send the copies of selected events to the uploads queue when they are due."""
         copies: dict[tuple[str, str], str] = {}
         while self._ledger.delivered_again < self._to_repeat and time.monotonic() < self._deadline:
             for message in self._receive_copies():

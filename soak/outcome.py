@@ -1,4 +1,4 @@
-"""What a soak left behind, read from the outside: the two buckets, the executions and the queues."""
+"""Read the final state of a soak from the outside: the two buckets, the executions and the queues."""
 
 import json
 import re
@@ -25,21 +25,21 @@ class Execution:
     Attributes
     ----------
     name : str
-        Express executions of one event have the same.
+        The same for all Express executions of one event.
     key : str
         The original that it was started for.
     is_posted : bool
-        It was started by a request.
+        Whether a request started it.
     status : str
-        As Step Functions says.
+        Status of Step Functions.
     error, cause : str
         Why it failed; empty if it did not.
     source_etag : str
-        ETag of the original that it made thumbnails of; empty if it failed or found none.
+        ETag of the original from which it made thumbnails; empty if it failed or found no original.
     made : dict of str to str
         Key of each thumbnail to its ETag.
     retried_for : tuple of str
-        Why the function was invoked again, once for each time.
+        Errors after which the function was invoked again, one for each retry.
     ended : float
         Seconds since 1970.
     """
@@ -58,7 +58,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """One stored thumbnail: its own ETag, and that of the original it says it was made of."""
+    """One stored thumbnail: its own ETag, and the original's ETag in its metadata."""
 
     etag: str
     original_etag: str
@@ -75,23 +75,23 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that can be seen after a soak.
+    """The visible state after a soak.
 
     Attributes
     ----------
     versions : int
-        Objects in the originals bucket, all versions counted.
+        Number of all versions of all originals.
     originals : dict of str to str
-        ETag of each original that is there, by key.
+        ETag of each current original, by key.
     executions : list of Execution
     manifests : dict of str to Manifest
         By the key of the original.
     thumbnails : dict of str to Thumbnail
-        By key: whatever else is in the thumbnails bucket.
+        All other objects of the thumbnails bucket, by key.
     dead_letters : list of str
-        The key of each upload in the dead-letter queue, or what the message says if it is no event.
+        The key of each upload in the dead-letter queue, or the message if it is not an event.
     waiting : int
-        Messages that still are in the uploads queue.
+        Messages that are still in the uploads queue.
     """
 
     versions: int
@@ -148,7 +148,7 @@ def _execution(deployment: Deployment, listed: "ExecutionListItemTypeDef") -> Ex
 
 
 def _express_executions(deployment: Deployment, log_group: str) -> list[Execution]:
-    """Read the executions that stand in the log only."""
+    """Read the Express executions, which are only in the log."""
     histories: dict[str, list[dict[str, Any]]] = defaultdict(list)
     logs = deployment.client("logs")
     streams = [
@@ -157,7 +157,7 @@ def _express_executions(deployment: Deployment, log_group: str) -> list[Executio
         for stream in page["logStreams"]
     ]
     for stream in streams:
-        # One by one: the local stack answers with 10,000 lines at most, and does not say that there are more.
+        # One at a time: the local stack returns at most 10,000 lines, and does not report that there are more.
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=log_group, logStreamNames=[stream])
         for line in (line for page in pages for line in page["events"]):
             event = json.loads(line["message"])
@@ -180,7 +180,7 @@ def _logged(arn: str, events: list[dict[str, Any]]) -> Execution:
     )
 
 
-def _described(  # noqa: PLR0913 - it puts together what two interfaces say
+def _described(  # noqa: PLR0913 - it combines the results of two APIs
     name: str,
     request: str,
     status: str,
@@ -206,7 +206,7 @@ def _described(  # noqa: PLR0913 - it puts together what two interfaces say
 
 
 def _reason(error: str, cause: str) -> str:
-    """Return what a failed attempt says of itself, as short as it does."""
+    """Return a short reason for a failed attempt."""
     try:
         details = json.loads(cause)
         return str(details.get("errorMessage") or details.get("errorType"))
@@ -215,10 +215,10 @@ def _reason(error: str, cause: str) -> str:
 
 
 def _manifest(deployment: Deployment, key: str) -> tuple[str, Manifest]:
-    """Return the key of the original that a manifest's own key names, and what the manifest says."""
+    """Return the key of the original in a manifest's key, and the content of the manifest."""
     content = json.loads(deployment.s3.get_object(Bucket=deployment.thumbnails, Key=key)["Body"].read())
     match = _MANIFEST.fullmatch(key)
-    assert match is not None  # noqa: S101 - it was chosen by the same expression
+    assert match is not None  # noqa: S101 - the caller selected it by the same expression
     return match[1], Manifest(
         content["original"].get("etag", ""),
         {each["key"]: each["etag"] for each in content["thumbnails"]},

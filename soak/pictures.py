@@ -1,6 +1,6 @@
-"""Originals for the soak: pictures of five formats and what only calls itself one, each of its own bytes.
+"""Originals for the soak: pictures of five formats, and files that are not pictures, each with different bytes.
 
-Every upload needs bytes of its own, or two versions of a key would share an ETag and could not be told apart.
+Every upload needs different bytes, because two versions of a key with the same ETag could not be distinguished.
 """
 
 import struct
@@ -19,7 +19,7 @@ _BOMB_SIDE = 20_000
 
 
 class Kind(StrEnum):
-    """What an upload is."""
+    """The kind of an upload."""
 
     PICTURE = "picture"
     NO_IMAGE = "not an image"
@@ -33,7 +33,8 @@ EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "HE
 def picture(format: str, random: Random) -> bytes:
     """Make a small picture of random colours in one of FORMATS."""
     if format == "HEIC":
-        # Pillow writes no HEIC. A box of free space makes the bytes of each copy its own: ISO/IEC 14496-12, 8.1.2.
+        # Pillow cannot write HEIC. A box of free space with random bytes makes each copy different: ISO/IEC 14496-12,
+        # 8.1.2.
         return _HEIC.read_bytes() + _box(b"free", random.randbytes(16))
     width, height = random.randint(150, 500), random.randint(150, 500)
     image = _colours(width, height, random)
@@ -44,7 +45,7 @@ def picture(format: str, random: Random) -> bytes:
 
 
 def no_image(random: Random) -> bytes:
-    """Make what is no picture, or only the beginning of one."""
+    """Make a file that is not a picture, or only the beginning of one."""
     return random.choice(
         (
             random.randbytes(500),
@@ -57,7 +58,7 @@ def no_image(random: Random) -> bytes:
 
 
 def bomb(random: Random) -> bytes:
-    """Make a PNG of some 50 KB that decodes to 400 megapixels."""
+    """Make a PNG of about 50 KB that decodes to 400 megapixels."""
     comment = b"Comment\0" + random.randbytes(8).hex().encode()
     return png(_BOMB_SIDE, _BOMB_SIDE, 1, 0, _blank_rows(), png_chunk(b"tEXt", comment))
 

@@ -1,4 +1,4 @@
-"""What a soak does to each key, in which order and when: drawn from one seed, so that a run can be repeated. Pure."""
+"""The plan of a soak: the changes of each key, with order and time, drawn from one seed, so that it is repeatable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from random import Random
 
 from soak.pictures import EXTENSIONS, FORMATS, Kind
 
-# Names that people, phones and other programs give to files.
+# File names like those of people, phones and programs.
 _NAMES = (
     "IMG_0001",
     "holiday 2026 (1)",
@@ -26,7 +26,7 @@ _NAMES = (
 )
 _FOLDERS = ("", "2026/11/", "a b/c+d/", "träume/", "deep/er/and/deep/er/")
 
-# Under this folder the proxy holds back the first thumbnail of a key until that of another version is written.
+# In this folder the proxy delays the first thumbnail of a key until that of another version is written.
 RACE_FOLDER = "race/"
 
 _DELIVERED_TWICE = 0.10
@@ -37,7 +37,7 @@ _BOMBS = 0.02
 
 
 class Deed(StrEnum):
-    """What is done to a key beside uploads."""
+    """A change or request of a key that is not an upload."""
 
     POST = "post"
     """A request for thumbnails that the recipe does not ask for."""
@@ -57,7 +57,7 @@ class Version:
     ----------
     kind : Kind
     seed : str
-        What its bytes are drawn from.
+        Seed of its bytes.
     deliver_again_after : float or None
         Seconds after which its event is delivered a second time.
     """
@@ -69,14 +69,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that is done to a key.
+    """One change or request of a key.
 
     Attributes
     ----------
     what : Version or Deed
         An upload, or something else.
     wait : float
-        Seconds after the step before it.
+        Seconds after the previous step.
     """
 
     what: Version | Deed
@@ -85,17 +85,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that happens to one key.
+    """All steps of one key.
 
     Attributes
     ----------
     key : str
     format : str
-        What its pictures are: one of ``pictures.FORMATS``.
+        Format of its pictures: one of ``pictures.FORMATS``.
     steps : tuple of Step
-        The first is an upload.
+        The first one is an upload.
     is_race : bool
-        The second step is done once the first version has been read and resized but not yet written.
+        Whether the second step happens after the first version was read and resized, but before it is written.
     """
 
     key: str
@@ -110,7 +110,7 @@ class Story:
                 yield step.what
 
     def deeds(self) -> Iterator[Deed]:
-        """Yield what is not an upload."""
+        """Yield the steps that are not uploads."""
         for step in self.steps:
             if isinstance(step.what, Deed):
                 yield step.what
@@ -120,9 +120,9 @@ def draw(uploads: int, seed: int) -> list[Story]:
     """Draw the stories whose versions add up to a number of uploads."""
     random = Random(f"plan {seed}")
     overwritten = max(2, round(uploads * _OVERWRITTEN / (1 + _OVERWRITTEN)))
-    # Half of them race in a forced order, the others as it happens.
+    # Half of them race in a forced order, the others in a random one.
     racing = max(1, overwritten // 2)
-    # Originals that are deleted while their first thumbnails wait to be written.
+    # Originals that are deleted while their first thumbnails are delayed.
     vanishing = max(1, racing // 5)
     forced = racing + vanishing
     keys = uploads - overwritten
@@ -133,7 +133,7 @@ def draw(uploads: int, seed: int) -> list[Story]:
     for index in range(keys):
         original_format = random.choice(FORMATS)
         folder = RACE_FOLDER if index < forced else random.choice(_FOLDERS)
-        # The number keeps keys apart.
+        # The number makes each key unique.
         key = f"{folder}{random.choice(_NAMES)} {index:05}{EXTENSIONS[original_format]}"
         is_overwritten = index < racing or forced <= index < overwritten + vanishing
         what: list[Version | Deed] = [*islice(versions, 2 if is_overwritten else 1)]
@@ -148,15 +148,15 @@ def draw(uploads: int, seed: int) -> list[Story]:
         (races if index < forced else others).append(Story(key, original_format, steps, is_race=index < forced))
     random.shuffle(others)
     for race in races:
-        # In the second half there are processes for both of its runs.
+        # In the second half of the soak, because by then there are processes for both runs of a race.
         others.insert(random.randint(len(others) // 2, len(others)), race)
     return others
 
 
 def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:
-    """Return the keys of a story's thumbnails as docs/architecture.md describes them."""
+    """Return the keys of a story's thumbnails, as documented in docs/architecture.md."""
     folder, slash, name = story.key.rpartition("/")
-    # The one format of the soak that thumbnails are not written in.
+    # HEIC is the only format of the soak in which thumbnails are not written.
     extension = ".jpg" if story.format == "HEIC" else ""
     for size in sizes:
         yield f"thumbnails/{folder}{slash}{size}_{name}{extension}"
@@ -165,7 +165,7 @@ def thumbnail_keys(story: Story, sizes: tuple[str, ...]) -> Iterator[str]:
 def _versions(uploads: int, in_races: int, seed: int, random: Random) -> list[Version]:
     kinds = [Kind.PICTURE] * uploads
     no_images, bombs = max(1, round(uploads * _NO_IMAGES)), max(1, round(uploads * _BOMBS))
-    # Pictures are needed to see which one of a race won, so only the others, which come later, may be something else.
+    # The versions of a race must be pictures, to see which one won. Only later versions may be something else.
     chosen = random.sample(range(in_races, uploads), no_images + bombs)
     for index in chosen[:no_images]:
         kinds[index] = Kind.NO_IMAGE

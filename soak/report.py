@@ -1,4 +1,4 @@
-"""What a soak says at the end: a table to read, JSON to keep, and a picture of how long uploads took."""
+"""The report of a soak: a table, JSON, and a chart of the durations of uploads."""
 
 import json
 from collections import Counter
@@ -55,13 +55,13 @@ def table(balance: Balance, faults: Counter[str]) -> str:
 
 
 def write_json(balance: Balance, faults: Counter[str], run: dict[str, Any], path: Path) -> None:
-    """Keep every figure of a run."""
+    """Write all figures of a run."""
     report = {"run": run, "kept": balance.is_kept(), "latency": asdict(balance.latency()), "faults": dict(faults)}
     path.write_text(json.dumps(report | asdict(balance), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def draw(balance: Balance, path: Path) -> None:
-    """Draw how many uploads took how long, and where the percentiles lie."""
+    """Draw a histogram of the durations of uploads, with the percentiles."""
     width, height, left, top, bottom = 1000, 460, 70, 60, 60
     image = Image.new("RGB", (width, height), "white")
     canvas = ImageDraw.Draw(image)
@@ -75,7 +75,7 @@ def draw(balance: Balance, path: Path) -> None:
     for bar in range(_BARS):
         tall = round(counts[bar] / highest * (floor - top - 20))
         if counts[bar]:
-            # One picture among a thousand must still be seen.
+            # A bar of one picture among a thousand must be visible.
             box = (left + bar * wide, floor - max(tall, 1), left + (bar + 1) * wide - 2, floor)
             canvas.rectangle(box, "steelblue")
     canvas.line((left, floor, width - 30, floor), "black")

@@ -1,7 +1,7 @@
-"""Switch a safeguard of the pipeline off, in the functions that were built for a soak, to see whether it is missed.
+"""Remove a safeguard of the pipeline from the built functions of a soak, to show that the soak detects it.
 
-Nothing in production code can do this. Lines are added at the end of a module of the artefact, and put something
-that does not protect in the place of what does.
+Production code has no switch for this. Lines at the end of a module of the artefact replace the safeguard with code
+that does not protect.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class _Alteration:
-    """Lines that take a safeguard away, and the module of the artefact that they are added to."""
+    """Lines that remove a safeguard, and the module of the artefact to which they are added."""
 
     module: str
     lines: str
 
 
 SAFEGUARDS = {
-    # Writes and deletes are done, whatever is there.
+    # Writes and deletes are unconditional.
     "conditions": _Alteration(
         "ResizeFunction/functions/resize/storage.py",
         """
@@ -38,7 +38,7 @@ def _initialise_without_conditions(self, client, *more):
 Storage.__init__ = _initialise_without_conditions
 """,
     ),
-    # The name of an execution says nothing about what was uploaded.
+    # The name of an execution is random instead of derived from the upload.
     "idempotency": _Alteration(
         "StartFromS3Function/functions/start_from_s3/executions.py",
         """
@@ -55,7 +55,7 @@ def execution_for(*arguments):
 
 
 def switch_off(names: Sequence[str], build: Path) -> None:
-    """Alter the built functions.
+    """Remove safeguards from the built functions.
 
     Parameters
     ----------
@@ -68,6 +68,6 @@ def switch_off(names: Sequence[str], build: Path) -> None:
         alteration = SAFEGUARDS[name]
         module = build / alteration.module
         module.write_text(module.read_text(encoding="utf-8") + alteration.lines, encoding="utf-8")
-        # The bytecode of an artefact is trusted unchecked, so what was compiled before must go.
+        # Python does not compare an artefact's bytecode with its sources, so the old bytecode must be deleted.
         for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
             compiled.unlink()

@@ -1,8 +1,8 @@
-"""``python -m soak.there_already``: thousands of originals with every kind of drift end in line.
+"""``python -m soak.there_already``: test that thousands of originals with every kind of drift end in line.
 
-A stack of its own is filled with originals whose events never arrived, beside manifests that fit and that do not. While
-ReconcileThumbnails works, clients upload, overwrite and delete keys of the same folder, and functions are killed. Then
-everything that is stored is looked at: no original without its thumbnails, none that is stale, none twice.
+It fills its own stack with originals whose events never arrived, with correct, wrong and missing manifests. While
+ReconcileThumbnails runs, a client uploads, overwrites and deletes keys of the same folder, and functions are killed.
+Then it checks all objects: every original must have its thumbnails, and none may be stale or made twice.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _MOST_RUNS = 12
 
 
 class Drift(Pipeline):
-    """The two buckets, and what happens in them."""
+    """The two buckets, and the changes in them."""
 
     def __init__(self, stack: Stack, random: Random) -> None:
         super().__init__(stack)
@@ -47,7 +47,7 @@ class Drift(Pipeline):
         self._events: Any = {}
 
     def fill(self, count: int) -> Counter[str]:
-        """Put originals and manifests without any event; return how many there are of each kind."""
+        """Put originals and manifests without events; return the number of each kind."""
         configuration = self.s3.get_bucket_notification_configuration(Bucket=self.originals)
         self._events = {name: value for name, value in configuration.items() if name.endswith("Configurations")}
         self.s3.put_bucket_notification_configuration(Bucket=self.originals, NotificationConfiguration={})
@@ -57,7 +57,7 @@ class Drift(Pipeline):
         return Counter(kinds)
 
     def switch_events_on(self) -> None:
-        """Let clients' changes start executions again."""
+        """Enable events again, so that clients' changes start executions."""
         self.s3.put_bucket_notification_configuration(Bucket=self.originals, NotificationConfiguration=self._events)
 
     def _put(self, number: int, kind: str) -> None:
@@ -92,7 +92,7 @@ class Drift(Pipeline):
         self.s3.put_object(Bucket=self.thumbnails, Key=f"manifests/{key}.json", Body=body)
 
     def change_something(self, count: int) -> str:
-        """Do what a client may do to one key."""
+        """Upload, overwrite or delete one random key, like a client."""
         key = f"there/{self._random.randrange(count + count // 20):06}.jpg"
         if self._random.random() < 0.3:  # noqa: PLR2004 - a third
             self.s3.delete_object(Bucket=self.originals, Key=key)
@@ -102,7 +102,7 @@ class Drift(Pipeline):
         return "uploaded"
 
     def run(self, **wanted: Any) -> dict[str, Any]:
-        """Run an execution of ReconcileThumbnails to its end."""
+        """Run an execution of ReconcileThumbnails, and wait until it ends."""
         started = self.step_functions.start_execution(stateMachineArn=self.reconcile_machine, input=json.dumps(wanted))
         arn = started["executionArn"]
         while (ended := self.step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
@@ -113,12 +113,12 @@ class Drift(Pipeline):
         return output
 
     def wait_for_uploads(self) -> None:
-        """Wait until the queue is empty and no upload is worked on."""
+        """Wait until the queue is empty and no upload is being processed."""
         while self.running() or any(self.queued()):
             time.sleep(0.5)
 
     def look(self) -> Counter[str]:
-        """Compare all that is stored, with code that shares nothing with the pipeline; return what is wrong."""
+        """Check all objects with code that shares nothing with the pipeline; return the number of each fault."""
         originals = self._list(self.originals, "there/")
         manifests = self._list(self.thumbnails, "manifests/there/")
         thumbnails = self._list(self.thumbnails, "thumbnails/there/")
@@ -134,7 +134,7 @@ class Drift(Pipeline):
             wrong["of another recipe"] += not (boxes == [_BOX] or (not boxes and "error" in body))
             for entry in body["thumbnails"]:
                 listed.add(entry["key"])
-                wrong["listed and not there"] += thumbnails.get(entry["key"], ("", ""))[0] != entry["etag"]
+                wrong["listed but missing"] += thumbnails.get(entry["key"], ("", ""))[0] != entry["etag"]
         wrong["doubled"] = len(thumbnails.keys() - listed)
         wrong["orphans"] = sum(name[len("manifests/") : -len(".json")] not in originals for name in manifests)
         return +wrong
@@ -204,7 +204,7 @@ def _soak(stack: Stack, count: int, concurrency: int, random: Random) -> int:
         other.join()
     drift.wait_for_uploads()
     wrong = drift.look()
-    _say(f"{time.monotonic() - began:6.0f} s  meanwhile: {dict(happened)}; wrong in the end: {dict(wrong)}")
+    _say(f"{time.monotonic() - began:6.0f} s  meanwhile: {dict(happened)}; faults at the end: {dict(wrong)}")
     again = drift.run(mode="plan", prefix="there/", strays=True, concurrency=concurrency)
     nothing = drift.run(mode="run", plan=again["plan"], prune="all", concurrency=concurrency)
     _say(f"{time.monotonic() - began:6.0f} s  planned again: {again}", f"          run again: {nothing}")

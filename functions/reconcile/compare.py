@@ -164,8 +164,8 @@ def judge(entry: Entry, recipes: list[Recipe], manifest: Manifest | None, *, is_
     """
     if manifest is None:
         return Verdict.STALE
-    # S3 does not tell the function the ETag of what is encrypted with its uploader's key. To ask again for each plan
-    # would find these originals out of line for ever.
+    # S3 does not return the ETag of an original that is encrypted with its uploader's key. If that counted as a
+    # difference, every plan would find these originals out of line.
     is_untold = manifest.source.etag is None and manifest.error is not None
     if manifest.source.etag != entry.etag and not is_new and not is_untold:
         return Verdict.STALE

@@ -140,7 +140,7 @@ class RunPrices:
         return (
             (keys + manifests + thumbnails) / 1000 * p["s3_put"]
             + (manifests + thumbnails + 2 * parts) * p["s3_get"]
-            # A part, what came of it.
+            # The part, and its comparison.
             + parts * 2 * p["s3_put"]
             + parts * (p["state_transition"] + p["express_request"] + p["lambda_request"])
             + parts

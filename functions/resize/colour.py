@@ -6,7 +6,7 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
 _SRGB = ImageCms.createProfile("sRGB")
-# Levels of a grid in the colour cube, which detects profiles that equal sRGB, whatever their name.
+# Levels of a grid in the colour cube, which detects profiles that equal sRGB, even if they have another name.
 _LATTICE = bytes(range(0, 256, 17))
 # ICC.1:2022, section 7.3.1: the tag table follows the header and the tag count. LittleCMS reads 100 tags.
 _ICC_TAGS = 132

@@ -42,7 +42,7 @@ def thumbnail_key(object_key: str, rendition: Rendition, extension: str = "") ->
 
 
 def thumbnail_url(key: str, version: str) -> str:
-    """Return the URL of one version of a thumbnail, relative to the root of whatever serves the bucket.
+    """Return the URL of one version of a thumbnail, relative to the root of the server that serves the bucket.
 
     All characters except ``/`` and the unreserved ones of RFC 3986 are percent-encoded, so that browsers, CloudFront
     and S3 read the same key: S3 reads a plain ``+`` as a space, browsers read a plain backslash as a slash, and a comma

@@ -104,7 +104,7 @@ def _resample(raster: Raster, crop: Crop, premultiplied: Image.Image | None) -> 
 
 
 def weigh_edges(image: Image.Image, beyond_x: float, beyond_y: float) -> Image.Image:
-    """Reduce the weight of the last column and row to the fraction of them that lies within the picture.
+    """Reduce the weight of the last column and row to the fraction of them that is within the picture.
 
     The kernel gives all pixels equal weight, so a line at the edge would be far more visible than one inside. The last
     column and its neighbour are blended, so that the neighbour takes over the rest of the weight.

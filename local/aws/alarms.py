@@ -1,6 +1,6 @@
 """Alarms on a metric math expression, which MiniStack's CloudFormation refuses.
 
-They are kept and described, not evaluated.
+They are stored and can be described, but are not evaluated.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 """
 

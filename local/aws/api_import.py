@@ -1,7 +1,7 @@
-"""What API Gateway makes of an OpenAPI 3 document: models, validators, resources and methods.
+"""Import an OpenAPI 3 document like API Gateway: models, validators, resources and methods.
 
-MiniStack keeps paths, methods, type and URI of an import only. Models are imported under the names of their schemas,
-their references written as URLs of models:
+MiniStack imports only paths, methods, type and URI. Models are imported under the names of their schemas, and their
+references become URLs of models:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
 """
 
@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"#/components/schemas/([A-Za-z0-9]+)")
 
 
 def overwrite(api_id: str, body: _Json) -> None:
-    """Put what a document declares in the place of everything that the API has, except its root."""
+    """Replace everything in the API except its root by the content of a document."""
     # MiniStack has no public place for any of this.
     (root,) = [item for item in apigateway_v1._resources[api_id].values() if item["path"] == "/"]  # noqa: SLF001
     root["resourceMethods"] = {}
@@ -46,7 +46,7 @@ def overwrite(api_id: str, body: _Json) -> None:
 
 
 def _schema(api_id: str, schema: Any) -> str:
-    """Write a model's schema as text, which is how GetModel answers."""
+    """Return a model's schema as text, in which form GetModel returns it."""
     return _REFERENCE.sub(
         rf"https://apigateway.amazonaws.com/restapis/{api_id}/models/\1", json.dumps(schema, indent=2)
     )
@@ -101,7 +101,7 @@ def _integrate(api_id: str, resource: str, method: str, integration: _Json) -> N
 
 
 def _models(message: _Json) -> dict[str, str]:
-    """Name the models of a request or response by content type."""
+    """Return the names of the models of a request or response by content type."""
     return {
         content_type: match[1]
         for content_type, content in message.get("content", {}).items()

@@ -1,13 +1,13 @@
-"""REST APIs keep their id when their body changes, and a stage serves what was deployed to it.
+"""REST APIs keep their id when their body changes, and a stage serves its deployment.
 
-CloudFormation brings a changed Body in with PutRestApi, which overwrites the API in place:
-https://docs.aws.amazon.com/apigateway/latest/api/API_PutRestApi.html. MiniStack makes another API, with another id
-and, because of that, another deployment: a deployment that the template forgot would not be missed.
+CloudFormation updates a changed Body with PutRestApi, which overwrites the API in place:
+https://docs.aws.amazon.com/apigateway/latest/api/API_PutRestApi.html. MiniStack creates another API, with another id
+and therefore another deployment, so nobody would notice if the template did not create a new deployment.
 
-A deployment is a snapshot of the API, and a stage serves the snapshot until it is pointed at another one:
-https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html. GetExport answers with it; AWS
-adds and rewrites some fields when it exports, here the document is the one that was imported. The settings of a stage
-are no part of a deployment; MiniStack drops the access log and writes paths otherwise than GetStage.
+A deployment is a snapshot of the API, and a stage serves the snapshot until it points to another one:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html. GetExport returns the snapshot. AWS
+adds and rewrites some fields in an export; here the document is the imported one. The settings of a stage are not part
+of a deployment; MiniStack drops the access log and writes paths in another way than GetStage.
 """
 
 import copy
@@ -30,7 +30,7 @@ _ministack_method_settings = provisioners._apigw_method_settings  # noqa: SLF001
 _ministack_create_stage = provisioners._apigw_stage_create  # noqa: SLF001
 _ministack_update_stage = provisioners._apigw_stage_update  # noqa: SLF001
 
-# The bodies of the APIs as they are now, and as they were when they were deployed.
+# The current bodies of the APIs, and their bodies at the time of each deployment.
 _bodies: dict[str, dict[str, Any]] = {}
 _deployed: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -81,7 +81,7 @@ def _export(api_id: str, stage_name: str, kind: str, headers: Any, query: dict[s
 
 
 def _method_settings(declared: Any) -> dict[str, Any]:
-    """Key settings as GetStage does, ``~1executions~1{executionId}/GET``; templates have another slash before it."""
+    """Use the keys of GetStage, ``~1executions~1{executionId}/GET``; templates have an additional slash before it."""
     settings = _ministack_method_settings(declared)
     return {key.removeprefix("/"): value for key, value in settings.items()}
 

@@ -1,15 +1,14 @@
-"""The ASGI application: MiniStack, changed as the modules beside this one say, behind what a terminating proxy adds.
+"""The ASGI application: MiniStack with the changes of the other modules, behind a wrapper that replaces a TLS proxy.
 
-Loopback stands in for TLS. The buckets refuse requests without TLS (`aws:SecureTransport`), and MiniStack with
-AUTH=true enforces that. It learns of TLS from the header that a terminating proxy sets; here the proxy is this
-wrapper, because what stays on 127.0.0.1 needs none. That S3 refuses plain HTTP is therefore proved by AWS only, not
-by the local stack.
+The buckets refuse requests without TLS (`aws:SecureTransport`), and MiniStack with AUTH=true enforces that. It detects
+TLS by the header of a proxy that terminates TLS. This wrapper sets that header, because requests on 127.0.0.1 need no
+TLS. So the local stack does not test that S3 refuses plain HTTP; only AWS can.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ministack.app import app as _ministack  # type: ignore[import-not-found]  # lives in an environment of its own
+from ministack.app import app as _ministack  # type: ignore[import-not-found]  # only in MiniStack's own environment
 
 from local.aws import (
     alarms,
@@ -54,6 +53,6 @@ async def app(scope: _Scope, receive: _Channel, send: _Channel) -> None:
     elif scope["path"] == signers.PATH:
         await signers.answer(receive, send)
     else:
-        # The buckets refuse requests without TLS: loopback stands in for it (docs/decisions/0004).
+        # The buckets refuse requests without TLS; loopback counts as TLS here (docs/decisions/0004).
         headers = [*scope["headers"], (b"x-forwarded-proto", b"https")]
         await _ministack({**scope, "headers": headers}, receive, send)

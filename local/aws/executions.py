@@ -1,10 +1,10 @@
 """Executions as AWS documents them.
 
-StartExecution refuses illegal names, and is idempotent while the execution runs:
+StartExecution refuses invalid names, and is idempotent while the execution runs:
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 
-Each Express execution has an ARN of its own, whatever its name, and is kept nowhere but in the log: it cannot be
-listed. MiniStack writes a second execution of a name over the first, even while that runs.
+Each Express execution has its own ARN, even if its name is not unique, and exists only in the log: it cannot be listed.
+In MiniStack a second execution with the same name overwrites the first one, even while that runs.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
 """
@@ -51,7 +51,7 @@ def _start_sync_execution(data: dict[str, Any]) -> Any:
     machine = stepfunctions._state_machines.get(data.get("stateMachineArn"))  # noqa: SLF001
     if machine is not None and machine["type"] != "EXPRESS":
         return _wrong_type(data)
-    # MiniStack keeps executions by name, so that this one gets a name that nobody else has until it runs.
+    # MiniStack stores executions by name, so this one gets a unique name until it runs.
     name = data.get("name") or str(uuid4())
     status, headers, content = _ministack_start_sync_execution({**data, "name": f"{name}:{uuid4()}"})
     answer = json.loads(content)

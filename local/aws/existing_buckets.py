@@ -1,8 +1,9 @@
-"""What S3 sends to EventBridge, and what EventBridge may send to a queue, as AWS documents them.
+"""Events from S3 to EventBridge, and from EventBridge to a queue, as AWS documents them.
 
-An event names the version of a versioned bucket, and that of a removal has no size. EventBridge delivers to a queue
-whose policy lets the rule send. MiniStack leaves the version out, has a size of 0 for removals, and asks no policy.
-There are no retries and no dead-letter queue of a target here: what may not be delivered is lost.
+In a versioned bucket an event has the object's version. The event of a removal has no size. EventBridge delivers to a
+queue only if the queue's policy allows the rule to send. MiniStack omits the version, sets the size of removals to 0,
+and ignores policies. There are no retries and no dead-letter queues of targets here: events that are not allowed are
+lost.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
@@ -59,6 +60,6 @@ def _dispatch(event: _Event, view: Any = None) -> None:
 def _invoke(target: _Event, event: _Event, rule: _Event, view: Any = None) -> None:
     arn = target.get("Arn", "")
     if ":sqs:" in arn and not sqs.queue_policy_allows(arn, "events.amazonaws.com", rule["Arn"], get_account_id()):
-        _log.warning("The policy of %s does not let the rule %s send", arn, rule["Name"])
+        _log.warning("The policy of %s does not allow the rule %s to send", arn, rule["Name"])
         return
     _ministack_invoke(target, event, rule, view)

@@ -1,9 +1,9 @@
 """Filter patterns of CloudWatch Logs for JSON events, such as ``{ $.type = "Failed" && $.error != "Known.*" }``.
 
-MiniStack takes every such pattern for one that matches everything.
+In MiniStack every such pattern matches all events.
 
-A comparison with a field that an event does not have is false, ``!=`` as well: AWS does not say, and an alarm should
-not depend on the more favourable reading.
+A comparison with a field that an event does not have is false, even with ``!=``: AWS does not document this, and an
+alarm should not depend on the more favourable interpretation.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 """
@@ -30,16 +30,16 @@ _ABSENT = object()
 
 
 class FilterPatternError(ValueError):
-    """A filter pattern cannot be read; the message says which."""
+    """A filter pattern is not supported; the message contains it."""
 
 
 def compile_json(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a message matches a pattern in braces.
+    """Return a function that returns whether a message matches a pattern in braces.
 
     Raises
     ------
     FilterPatternError
-        The pattern is not one.
+        The pattern is invalid or not supported.
     """
     matches = _Parser(pattern).parse()
 
@@ -125,7 +125,7 @@ class _Parser:
         return self._tokens.pop(0)
 
     def _error(self) -> FilterPatternError:
-        return FilterPatternError(f"The filter pattern {self._pattern} is not known.")
+        return FilterPatternError(f"The filter pattern {self._pattern} is not supported.")
 
 
 def _field(event: Any, path: list[str]) -> Any:
@@ -142,7 +142,7 @@ def _comparison(mark: str, kind: str, wanted: str) -> _Matcher | None:
         number = float(wanted)
         equal = _on_numbers(lambda value: value == number)
     else:
-        # An asterisk stands for anything, between quotes as well.
+        # An asterisk matches anything, even between quotes.
         text = re.compile(".*".join(re.escape(part) for part in wanted.replace('\\"', '"').split("*")), re.DOTALL)
 
         def equal(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""What the functions print, copied to the file that ``LOCAL_FUNCTIONS_LOG`` names, after each invocation.
+"""Copy the output of the functions to the file in ``LOCAL_FUNCTIONS_LOG`` after each invocation.
 
-MiniStack keeps it in its CloudWatch Logs only; a file can be followed with ``tail -f``.
+MiniStack keeps it only in its CloudWatch Logs; a file can be followed with ``tail -f``.
 """
 
 import contextlib
@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ministack.services import lambda_svc  # type: ignore[import-not-found]  # lives in an environment of its own
+from ministack.services import lambda_svc  # type: ignore[import-not-found]  # only in MiniStack's own environment
 
 
 def install() -> None:
-    """Make MiniStack's writer of function logs copy to the file first; without the variable nothing changes."""
+    """Make MiniStack copy function logs to the file first; without the variable nothing changes."""
     name = os.environ.get("LOCAL_FUNCTIONS_LOG")
     if not name:
         return
@@ -21,7 +21,7 @@ def install() -> None:
     emit = lambda_svc._emit_lambda_logs  # noqa: SLF001 - MiniStack has no public place to change it
 
     def emit_and_copy(function: Any, request_id: str, printed: str, *more: Any, **named: Any) -> None:
-        # As with CloudWatch: a log that cannot be written does not fail the invocation.
+        # As with CloudWatch, an invocation does not fail if its log cannot be written.
         with contextlib.suppress(OSError):
             if text := printed.strip("\n"):
                 with path.open("a", encoding="utf-8") as log:

@@ -1,9 +1,9 @@
-"""The part of CloudWatch Logs Insights' query language that the saved queries use. Pure.
+"""The part of CloudWatch Logs Insights' query language that the saved queries use. Pure functions.
 
-Anything else is refused, where MiniStack ignores most filters and every calculation in silence.
+Other syntax is refused, while MiniStack ignores most filters and all calculations without an error.
 
-A comparison with a field that an event does not have is false, ``not like`` as well: AWS does not say, and a query
-should not depend on the more favourable reading.
+A comparison with a field that an event does not have is false, even with ``not like``: AWS does not document this, and
+a query should not depend on the more favourable interpretation.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
@@ -22,16 +22,16 @@ _TOKEN = re.compile(
     |(?P<name>[@A-Za-z_][\w.@]*)|(?P<mark>!=|[=+*,|()\[\]]))""",
     re.VERBOSE,
 )
-# Rows of a query without a limit of its own.
+# Maximum number of rows of a query without a limit.
 _MOST_ROWS = 10_000
 
 
 class QueryError(ValueError):
-    """A query cannot be read; the message says what of it."""
+    """A query is not supported; the message contains the part that is not."""
 
 
 def run(query: str, events: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Return what a query finds.
+    """Return the rows that a query finds.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def run(query: str, events: Iterable[Mapping[str, Any]]) -> list[Row]:
     Returns
     -------
     list of dict
-        One for each row: its columns that have a value.
+        The columns that have a value, for each row.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def run(query: str, events: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def fields(message: str) -> Row:
-    """Return the fields that Logs Insights discovers in a message that is JSON; nested ones with dots."""
+    """Return the fields that Logs Insights discovers in a JSON message; the names of nested ones have dots."""
     try:
         document = json.loads(message)
     except ValueError:
@@ -75,7 +75,7 @@ def _flatten(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:
 
 
 class _Table:
-    """Rows on their way through the commands, and which columns are shown."""
+    """The rows between two commands, and the columns to show."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
@@ -94,7 +94,7 @@ class _Parser:
         while at < len(text):
             found = _TOKEN.match(text, at)
             if found is None:
-                raise QueryError(f"The query is not understood at: {text[at : at + 30].strip()}")
+                raise QueryError(f"The query is not supported at: {text[at : at + 30].strip()}")
             kind = str(found.lastgroup)
             self._tokens.append(("text" if kind == "quoted" else kind, found[kind]))
             at = found.end()
@@ -118,7 +118,7 @@ class _Parser:
             "stats": self._stats,
         }
         if word not in known:
-            raise QueryError(f"The command {word} is not known.")
+            raise QueryError(f"The command {word} is not supported.")
         return known[word]()
 
     def _fields(self) -> _Command:
@@ -200,7 +200,7 @@ class _Parser:
                 return max(rows, key=lambda row: row["@timestamp"]).get(field)
 
         else:
-            raise QueryError(f"The function {function} is not known.")
+            raise QueryError(f"The function {function} is not supported.")
         self._need(")")
         self._need("as")
         return self._expect("name"), of
@@ -211,7 +211,7 @@ class _Parser:
         if self._take("as"):
             return self._expect("name"), expression
         if len(before) - len(self._tokens) > 1:
-            raise QueryError(f"This needs a name, with as: {' '.join(text for _, text in before[:5])}")
+            raise QueryError(f"This needs a name (as …): {' '.join(text for _, text in before[:5])}")
         return before[0][1], expression
 
     def _any(self) -> _Expression:
@@ -276,7 +276,7 @@ class _Parser:
         if not self._take("("):
             return lambda row: row.get(name)
         if name != "coalesce":
-            raise QueryError(f"The function {name} is not known.")
+            raise QueryError(f"The function {name} is not supported.")
         options = self._list(self._operand)
         self._need(")")
         return lambda row: next((value for option in options if (value := option(row)) is not None), None)
@@ -288,7 +288,7 @@ class _Parser:
         return items
 
     def _take(self, text: str) -> bool:
-        """Take a mark or a keyword if it is next."""
+        """Consume a symbol or a keyword if it is next."""
         if self._tokens and self._tokens[0][0] in {"mark", "name"} and self._tokens[0][1] == text:
             del self._tokens[0]
             return True
@@ -308,11 +308,11 @@ class _Parser:
 
     def _error(self) -> QueryError:
         rest = " ".join(text for _, text in self._tokens[:5])
-        return QueryError(f"The query is not understood at: {rest or 'its end'}")
+        return QueryError(f"The query is not supported at: {rest or 'its end'}")
 
 
 def _compile(regex: str) -> re.Pattern[str]:
     try:
         return re.compile(regex.replace("(?<", "(?P<"))
     except re.error as error:
-        raise QueryError(f"The regular expression /{regex}/ is not understood: {error}") from error
+        raise QueryError(f"The regular expression /{regex}/ is invalid: {error}") from error

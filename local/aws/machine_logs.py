@@ -1,7 +1,8 @@
-"""The history of an execution in the log group of its state machine, which MiniStack leaves empty.
+"""Write the history of an execution to the log group of its state machine, which MiniStack leaves empty.
 
-Written when the execution has ended, all at once: AWS delivers within seconds and promises no order. Executions whose
-names have other characters than ``0-9 A-Z a-z - _`` are not logged here, because AWS does not promise to log them.
+All events are written when the execution has ended; AWS delivers them within seconds and promises no order. Executions
+whose names have other characters than ``0-9 A-Z a-z - _`` are not logged here, because AWS does not promise to log
+them.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
@@ -48,7 +49,7 @@ def _log(execution: dict[str, Any]) -> None:
         group = destination["cloudWatchLogsLogGroup"]["logGroupArn"].partition(":log-group:")[2].removesuffix(":*")
         stream = f"states/{machine['name']}/{dt.datetime.now(dt.UTC):%Y-%m-%d-%H-%M}/local"
         request = {"logGroupName": group, "logStreamName": stream}
-        # The stream may be there already; that is refused, and well.
+        # If the stream exists already, this is refused without consequences.
         cloudwatch_logs._create_log_stream(request)  # noqa: SLF001 - as above
         cloudwatch_logs._put_log_events({**request, "logEvents": events})  # noqa: SLF001 - as above
 
@@ -71,7 +72,7 @@ def _milliseconds(timestamp: str) -> int:
 
 
 def _lower(value: Any) -> Any:
-    """Begin every key in lower case: templates write them with a capital, the API does not."""
+    """Return the settings with keys in lower camel case, as in the API; templates begin them with a capital."""
     if isinstance(value, list):
         return [_lower(item) for item in value]
     if isinstance(value, dict):

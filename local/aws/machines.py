@@ -1,9 +1,9 @@
-"""A state machine's name belongs to one machine of the account and region.
+"""The name of a state machine is unique in the account and region.
 
-CreateStateMachine answers with the machine that exists if name, definition, type, logging and tracing are the same,
-and with StateMachineAlreadyExists if not; the role and the tags do not count. CloudFormation creates through the same
-action, so that a second stack with the same StateMachineName fails and rolls back. MiniStack's CloudFormation writes
-the second machine over the first.
+CreateStateMachine returns the existing machine if name, definition, type, logging and tracing are the same, and
+StateMachineAlreadyExists otherwise; it ignores role and tags. CloudFormation uses the same action, so a second stack
+with the same StateMachineName fails and rolls back. In MiniStack's CloudFormation the second machine overwrites the
+first one.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
 """
@@ -29,7 +29,7 @@ _ministack_create = provisioners._sfn_state_machine_create  # noqa: SLF001 - Min
 
 def install() -> None:
     """Make MiniStack's CloudFormation create state machines as below."""
-    # Twice: updates that rename a machine call it by its name in the module.
+    # In two places, because updates that rename a machine call the function in the module.
     provisioners._sfn_state_machine_create = _create  # noqa: SLF001 - as above
     provisioners._RESOURCE_HANDLERS[_TYPE]["create"] = _create  # noqa: SLF001 - as above
 
@@ -39,7 +39,7 @@ def _create(logical_id: str, properties: _Properties, stack_name: str) -> Any:
     arn = f"arn:aws:states:{get_region()}:{get_account_id()}:stateMachine:{name}"
     existing = stepfunctions._state_machines.get(arn)  # noqa: SLF001 - as above
     if existing is not None and _identity(properties) != _identity_of(existing):
-        # The words are those of AWS: https://github.com/serverless-operations/serverless-step-functions/issues/394
+        # The message is that of AWS: https://github.com/serverless-operations/serverless-step-functions/issues/394
         words = f"State Machine Already Exists: '{arn}' (Error Code: StateMachineAlreadyExists)"
         raise provisioners._sfn_service_error(error_response_json("StateMachineAlreadyExists", words))  # noqa: SLF001
     if existing is not None:
@@ -69,7 +69,7 @@ def _identity_of(existing: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _canonical(logging: Any) -> str:
-    """Write a logging configuration in one way: templates begin names and booleans otherwise than the API does."""
+    """Return a logging configuration in one form: templates write names and booleans differently than the API."""
     return json.dumps(logging, sort_keys=True).lower().replace('"true"', "true").replace('"false"', "false")
 
 

@@ -1,6 +1,6 @@
 """Distributed Maps as AWS documents them: MaxConcurrencyPath, and children that end with their parent.
 
-MiniStack reads MaxConcurrency only, and lets the children of an execution that was stopped run to their end.
+MiniStack supports only MaxConcurrency, and the children of a stopped execution continue to run.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
 """

@@ -1,7 +1,7 @@
-"""Metrics that CloudWatch makes of log events: the embedded metric format (EMF), and the metric filters of log groups.
+"""Metrics from log events: the embedded metric format (EMF), and the metric filters of log groups.
 
-MiniStack stores metric filters and logs without making metrics of either. Alarms are not evaluated on what comes in
-here; and metrics of AWS's own namespaces are not made up.
+MiniStack stores metric filters and logs, but makes no metrics from them. Alarms are not evaluated on these metrics, and
+there are no metrics of AWS's own namespaces.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/MonitoringLogData.html
@@ -29,11 +29,11 @@ _compiled: dict[str, Callable[[str], bool]] = {}
 
 
 def install() -> None:
-    """Make MiniStack's logs count as below."""
+    """Make MiniStack create metrics from logs."""
     cloudwatch_logs._put_log_events = _put_log_events  # noqa: SLF001
     cloudwatch_logs._put_metric_filter = _put_metric_filter  # noqa: SLF001
     cloudwatch_logs._compile_filter_pattern = _compile  # noqa: SLF001
-    # Taken here and not above: function_log has changed it by now.
+    # Read here and not at import, because function_log has changed it in between.
     emit = lambda_svc._emit_lambda_logs  # noqa: SLF001
 
     def emit_and_count(function: _Event, request_id: str, printed: str, *more: Any, **named: Any) -> None:
@@ -76,7 +76,7 @@ def _compile(pattern: str) -> Any:
 def _count(group: str, events: Sequence[_Event]) -> None:
     for event in events:
         if '"_aws"' in event["message"]:
-            # What is not EMF after all is a log line like others.
+            # A line that is not valid EMF is an ordinary log line.
             with suppress(ValueError, TypeError, KeyError, AttributeError):
                 _count_embedded(json.loads(event["message"]))
     filters = [item for (name, _), item in cloudwatch_logs._metric_filters.items() if name == group]  # noqa: SLF001
@@ -107,7 +107,7 @@ def _count_embedded(document: dict[str, Any]) -> None:
 def _count_filtered(transformation: dict[str, Any], matched: Sequence[_Event], last: float) -> None:
     values = [(event["timestamp"], float(value)) for event in matched if (value := _value(transformation, event))]
     if not values and "defaultValue" in transformation:
-        # Reported for a period in which events came in and none matched.
+        # Sent for a period in which there were events but none matched.
         values = [(last, float(transformation["defaultValue"]))]
     for at, value in values:
         _store(

@@ -1,7 +1,7 @@
 """Queries of CloudWatch Logs Insights: saved by CloudFormation, listed and run.
 
 MiniStack's CloudFormation refuses the type, its CloudWatch Logs lists no saved queries, and its StartQuery ignores most
-of a query. Here a query runs at once, or is refused if it uses more of the language than local.aws.insights knows.
+of a query. Here a query runs immediately, or is refused if it uses syntax that local.aws.insights does not support.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-querydefinition.html
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeQueryDefinitions.html

@@ -1,8 +1,8 @@
-"""Whether a signature is right, and whose it is: what API Gateway asks IAM about a request that must be signed.
+"""Verify signatures and identify signers, as IAM does for API Gateway.
 
-API Gateway's own question is not public, so this is a path of the local AWS's own, on loopback like all of it. The
-secret stays here: the gateway posts the string to sign with the signature, and gets the caller's identity or a
-refusal. Access keys of IAM users, of assumed roles (with their session token) and of the account's root may sign.
+AWS has no public API for this, so it is a separate path of the local AWS, on loopback only. Secrets stay here: the
+gateway posts the string to sign with the signature, and gets the caller's identity or a refusal. Access keys of IAM
+users, of assumed roles (with their session token) and of the account's root are accepted.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -18,7 +18,7 @@ PATH = "/_local/signers"
 
 
 async def answer(receive: Callable[..., Awaitable[Any]], send: Callable[..., Awaitable[Any]]) -> None:
-    """Answer one question over ASGI."""
+    """Answer one request over ASGI."""
     body, more = b"", True
     while more:
         message = await receive()

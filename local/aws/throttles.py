@@ -1,13 +1,13 @@
-"""A function that finds no concurrency fails its task as Lambda.TooManyRequestsException.
+"""A throttled function makes its task fail with Lambda.TooManyRequestsException.
 
-MiniStack reports it to Step Functions as Lambda.Unknown, which is what a function is that was killed.
+MiniStack reports Lambda.Unknown to Step Functions, which is the error of a killed function.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
 """
 
 from typing import Any
 
-from ministack.services import lambda_svc  # type: ignore[import-not-found]  # lives in an environment of its own
+from ministack.services import lambda_svc  # type: ignore[import-not-found]  # only in MiniStack's own environment
 
 _ministack_throttle = lambda_svc._throttle_response  # noqa: SLF001 - MiniStack has no public place to change it
 

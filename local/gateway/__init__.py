@@ -1,18 +1,18 @@
-"""The local gateway: serves the OpenAPI body that is deployed to a stage the way API Gateway (REST) does.
+"""The local gateway: serve the OpenAPI body that is deployed to a stage, like API Gateway (REST).
 
-``stack`` reads what is deployed, ``openapi`` turns its body into operations and refuses what it
-does not know, ``vtl`` renders mapping templates, ``validation`` and ``signature`` judge requests,
-``integration`` calls the AWS service, ``responses`` words the gateway's own errors, ``api`` puts these in API
-Gateway's order and ``server`` listens. README.md says how to run it and what it does not emulate.
+``stack`` reads the deployed API, ``openapi`` compiles its body to operations and refuses unsupported features,
+``vtl`` renders mapping templates, ``validation`` and ``signature`` check requests, ``integration`` calls the AWS
+service, ``responses`` renders the gateway's own errors, ``api`` runs these steps in API Gateway's order, and ``server``
+listens. README.md explains how to run it and what it does not emulate.
 
-Errors of start-up::
+Errors at start-up::
 
     GatewayError
-    ├── StackError            the deployed stack does not hold one API that can be read
-    ├── UnsupportedError      the OpenAPI body asks for something that the gateway does not do
-    └── MappingTemplateError  a mapping template does not parse, or uses a name that nothing defines
+    ├── StackError            the deployed stack does not have exactly one readable API
+    ├── UnsupportedError      the OpenAPI body uses a feature that the gateway does not support
+    └── MappingTemplateError  a mapping template does not parse, or uses an undefined name
 """
 
 
 class GatewayError(Exception):
-    """The gateway cannot serve this API; the message is one sentence for a person."""
+    """The gateway cannot serve this API; the message explains why."""

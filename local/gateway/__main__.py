@@ -17,11 +17,11 @@ from local.gateway.stack import read_deployed_api
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Read the stack, compile its API and serve it until told to stop; return the exit code."""
+    """Read the stack, compile its API and serve it until a signal stops it; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m local.gateway", description="Serve the REST API of a deployed stack on loopback."
     )
-    parser.add_argument("--endpoint", required=True, help="where AWS answers, such as http://127.0.0.1:4566")
+    parser.add_argument("--endpoint", required=True, help="endpoint of AWS, such as http://127.0.0.1:4566")
     parser.add_argument("--stack", required=True, help="name of the deployed stack")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
     parser.add_argument("--port", type=int, default=3000, help="port to listen on (default %(default)s)")

@@ -1,7 +1,7 @@
-"""One request through the API, in API Gateway's order.
+"""Process one request in API Gateway's order.
 
-Route, size, authorization, body, content type, integration, response: each may end the request
-with a gateway response.
+Route, size, authorization, body, content type, integration, response: each step may end the request with a gateway
+response.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-method-settings.html
 """
@@ -27,11 +27,11 @@ class Api:
     Parameters
     ----------
     deployed
-        The API as it stands in the stack.
+        The API as deployed.
     definition
         Its compiled body.
     signers
-        Whose signatures open operations that want one.
+        Verify the signatures of operations that require one.
     """
 
     def __init__(self, deployed: DeployedApi, definition: Definition, signers: Signers) -> None:
@@ -41,11 +41,11 @@ class Api:
 
     @property
     def routes(self) -> list[str]:
-        """Methods and paths that are served."""
+        """Methods and paths that the API serves."""
         return [f"{item.method} /{self._deployed.stage}{item.path}" for item in self._definition.operations]
 
     def answer(self, request: Request) -> Response:
-        """Answer a request; whatever goes wrong becomes a gateway response."""
+        """Answer a request; every error becomes a gateway response."""
         stage = request.path.removeprefix("/").partition("/")[0]
         if stage != self._deployed.stage:
             return self._no_stage(stage)
@@ -60,7 +60,7 @@ class Api:
             response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=str(error)), context)
         except RefusalError as error:
             response = self._refuse(error, context)
-        except Exception as error:  # noqa: BLE001  # a fault of the gateway is a 500 that the log names, not a cut line
+        except Exception as error:  # noqa: BLE001  # an error of the gateway becomes a 500 with a log line, not a closed connection
             response = self._refuse(RefusalError("API_CONFIGURATION_ERROR", detail=repr(error)), context)
         headers = {"x-amzn-RequestId": request.request_id, "x-amz-apigw-id": context["extendedRequestId"]}
         context["status"] = response.status
@@ -76,7 +76,7 @@ class Api:
         )
 
     def _no_stage(self, stage: str) -> Response:
-        """Refuse as AWS does where nothing is deployed: no gateway response of the API applies. The hint is ours."""
+        """Refuse a path without the stage like AWS, without a gateway response of the API, but with a hint."""
         routes = [
             f"{item.method} /{self._deployed.stage}{item.path}"
             for item in self._definition.operations
@@ -98,7 +98,7 @@ class Api:
         if operation.signed:
             context["identity"] |= self._signers.identify(request)
         parameters = Parameters(path, request.query, dict(request.headers))
-        # A body whose type has no model is not validated; passthroughBehavior is what stops it.
+        # A body whose type has no model is not validated, but passthroughBehavior refuses it.
         if validator := operation.validators.get(request.media_type):
             validator.check(request.body)
         rendered = self._request_body(operation, request, request.body, parameters, context)
@@ -114,8 +114,8 @@ class Api:
     def _route(self, request: Request) -> tuple[Operation, dict[str, str]]:
         _, *segments = request.path.removeprefix("/").removesuffix("/").split("/")
         resource = ""
-        # The operations stand in the order of precedence. The path is chosen first: a method that it lacks is not
-        # looked for on a less specific one.
+        # The operations are in the order of precedence. The path is chosen first: if it lacks the method, less specific
+        # paths are not tried.
         for operation in self._definition.operations:
             found = path_parameters(operation.path, segments)
             if found is None or resource not in ("", operation.path):
@@ -123,7 +123,7 @@ class Api:
             resource = operation.path
             if operation.method in (request.method, "*"):
                 return operation, found
-        # Not 404: API Gateway cannot tell a path that does not exist from one that it may not show.
+        # Not 404: API Gateway does not distinguish a path that does not exist from one that needs authorization.
         raise RefusalError("MISSING_AUTHENTICATION_TOKEN", detail=f"no route for {request.method} {request.path}")
 
     def _request_body(

@@ -1,6 +1,6 @@
-"""The stage's access log on its way to CloudWatch Logs: soon and in batches, as API Gateway delivers it.
+"""Deliver the stage's access log to CloudWatch Logs, in batches after a short time, like API Gateway.
 
-A log that cannot be delivered refuses no request; the gateway's own log says so once.
+A delivery that fails affects no request; the gateway's own log reports the first failure.
 
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 """
@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 _PAUSE_SECONDS = 0.5
-# PutLogEvents takes 10,000 events and 1 MB; an entry has some 500 bytes.
+# PutLogEvents accepts 10,000 events and 1 MB; an entry has about 500 bytes.
 _MOST_EVENTS = 1000
 _LAST_SECONDS = 3.0
 
@@ -31,7 +31,7 @@ class LogDelivery(threading.Thread):
     group
         Name of the log group.
     report
-        Gets one entry for the gateway's own log when a delivery fails for the first time.
+        Called with one entry for the gateway's own log when a delivery fails for the first time.
     """
 
     def __init__(self, logs: Any, group: str, report: Callable[[dict[str, Any]], None]) -> None:
@@ -43,11 +43,11 @@ class LogDelivery(threading.Thread):
         self._has_failed = False
 
     def put(self, entry: Mapping[str, Any]) -> None:
-        """Deliver an entry in a moment."""
+        """Add an entry to the next batch."""
         self._entries.put({"timestamp": int(time.time() * 1000), "message": json.dumps(dict(entry))})
 
     def close(self) -> None:
-        """Deliver what is left, and end."""
+        """Deliver the remaining entries, and end."""
         self._entries.put(None)
         self.join(_LAST_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What an operation is integrated with: an action of an AWS service, called as a role, or nothing (``mock``).
+"""The integration of an operation: an action of an AWS service, called with a role, or nothing (``mock``).
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-integration-types.html
 """
@@ -28,19 +28,19 @@ from botocore.session import Session
 
 from local.gateway.responses import RefusalError, UnsupportedError
 
-# The longest that a REST API waits for an integration by default:
+# The default maximum time that a REST API waits for an integration:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 TIMEOUT_SECONDS = 29.0
 _CONNECT_SECONDS = 2.0
 _CONNECTIONS = 64
 _RENEW_BEFORE = dt.timedelta(minutes=5)
-# API Gateway names a service by its endpoint, botocore by its product.
+# Services that have another name in API Gateway (the endpoint) than in botocore (the product).
 _BOTOCORE_NAMES = {"states": "stepfunctions"}
 
 
 @dataclass(frozen=True)
 class ServiceAnswer:
-    """What the service said, byte for byte."""
+    """The response of the service, with its body unchanged."""
 
     status: int
     headers: dict[str, str]
@@ -48,16 +48,16 @@ class ServiceAnswer:
 
 
 class AwsServices:
-    """The AWS services at one endpoint, and the roles to call them as.
+    """The AWS services at one endpoint, and the roles with which they are called.
 
     Parameters
     ----------
     session
         Credentials that may assume the roles of the integrations.
     endpoint
-        Where the services answer.
+        Endpoint of the services.
     timeout_seconds
-        How long a service may take.
+        Maximum duration of a call.
     """
 
     def __init__(self, session: Session, endpoint: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -69,25 +69,25 @@ class AwsServices:
         self._assuming = threading.Lock()
 
     def action(self, uri: str, role: str) -> "ServiceAction":
-        """Return the action that an integration's ``uri`` names, to be called as its ``credentials``.
+        """Return the action in an integration's ``uri``, to be called with the role in ``credentials``.
 
         Raises
         ------
         UnsupportedError
-            The uri does not name an action of a service that speaks JSON, or the role is not a role.
+            The uri does not name an action of a JSON service, or the credentials are not a role.
         """
         match = re.fullmatch(r"arn:[\w-]+:apigateway:([\w-]+):([\w-]+):action/(\w+)", uri)
         if match is None:
-            raise UnsupportedError(f"The integration uri {uri} is not known: it must name an action of an AWS service.")
+            raise UnsupportedError(f"The integration uri {uri} is not supported; it must be an action of AWS.")
         region, endpoint_prefix, operation = match.groups()
         if not role.startswith("arn:"):
             raise UnsupportedError(f"The integration {uri} needs the ARN of a role in credentials.")
         try:
             model = self._session.get_service_model(_BOTOCORE_NAMES.get(endpoint_prefix, endpoint_prefix))
         except UnknownServiceError as error:
-            raise UnsupportedError(f"The service {endpoint_prefix} of {uri} is not known.") from error
+            raise UnsupportedError(f"The service {endpoint_prefix} of {uri} is not supported.") from error
         if model.metadata["protocol"] != "json" or operation not in model.operation_names:
-            raise UnsupportedError(f"{uri} is not a JSON action, which is all the local gateway can call.")
+            raise UnsupportedError(f"{uri} is not a JSON action. The local gateway can call only JSON actions.")
         return ServiceAction(
             services=self,
             url=self._endpoint,
@@ -98,21 +98,21 @@ class AwsServices:
                 "X-Amz-Target": f"{model.metadata['targetPrefix']}.{operation}",
                 "Content-Type": f"application/x-amz-json-{model.metadata['jsonVersion']}",
             },
-            # Pooled: one connection for each concurrent client, or they would open a new one every time.
+            # One connection for each concurrent client, because otherwise they would open a new one for each request.
             http=URLLib3Session(
-                # botocore's own clients pass pairs and options like these; its stubs say otherwise.
+                # botocore's own clients pass the same types, but its stubs do not allow them.
                 timeout=(_CONNECT_SECONDS, self._timeout_seconds),  # type: ignore[arg-type]
                 max_pool_connections=_CONNECTIONS,
-                # Head and body are two writes; without this the second would wait for 40 ms.
+                # Head and body are two writes; without this option the second one would wait for 40 ms.
                 socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]
             ),
         )
 
     def credentials(self, role: str) -> Credentials:
-        """Return credentials of a role, assumed again shortly before they expire.
+        """Return credentials of a role, and renew them shortly before they expire.
 
-        API Gateway does not say for which API it assumes a role: a trust policy with ``aws:SourceAccount`` or
-        ``aws:SourceArn`` keeps it out, here as on AWS:
+        API Gateway sends no source when it assumes a role, so a trust policy with ``aws:SourceAccount`` or
+        ``aws:SourceArn`` refuses it, here as on AWS:
         https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/pull/479
         """
         with self._assuming:
@@ -137,12 +137,12 @@ class ServiceAction:
     http: URLLib3Session
 
     def call(self, body: bytes, headers: Mapping[str, str]) -> ServiceAnswer:
-        """Call the action with a body and more headers, and return the raw answer.
+        """Call the action with a body and additional headers, and return the raw response.
 
         Raises
         ------
         RefusalError
-            The role may not be assumed, or the service does not answer.
+            The role cannot be assumed, or the service does not respond.
         """
         request = AWSRequest("POST", self.url, data=body, headers={**headers, **self.headers})
         try:
@@ -158,13 +158,13 @@ class ServiceAction:
 
 
 class MockAction:
-    """The ``mock`` integration: answers with the ``statusCode`` that the request template gives, and no body.
+    """The ``mock`` integration: answer with the ``statusCode`` that the request template returns, without a body.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
     """
 
     def call(self, body: bytes, headers: Mapping[str, str]) -> ServiceAnswer:
-        """Answer with the status that the body names.
+        """Return a response with the status in the body.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Turn the OpenAPI body into operations that are ready to run, and refuse what the gateway does not do.
+"""Compile the OpenAPI body to operations, and refuse features that the gateway does not support.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
 """
@@ -41,7 +41,7 @@ _HEADER_PREFIX = "method.response.header."
 
 @dataclass(frozen=True)
 class IntegrationResponse:
-    """What becomes of one kind of answer of the service."""
+    """The mapping of one kind of response of the service."""
 
     pattern: re.Pattern[str] | None
     status: int
@@ -66,7 +66,7 @@ class Operation:
     request_templates
         By media type; other types are refused.
     action
-        What is called.
+        The integration.
     responses
         The integration responses, the default last.
     """
@@ -93,7 +93,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Definition:
-    """Everything that the OpenAPI body says, compiled."""
+    """The compiled OpenAPI body."""
 
     operations: tuple[Operation, ...]
     gateway_responses: GatewayResponses
@@ -106,9 +106,9 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
     Raises
     ------
     UnsupportedError
-        The body asks for something that the gateway does not do.
+        The body uses a feature that the gateway does not support.
     MappingTemplateError
-        A mapping template does not parse, or uses a name that nothing defines.
+        A mapping template does not parse, or uses an undefined name.
     """
     _known(api.body, _DOCUMENT_EXTENSIONS, "The document")
     if api.body.get("security"):
@@ -134,7 +134,7 @@ def compile_api(api: DeployedApi, services: AwsServices) -> Definition:
 
 
 def _precedence(operation: Operation) -> list[int]:
-    """Put ``/a/b`` before ``/a/{id}`` before ``/a/{rest+}``, and any method last."""
+    """Return a sort key: ``/a/b`` before ``/a/{id}`` before ``/a/{rest+}``, and ``ANY`` last."""
     segments = operation.path.strip("/").split("/")
     kinds = [2 if "+}" in segment else int(segment.startswith("{")) for segment in segments]
     return [*kinds, int(operation.method == "*")]
@@ -143,7 +143,7 @@ def _precedence(operation: Operation) -> list[int]:
 def _known(document: Mapping[str, Any], extensions: set[str], where: str) -> None:
     for key in document:
         if key.startswith("x-amazon-apigateway-") and key not in extensions:
-            raise UnsupportedError(f"{where} has {key}, which is not known to the local gateway.")
+            raise UnsupportedError(f"{where} has {key}, which the local gateway does not support.")
 
 
 class _Compiler:
@@ -157,23 +157,25 @@ class _Compiler:
         where = f"{method.upper()} {path}"
         _known(declared, _OPERATION_EXTENSIONS, where)
         if declared.get("security"):
-            raise UnsupportedError(f"{where} has security, which is not known: use x-amazon-apigateway-auth.")
+            raise UnsupportedError(f"{where} has security, which is not supported: use x-amazon-apigateway-auth.")
         authorization = declared.get("x-amazon-apigateway-auth", {}).get("type", "NONE").upper()
         if authorization not in ("NONE", "AWS_IAM"):
-            raise UnsupportedError(f"{where} has the authorization {authorization}; NONE and AWS_IAM are known.")
+            raise UnsupportedError(f"{where} has the authorization {authorization}; NONE and AWS_IAM are supported.")
         integration = declared.get("x-amazon-apigateway-integration")
         if integration is None:
             raise UnsupportedError(f"{where} has no x-amazon-apigateway-integration.")
         if unknown := integration.keys() - _INTEGRATION_KEYS:
-            raise UnsupportedError(f"The integration of {where} has {', '.join(sorted(unknown))}, which is not known.")
+            raise UnsupportedError(
+                f"The integration of {where} has {', '.join(sorted(unknown))}, which is not supported."
+            )
         if integration.get("type", "").lower() not in ("aws", "mock"):
             raise UnsupportedError(
-                f"The integration of {where} has type {integration.get('type')}; aws and mock are known."
+                f"The integration of {where} has type {integration.get('type')}; aws and mock are supported."
             )
         passthrough = integration.get("passthroughBehavior", "when_no_match").lower()
         if passthrough != "never":
             raise UnsupportedError(
-                f"The integration of {where} has the passthroughBehavior {passthrough}; never is known."
+                f"The integration of {where} has the passthroughBehavior {passthrough}; only never is supported."
             )
         content = declared.get("requestBody", {}).get("content", {}) if self._validates_body(declared, where) else {}
         return Operation(
@@ -201,9 +203,9 @@ class _Compiler:
             return False
         validator = self._api.body.get("x-amazon-apigateway-request-validators", {}).get(name)
         if validator is None:
-            raise UnsupportedError(f"{where} names the request validator {name}, which the document does not hold.")
+            raise UnsupportedError(f"{where} names the request validator {name}, which is not in the document.")
         if validator.get("validateRequestParameters"):
-            raise UnsupportedError(f"{where} has its parameters validated, which is not known to the local gateway.")
+            raise UnsupportedError(f"{where} validates parameters, which the local gateway does not support.")
         return bool(validator.get("validateRequestBody"))
 
     def _template(self, source: str, name: str, overrides: str) -> MappingTemplate:
@@ -216,7 +218,7 @@ class _Compiler:
         for pattern, response in sorted(declared.items(), key=lambda item: item[0] == "default"):
             place = f"The response {pattern} of {where}"
             if unknown := response.keys() - _RESPONSE_KEYS:
-                raise UnsupportedError(f"{place} has {', '.join(sorted(unknown))}, which is not known.")
+                raise UnsupportedError(f"{place} has {', '.join(sorted(unknown))}, which is not supported.")
             try:
                 compiled = None if pattern == "default" else re.compile(pattern)
             except re.error as error:

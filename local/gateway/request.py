@@ -1,4 +1,4 @@
-"""What a client sent, what the gateway answers, and the ``$context`` that templates see of it."""
+"""The request of a client, the response of the gateway, and the ``$context`` of a request for templates."""
 
 import time
 import uuid
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from local.gateway.stack import DeployedApi
 
-# What $context.identity tells about who signed: empty without IAM authorization. No Cognito identity signs here.
+# The fields of $context.identity about the signer, empty without IAM authorization. Cognito is not supported.
 _SIGNER_NAMES = (
     "accessKey",
     "accountId",
@@ -26,7 +26,7 @@ _SIGNER_NAMES = (
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came over the wire.
+    """One request as received.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Request:
     headers
         Headers as sent, in order.
     body
-        Payload; None when it was larger than API Gateway takes.
+        Payload; ``None`` if it was larger than API Gateway accepts.
     source_ip, protocol
-        Address of the client and the HTTP version it speaks.
+        Address of the client, and its HTTP version.
     """
 
     method: str
@@ -52,7 +52,7 @@ class Request:
     received: float = field(default_factory=time.time)
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name, in any case."""
+        """Return the last header with this name, ignoring case."""
         return next((value for key, value in reversed(self.headers) if key.lower() == name.lower()), None)
 
     @property
@@ -62,18 +62,18 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters; of one that is repeated, the last."""
+        """The query parameters; the last value of a repeated one."""
         return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     @property
     def media_type(self) -> str:
-        """The content type without parameters; API Gateway takes none for ``application/json``."""
+        """The content type without parameters; without one, API Gateway assumes ``application/json``."""
         return (self.header("Content-Type") or "application/json").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the client; ``reason`` and ``access`` are for the access log only."""
+    """The response to the client; ``reason`` and ``access`` are for the access log only."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,7 +83,7 @@ class Response:
 
 
 def path_parameters(template: str, segments: list[str]) -> dict[str, str] | None:
-    """Return the path parameters if the segments fit a path such as ``/a/{b}/{rest+}``, else None."""
+    """Return the path parameters if the segments match a path such as ``/a/{b}/{rest+}``, else ``None``."""
     expected = [segment for segment in template.split("/") if segment]
     found: dict[str, str] = {}
     for at, segment in enumerate(expected):
@@ -100,7 +100,7 @@ def path_parameters(template: str, segments: list[str]) -> dict[str, str] | None
 
 
 def build_context(api: DeployedApi, request: Request, resource_path: str) -> dict[str, Any]:
-    """Build ``$context``. A template may use exactly the names in it.
+    """Build ``$context``; templates may use only the names in it.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
     """

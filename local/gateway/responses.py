@@ -1,4 +1,4 @@
-"""Gateway responses: what API Gateway answers when a request reaches no integration, or it fails.
+"""Gateway responses: API Gateway's own responses if a request reaches no integration, or if the integration fails.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 """
@@ -13,11 +13,11 @@ from local.gateway.request import Response
 
 
 class UnsupportedError(GatewayError):
-    """The OpenAPI body asks for something that the gateway does not do."""
+    """The OpenAPI body uses a feature that the gateway does not support."""
 
 
-# Type: status, message, x-amzn-ErrorType. Types and statuses are documented; the words are those that clients
-# of AWS report, and so are the error types, which AWS does not list.
+# Type: status, message, x-amzn-ErrorType. AWS documents types and statuses. Messages and error types, which AWS does
+# not list, are those that clients of AWS report.
 _DEFAULTS = {
     "API_CONFIGURATION_ERROR": (500, "Internal server error", "InternalServerErrorException"),
     "BAD_REQUEST_BODY": (400, "Invalid request body", "BadRequestException"),
@@ -33,7 +33,7 @@ _DEFAULTS = {
     "REQUEST_TOO_LARGE": (413, "HTTP content length exceeded 10485760 bytes.", "RequestTooLargeException"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "UnsupportedMediaTypeException"),
 }
-# Types of features that this gateway does not have: a template may word them, they never come up.
+# Types of features that this gateway does not have: a template may define them, but they are never used.
 _NEVER_RAISED = {
     "ACCESS_DENIED",
     "AUTHORIZER_CONFIGURATION_ERROR",
@@ -51,7 +51,7 @@ _CLIENT_ERROR_END = 500
 
 
 class RefusalError(Exception):
-    """A request ends here, with a gateway response.
+    """The request ends with a gateway response.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class RefusalError(Exception):
     message
         ``$context.error.message``.
     detail
-        ``$context.error.validationErrorString``, or what the log should say.
+        ``$context.error.validationErrorString``, or a reason for the log.
     """
 
     def __init__(self, response_type: str, *, message: str | None = None, detail: str = "") -> None:
@@ -78,14 +78,14 @@ class GatewayResponses:
     declared
         The ``x-amazon-apigateway-gateway-responses`` object.
     context
-        An example of ``$context``: templates may use its names and those of ``$context.error``, no others.
+        An example of ``$context``: templates may use only its names and those of ``$context.error``.
     stage_variables
         The stage variables.
 
     Raises
     ------
     UnsupportedError
-        A response has a type, variable or parameter that is not known.
+        A response has a type, variable or parameter that is not supported.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class GatewayResponses:
         example = RefusalError("BAD_REQUEST_BODY")
         for kind, response in declared.items():
             if kind not in _DEFAULTS and kind not in _NEVER_RAISED and kind not in ("DEFAULT_4XX", "DEFAULT_5XX"):
-                raise UnsupportedError(f"The gateway response {kind} is not known to the local gateway.")
+                raise UnsupportedError(f"The gateway response {kind} is not supported by the local gateway.")
             if unknown := response.keys() - {"statusCode", "responseTemplates", "responseParameters"}:
                 raise UnsupportedError(
-                    f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not known."
+                    f"The gateway response {kind} has {', '.join(sorted(unknown))}, which is not supported."
                 )
             for template in response.get("responseTemplates", {}).values():
                 self._substitute(template, self._variables(context, example), kind)
@@ -108,7 +108,7 @@ class GatewayResponses:
             )
 
     def answer(self, refusal: RefusalError, context: Mapping[str, Any]) -> Response:
-        """Word a refusal."""
+        """Return the response for a refusal."""
         status, _, error_type = _DEFAULTS[refusal.response_type]
         fallback = "DEFAULT_4XX" if status < _CLIENT_ERROR_END else "DEFAULT_5XX"
         declared = self._declared.get(refusal.response_type) or self._declared.get(fallback) or {}
@@ -132,13 +132,13 @@ class GatewayResponses:
         return {"context": {**context, "error": error_variables(refusal)}, "stageVariables": self._stage_variables}
 
     def _substitute(self, template: str, variables: Mapping[str, Any], kind: str) -> str:
-        """Replace variables. Gateway responses are not Velocity: nothing else in them is special."""
+        """Replace variables; gateway responses are not Velocity templates and have no other syntax."""
 
         def replace(match: re.Match[str]) -> str:
             value: Any = variables[match[2]]
             for name in match[3][1:].split("."):
                 if not isinstance(value, Mapping) or name not in value:
-                    raise UnsupportedError(f"The gateway response {kind} uses {match[0]}, which is not known.")
+                    raise UnsupportedError(f"The gateway response {kind} uses {match[0]}, which is not supported.")
                 value = value[name]
             return str(value)
 
@@ -146,12 +146,12 @@ class GatewayResponses:
 
 
 def error_variables(refusal: RefusalError) -> dict[str, str]:
-    """Give ``$context.error`` of a refusal."""
+    """Return ``$context.error`` of a refusal."""
     return {
         "message": refusal.message,
         "messageString": json.dumps(refusal.message),
         "responseType": refusal.response_type,
-        # Escaped for a JSON string but not quoted: templates put it between quotes of their own.
+        # Escaped for a JSON string but not quoted, because templates add the quotes.
         "validationErrorString": json.dumps(refusal.detail)[1:-1],
     }
 
@@ -168,6 +168,6 @@ def static_headers(declared: Mapping[str, str], prefix: str, where: str) -> dict
     for name, value in declared.items():
         constant = re.fullmatch(r"'(.*)'", value)
         if not name.startswith(prefix) or constant is None:
-            raise UnsupportedError(f"The {where} maps {name} from {value}, which is not known to the local gateway.")
+            raise UnsupportedError(f"The {where} maps {name} from {value}, which the local gateway does not support.")
         headers[name.removeprefix(prefix)] = constant[1]
     return headers

@@ -1,7 +1,7 @@
-"""Listen on loopback, hand requests to the API and log each as one line of JSON.
+"""Listen on loopback, pass requests to the API, and log each as one line of JSON.
 
-The server is the standard library's: a thread for each connection carries fifty clients at once, and
-nothing has to be installed for it (docs/decisions/0020-a-gateway-of-our-own.md).
+The server is that of the standard library: with a thread for each connection it serves fifty clients at the same time,
+and it needs no installation (docs/decisions/0020-a-gateway-of-our-own.md).
 """
 
 import ipaddress
@@ -32,11 +32,11 @@ class GatewayServer(ThreadingHTTPServer):
     Parameters
     ----------
     host, port
-        Where to listen; port 0 takes any that is free.
+        Address to listen on; port 0 selects a free one.
     api
-        What answers.
+        Answers the requests.
     log_to
-        Where the access log goes, stdout if nothing is said.
+        Output for the log, by default stdout.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class GatewayServer(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, api: Api, log_to: TextIO | None = None) -> None:
         if not _is_loopback(host):
-            raise GatewayError(f"{host} is not a loopback address, and the local gateway listens nowhere else.")
+            raise GatewayError(f"{host} is not a loopback address. The local gateway listens on loopback only.")
         self.api = api
         self.delivery: LogDelivery | None = None
         self._log_to = log_to or sys.stdout
@@ -62,7 +62,7 @@ class GatewayServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the server listens."""
+        """The URL of the server."""
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
 
@@ -76,7 +76,7 @@ class GatewayServer(ThreadingHTTPServer):
                 self.delivery.close()
 
     def deliver_access_log(self, logs: Any, group: str) -> None:
-        """Deliver the stage's access log to a log group as well, with a client of CloudWatch Logs."""
+        """Also deliver the stage's access log to a log group, with a client of CloudWatch Logs."""
         self.delivery = LogDelivery(logs, group, self.log)
         self.delivery.start()
 
@@ -87,7 +87,7 @@ class GatewayServer(ThreadingHTTPServer):
             self._log_to.flush()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what a connection died of; a client that went away is no news."""
+        """Log the error that ended a connection, unless the client closed it."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError):
             self.log({"error": repr(error), "client": str(client_address)})
@@ -103,9 +103,9 @@ def _is_loopback(host: str) -> bool:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Connections that clients keep alive and forget must not hold a thread for ever.
+    # Idle connections must not occupy a thread for ever.
     timeout = 75
-    # Head and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
+    # Head and body are two writes; Nagle's algorithm would delay the second one by 40 ms.
     disable_nagle_algorithm = True
     server: GatewayServer
 
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.log({**entry, **({"reason": response.reason} if response.reason else {})})
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """Let every method through, whatever its name: the API says which it has. http.server looks for do_<METHOD>."""
+        """Return the handler for any ``do_<METHOD>`` that http.server looks up: the API decides which methods exist."""
         if name.startswith("do_"):
             return self._answer
         raise AttributeError(name)
@@ -150,7 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self, length: int) -> bytes | None:
         if length <= MAX_BODY_BYTES:
             return self.rfile.read(length)
-        # Read on and forget: a connection closed on a client that still writes loses the answer.
+        # Read and discard the body: if the connection were closed while the client still writes, the response would be
+        # lost.
         while length > 0 and (chunk := self.rfile.read(min(length, _DRAIN_CHUNK))):
             length -= len(chunk)
         return None
@@ -158,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, response: Response) -> None:
         self.send_response(response.status)
         for name, value in response.headers.items():
-            # A template may not smuggle a header in through a value.
+            # A value of a template must not add further headers.
             self.send_header(name, value.replace("\r", " ").replace("\n", " "))
         self.send_header("Content-Length", str(len(response.body)))
         if self.close_connection:
@@ -168,15 +169,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no request, such as a header without end, as JSON and not as a page of HTML."""
+        """Refuse invalid HTTP, such as an endless header, with JSON instead of HTML."""
         del explain
         self.close_connection = True
         words = message or self.responses[HTTPStatus(code)][0]
         self._send(Response(code, {"Content-Type": "application/json"}, json.dumps({"message": words}).encode()))
 
     def version_string(self) -> str:
-        """Name the server in the Server header."""
+        """Return the value of the Server header."""
         return "local-gateway"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the standard library's own log out: the access log says it."""
+        """Disable the log of the standard library, because the access log has the requests."""

@@ -1,8 +1,8 @@
-"""AWS_IAM authorization: is the request signed, with Signature Version 4, and by whom.
+"""AWS_IAM authorization: whether a request is signed with Signature Version 4, and by whom.
 
-The string that was signed is computed here, by botocore's own signer; whether the signature of it is right, the
-local AWS says, which holds the secrets of IAM users and assumed roles (local/aws/signers.py). Whether the signer *may*
-call the API is not asked: the local gateway does not evaluate ``execute-api:Invoke``.
+botocore's own signer computes the string to sign here. The local AWS, which has the secrets of IAM users and assumed
+roles, verifies the signature (local/aws/signers.py). Permissions are not checked: the local gateway does not evaluate
+``execute-api:Invoke``.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
@@ -28,7 +28,7 @@ _AUTHORIZATION = re.compile(
     r"SignedHeaders=(?P<headers>[\w;-]+),\s*"
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
-# A signature is good for five minutes before and after its date.
+# A signature is valid for five minutes before and after its date.
 _TOLERANCE = dt.timedelta(minutes=5)
 _SERVICE = "execute-api"
 _SIGNERS_PATH = "/_local/signers"
@@ -37,14 +37,14 @@ _OK = 200
 
 
 class Signers:
-    """Everybody whose signature the local AWS can verify.
+    """Verifies signatures with the local AWS.
 
     Parameters
     ----------
     endpoint
-        Where the local AWS answers.
+        Endpoint of the local AWS.
     region
-        Region of the API, which signatures must be for.
+        Region of the API, for which requests must be signed.
     """
 
     def __init__(self, endpoint: str, region: str) -> None:
@@ -53,12 +53,12 @@ class Signers:
         self._http = URLLib3Session(timeout=_TIMEOUT_SECONDS)
 
     def identify(self, request: Request) -> dict[str, str]:
-        """Return what ``$context.identity`` tells about the signer of a request.
+        """Return the fields of ``$context.identity`` about the signer of a request.
 
         Raises
         ------
         RefusalError
-            The request is not signed, or the signature is not right.
+            The request is not signed, or the signature is invalid.
         """
         authorization = request.header("Authorization")
         if authorization is None:
@@ -74,7 +74,7 @@ class Signers:
         signed_at = dt.datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
         if abs(dt.datetime.fromtimestamp(request.received, dt.UTC) - signed_at) > _TOLERANCE:
             raise _invalid(f"Signature expired: {timestamp} is more than five minutes away from now.")
-        # botocore's signer believes this header; the body is what counts.
+        # botocore's signer uses this header without checking that it matches the body.
         body_hash = request.header("X-Amz-Content-SHA256")
         if body_hash is not None and body_hash != hashlib.sha256(request.body or b"").hexdigest():
             raise _invalid("The X-Amz-Content-SHA256 header does not match the body.")
@@ -98,7 +98,7 @@ class Signers:
         try:
             answer = self._http.send(AWSRequest("POST", self._url, data=json.dumps(question).encode()).prepare())
         except HTTPClientError as error:
-            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"the local AWS does not answer: {error}") from error
+            raise RefusalError("API_CONFIGURATION_ERROR", detail=f"the local AWS does not respond: {error}") from error
         content: dict[str, str] = json.loads(answer.content)
         if answer.status_code == _OK:
             return content
@@ -108,7 +108,7 @@ class Signers:
 
 
 def _identity(access_key: str, signer: Mapping[str, str]) -> dict[str, str]:
-    """Name the signer as API Gateway does.
+    """Return the signer's identity in the form of API Gateway.
 
     ``caller`` and ``user`` are IAM's unique ids: ``AIDA…`` of a user, ``AROA…:<session>`` of an assumed role, the
     account's id of its root. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
@@ -127,7 +127,7 @@ def _invalid(message: str) -> RefusalError:
 
 
 def _string_to_sign(request: Request, names: list[str], timestamp: str, region: str) -> str:
-    # What is signed does not depend on the key; what the signer makes of it would.
+    # The string to sign does not depend on the secret key.
     signer = SigV4Auth(Credentials("", ""), _SERVICE, region)
     host = request.header("Host") or ""
     path, _, query = request.target.partition("?")

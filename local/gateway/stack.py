@@ -1,7 +1,7 @@
-"""Read what is deployed to the one stage of a stack's REST API, as API Gateway itself tells it.
+"""Read the deployed API of the only stage of a stack's REST API, from API Gateway itself.
 
-The template is not asked: a stage serves the deployment that it points at, which is a snapshot of the API as it was
-then, whatever the template says by now. Stage variables and the access log belong to the stage and change at once.
+The template is not read: a stage serves the deployment that it points to, which is a snapshot of the API at the time of
+the deployment. Stage variables and the access log belong to the stage and change immediately.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
 """
@@ -16,12 +16,12 @@ from local.gateway import GatewayError
 
 
 class StackError(GatewayError):
-    """The deployed stack does not hold one API that can be read."""
+    """The deployed stack does not have exactly one readable API."""
 
 
 @dataclass(frozen=True)
 class DeployedApi:
-    """An API as it was deployed to its stage.
+    """An API as deployed to its stage.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class DeployedApi:
     variables
         The stage variables.
     api_id, account_id, region
-        What ``$context`` tells about them.
+        Their values in ``$context``.
     access_log_format
-        Format of the stage's access log; empty when it has none.
+        Format of the stage's access log; empty if it has none.
     access_log_group
-        Name of the log group that it goes to; empty when it has none.
+        Name of the access log's log group; empty if it has none.
     """
 
     body: dict[str, Any]
@@ -55,9 +55,9 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
     Parameters
     ----------
     session
-        Holds credentials and region.
+        Credentials and region.
     endpoint
-        Where CloudFormation and API Gateway answer.
+        Endpoint of CloudFormation and API Gateway.
     stack_name
         Name of the stack.
 
@@ -97,5 +97,5 @@ def read_deployed_api(session: Session, endpoint: str, stack_name: str) -> Deplo
 
 def _only(found: list[dict[str, Any]], stack_name: str, what: str) -> dict[str, Any]:
     if len(found) != 1:
-        raise StackError(f"The stack {stack_name} has {len(found)} of what is to be served, a {what}; one is needed.")
+        raise StackError(f"The stack {stack_name} must have exactly one {what}, but it has {len(found)}.")
     return found[0]

@@ -1,8 +1,8 @@
-"""Request validation: the body against the operation's model, in the words of API Gateway's validator.
+"""Request validation: validate the body with the operation's model, with the messages of API Gateway's validator.
 
-API Gateway validates with draft-04 and reports all that it finds as one list, such as
-``[object has missing required properties (["width"])]``. The wording follows the Java validator that it is
-known to use; AWS does not promise it, and no client should depend on it.
+API Gateway validates with draft-04 and reports all faults as one list, such as
+``[object has missing required properties (["width"])]``. The wording is that of the Java validator that it is known to
+use. AWS does not promise it, and no client should depend on it.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
 """
@@ -19,7 +19,7 @@ from local.gateway.vtl import parse_json
 
 
 class BodyValidator:
-    """Judges bodies by one model.
+    """Validates bodies with one model.
 
     Parameters
     ----------
@@ -41,22 +41,22 @@ class BodyValidator:
         model = components.get("schemas", {}).get(name) if name else schema
         try:
             if model is None:
-                raise UnsupportedError(f"{where} refers to the model {name}, which components/schemas does not hold.")
+                raise UnsupportedError(f"{where} refers to the model {name}, which is not in components/schemas.")
             Draft4Validator.check_schema(model)
         except SchemaError as error:
             raise UnsupportedError(f"The model of {where} is not a draft-04 schema: {error.message}.") from error
         self._validator = Draft4Validator({**schema, "components": components})
 
     def check(self, body: bytes) -> None:
-        """Let a valid body pass.
+        """Check that a body is valid.
 
         Raises
         ------
         RefusalError
-            The body is not JSON, or not as the model wants it. ``detail`` lists why.
+            The body is not JSON, or does not match the model. ``detail`` lists the reasons.
         """
         try:
-            # API Gateway reads a payload that is not there as an empty object.
+            # API Gateway reads a missing payload as an empty object.
             document = parse_json(body.decode() or "{}")
         except ValueError as error:
             detail = f"Could not parse request body into json: {error}"
@@ -64,7 +64,7 @@ class BodyValidator:
         try:
             found = sorted({self._words(error) for error in self._validator.iter_errors(document)})
         except RecursionError:
-            # What the parser could still read may be too deep for the validator.
+            # A body that the parser accepts may be nested too deeply for the validator.
             found = ["object is nested too deeply"]
         if found:
             raise RefusalError("BAD_REQUEST_BODY", detail=f"[{', '.join(found)}]")

@@ -1,8 +1,8 @@
-"""Mapping templates: Apache Velocity as API Gateway runs it, rendered by ``airspeed``.
+"""Mapping templates: Apache Velocity with API Gateway's functions, rendered by ``airspeed``.
 
-airspeed answers an unknown name with an empty string. Here every name in a template is looked up when the
-template is compiled, so that a typing error stops the gateway and not the first caller. Of API Gateway's functions and
-Java's methods there are those that this API uses; the name of any other stops the gateway as well.
+airspeed renders an unknown name as an empty string. Here all names of a template are checked when it is compiled, so
+that a typing error is found at start-up and not by the first request. Only those of API Gateway's functions and Java's
+methods that this API uses are supported; others are refused at start-up as well.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 """
@@ -21,21 +21,21 @@ from local.gateway import GatewayError
 
 
 class MappingTemplateError(GatewayError):
-    """A mapping template does not parse, or uses a name that nothing defines."""
+    """A mapping template does not parse, or uses an undefined name."""
 
 
 class MalformedJsonError(Exception):
-    """A template asked for a part of a body that is not JSON."""
+    """A template reads a part of a body that is not JSON."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What ``$input.params`` finds, in the order in which it looks.
+    """The parameters for ``$input.params``, in the order in which it searches.
 
     Attributes
     ----------
     path, querystring, header
-        Values by name. Header names are found in any case, because HTTP says so.
+        Values by name. Header names are case-insensitive, as in HTTP.
     """
 
     path: Mapping[str, str]
@@ -59,13 +59,13 @@ class MappingTemplate:
     source
         The template.
     name
-        Where it stands, for messages.
+        Its place in the API, for messages.
     context
-        An example of ``$context``: a template may use the names in it and no others.
+        An example of ``$context``: a template may use only the names in it.
     stage_variables
-        Names that ``$stageVariables`` has.
+        The names in ``$stageVariables``.
     overrides
-        What of ``$context`` the template may set: ``requestOverride``, ``responseOverride`` or nothing.
+        The part of ``$context`` that the template may set: ``requestOverride``, ``responseOverride`` or none.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class MappingTemplate:
         parameters
             Parameters of the method request.
         context
-            ``$context``; what the template may override in it is written to.
+            ``$context``, in which the template sets its overrides.
         stage_variables
             ``$stageVariables``.
 
@@ -140,7 +140,7 @@ class MappingTemplate:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON as RFC 8259 has it: no NaN, no Infinity, no number beyond a double.
+    """Parse JSON by RFC 8259: without NaN, Infinity and numbers beyond a double.
 
     Raises
     ------
@@ -164,12 +164,12 @@ def parse_json(text: str) -> Any:
 
 
 def select_json(document: Any, path: str) -> Any:
-    """Return what a JSONPath of names leads to, or None.
+    """Return the value at a JSONPath of names, or ``None``.
 
     Raises
     ------
     ValueError
-        The path uses more of JSONPath than ``$`` and ``.name``.
+        The path uses other syntax of JSONPath than ``$`` and ``.name``.
     """
     for name in _json_path(path):
         document = document.get(name) if isinstance(document, dict) else None
@@ -179,12 +179,12 @@ def select_json(document: Any, path: str) -> Any:
 def _json_path(path: str) -> list[str]:
     """Split a JSONPath into names."""
     if re.fullmatch(r"\$(\.\w+)*", path) is None:
-        raise ValueError(f"the JSONPath {path} is not known to the local gateway")
+        raise ValueError(f"the JSONPath {path} is not supported by the local gateway")
     return path.split(".")[1:]
 
 
 def _input(body: str, parameters: Parameters) -> dict[str, Any]:
-    # API Gateway puts {} in the place of a payload that is not there.
+    # API Gateway replaces a missing payload by {}.
     text = body or "{}"
 
     def select(path: str) -> Any:
@@ -203,7 +203,7 @@ def _input(body: str, parameters: Parameters) -> dict[str, Any]:
     def as_value(path: str) -> Any:
         value = select(path)
         if isinstance(value, (dict, list)):
-            raise TypeError(f"$input.path('{path}') is an object or a list, which is not known to the local gateway")
+            raise TypeError(f"$input.path('{path}') is an object or a list, which the local gateway does not support")
         return to_java(value)
 
     def params(name: str | None = None) -> Any:
@@ -226,10 +226,10 @@ _JAVASCRIPT_ESCAPES = {
 
 
 def escape_javascript(value: Any) -> "JavaString":
-    r"""Escape text as Java's ``StringEscapeUtils.escapeJavaScript`` does.
+    r"""Escape text like Java's ``StringEscapeUtils.escapeJavaScript``.
 
-    An apostrophe becomes ``\'``, a slash ``\/``; control characters and all that is not ASCII become
-    ``\uXXXX``, two of them for a character beyond the basic plane.
+    An apostrophe becomes ``\'``, a slash ``\/``; control characters and characters outside ASCII become
+    ``\uXXXX``, two of them for a character outside the basic plane.
 
     Examples
     --------
@@ -255,7 +255,7 @@ def _java_text(value: Any) -> str:
 
 
 def _java_replacement(text: str) -> Callable[[re.Match[str]], str]:
-    """Read a replacement as Java's ``Matcher`` does: ``$1`` is a group, a backslash quotes what follows."""
+    """Convert a replacement of Java's ``Matcher``: ``$1`` is a group, a backslash quotes the next character."""
 
     def replace(match: re.Match[str]) -> str:
         return re.sub(
@@ -269,7 +269,7 @@ def _java_replacement(text: str) -> Callable[[re.Match[str]], str]:
 
 
 class JavaString(str):
-    """Text with the methods of ``java.lang.String``, found by their Java names with ``text["endsWith"]``."""
+    """A string with the methods of ``java.lang.String``, by their Java names: ``text["endsWith"]``."""
 
     __slots__ = ()
 
@@ -313,7 +313,7 @@ _JAVA_METHODS = _STRING_METHODS.keys() | _MAP_METHODS.keys()
 
 
 class _Namespace(operators.LocalNamespace):  # type: ignore[misc]  # airspeed ships no types
-    """Variables of one rendering; what ``#set`` stores gets Java's methods, too."""
+    """Variables of one rendering; values that ``#set`` stores also get Java's methods."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         super().__init__({})
@@ -324,7 +324,7 @@ class _Namespace(operators.LocalNamespace):  # type: ignore[misc]  # airspeed sh
 
 
 class _NullIsFalse:
-    """Makes ``#if`` and ``!`` see null as false, as Velocity does; airspeed's own rule makes it true.
+    """Makes null false in ``#if`` and ``!``, as in Velocity; in airspeed it is true.
 
     https://velocity.apache.org/engine/1.7/user-guide.html#conditionals
     """
@@ -351,7 +351,7 @@ _UNKNOWN_ELEMENTS = (
 
 
 class _Check:
-    """Looks every name of a parsed template up."""
+    """Checks every name of a parsed template."""
 
     def __init__(
         self, name: str, context: Mapping[str, Any], stage_variables: Collection[str], *, overrides: str
@@ -386,7 +386,7 @@ class _Check:
             self._reference(element)
 
     def _refuse(self, what: str) -> None:
-        raise MappingTemplateError(f"{self._name} uses {what.strip()}, which is not known to the local gateway.")
+        raise MappingTemplateError(f"{self._name} uses {what.strip()}, which the local gateway does not support.")
 
     def _assignment(self, element: Any) -> None:
         target = [element.root_term, *(getattr(term.term, "value", None) for term in element.terms)]
@@ -453,7 +453,7 @@ _Step = tuple[str, bool, Any]
 
 
 def _steps(expression: Any) -> list[_Step]:
-    """Flatten ``$a.b('c').d`` into its names, each with whether it is called and with what."""
+    """Split ``$a.b('c').d`` into its names, each with its arguments if it is called."""
     part, following = expression.part, expression.subexpression
     steps: list[_Step] = [(part.name, part.parameters is not None, part.parameters)]
     return steps if following is None else steps + _steps(following.expression)
@@ -462,12 +462,12 @@ def _steps(expression: Any) -> list[_Step]:
 def _literal(parameters: Any) -> str | None:
     values = getattr(parameters.values, "values", [])
     first = values[0].expression if values else None
-    # A subclass of it holds the text between double quotes, which may have variables in it.
+    # Not its subclass, for text between double quotes, which may contain variables.
     return str(first.value) if first is not None and type(first) is operators.StringLiteral else None
 
 
 def _elements(root: Any) -> Iterator[Any]:
-    """Walk a parsed template. Some elements keep a child only as a bound method of it."""
+    """Walk a parsed template; some elements store a child only as a bound method of the child."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:

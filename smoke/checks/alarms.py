@@ -85,7 +85,7 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     names = deployment.of_type("AWS::CloudWatch::Alarm")
     alarms = _alarms(deployment, list(names.values()))
     if deployment.of_type("AWS::Scheduler::Schedule"):
-        # The check that the schedule starts sends it, an hour later; a visit does not wait for one.
+        # The scheduled check sends this metric after an hour, for which a visit does not wait.
         filtered.add(Metric(namespace, "Drift", frozenset({("service", "reconcile")})))
     yield from watched(names, alarms, sent | filtered, resources(deployment))
     yield actions(alarms, deployment.parameters.get("AlarmTopicArn", ""))

@@ -90,7 +90,7 @@ def throttling(settings: dict[str, Any], parameters: Any) -> Iterator[Row]:
     by_method = {key.replace("~1", "/").lstrip("/"): value for key, value in settings.items()}
     every = _throttle(by_method.get("*/*", {}))
     wanted = (float(parameters["ApiRateLimit"]), float(parameters["ApiBurstLimit"]))
-    yield judged("the API is throttled as its parameters say", _told(every), kept=every == wanted)
+    yield judged("the API is throttled by its parameters", _told(every), kept=every == wanted)
     own = _throttle(by_method.get(_DESCRIBE_METHOD, {}))
     yield judged(
         "GET /executions is throttled below DescribeExecution's quota",

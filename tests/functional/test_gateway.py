@@ -1144,7 +1144,7 @@ def test_an_unknown_name_in_a_mapping_template_stops_the_start(
             lambda template: body_of(template)["x-amazon-apigateway-request-validators"]["body"].update(
                 validateRequestParameters=True
             ),
-            "parameters validated",
+            "validates parameters",
         ),
         (
             lambda template: body_of(template).update({"x-amazon-apigateway-request-validator": "body"}),
@@ -1209,7 +1209,7 @@ def test_what_the_gateway_does_not_do_stops_the_start(
 
 def test_a_stack_without_an_api_stops_the_start(session: Session, fake_aws: FakeAws, aws: Behaviour) -> None:
     aws.template["Resources"] = {}
-    with pytest.raises(StackError, match="has 0 of what is to be served, a REST API"):
+    with pytest.raises(StackError, match="must have exactly one REST API, but it has 0"):
         api_of(session, fake_aws)
 
 

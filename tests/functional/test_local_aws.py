@@ -591,7 +591,7 @@ def test_saved_queries_follow_their_stack_and_run(aws: Settings) -> None:
     assert saved["queryDefinitionId"] == before["queryDefinitionId"]
     assert (answer["status"], answer["statistics"]["recordsMatched"]) == ("Complete", 1)
     assert answer["results"] == [[{"field": "key", "value": "b"}, {"field": "ms", "value": "7"}]]
-    with pytest.raises(logs.exceptions.MalformedQueryException, match="The command dedup is not known"):
+    with pytest.raises(logs.exceptions.MalformedQueryException, match="The command dedup is not supported"):
         logs.start_query(logGroupNames=["queried"], startTime=now - 1, endTime=now + 1, queryString="dedup key")
     with pytest.raises(logs.exceptions.ResourceNotFoundException):
         logs.start_query(logGroupNames=["nowhere"], startTime=now - 1, endTime=now + 1, queryString="fields key")

@@ -203,7 +203,7 @@ def test_the_override_of_a_response_reaches_the_context() -> None:
     ],
 )
 def test_names_that_nothing_defines_are_found_wherever_they_stand(source: str) -> None:
-    with pytest.raises(MappingTemplateError, match=r"^t uses .* not known"):
+    with pytest.raises(MappingTemplateError, match=r"^t uses .* does not support"):
         render(source)
 
 

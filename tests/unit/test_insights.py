@@ -89,17 +89,17 @@ def test_fields_of_a_message() -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("dedup key", "The command dedup is not known."),
-        ("fields upper(key) as KEY", "The function upper is not known."),
-        ("stats avg(ms) as ms", "The function avg is not known."),
-        ("fields ms + more", "This needs a name, with as: ms + more"),
-        ("filter ms > 4", "The query is not understood at: > 4"),
-        ("filter message", "The query is not understood at: its end"),
-        ("filter message = 'a' message", "The query is not understood at: message"),
-        ("filter (message = 'a'", "The query is not understood at: its end"),
-        ("filter message not = 'a'", "The query is not understood at: = a"),
-        ("filter message like /(/", "The regular expression /(/ is not understood"),
-        ("", "The query is not understood at: its end"),
+        ("dedup key", "The command dedup is not supported."),
+        ("fields upper(key) as KEY", "The function upper is not supported."),
+        ("stats avg(ms) as ms", "The function avg is not supported."),
+        ("fields ms + more", "This needs a name (as …): ms + more"),
+        ("filter ms > 4", "The query is not supported at: > 4"),
+        ("filter message", "The query is not supported at: its end"),
+        ("filter message = 'a' message", "The query is not supported at: message"),
+        ("filter (message = 'a'", "The query is not supported at: its end"),
+        ("filter message not = 'a'", "The query is not supported at: = a"),
+        ("filter message like /(/", "The regular expression /(/ is invalid"),
+        ("", "The query is not supported at: its end"),
     ],
 )
 def test_what_is_not_known_is_refused(query: str, sentence: str) -> None:

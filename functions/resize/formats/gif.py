@@ -87,8 +87,8 @@ def read_frames(original: bytes, count: int) -> list[Frame]:
 def strip(original: bytes, frames: int) -> bytes | None:
     """Return the file with only the logical screen, the first frames and the number of plays.
 
-    ``None`` where readers disagree: if the first frame does not cover the canvas, or if a frame is removed before the
-    next one.
+    ``None`` in the cases in which readers disagree: if the first frame does not cover the canvas, or if a frame is
+    removed before the next one.
     """
     blocks = _read_blocks(original, frames - 1, len(original))
     first = blocks.frames[0]

@@ -25,7 +25,7 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b
 _TURNS = {b"irot", b"imir", b"clap"}
 # Types of alpha: 23008-12, section 6.6.2.1, and ISO/IEC 23091-2.
 _TRANSPARENCY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
-# Top-level boxes that hold items and tracks (14496-12, table 1).
+# Top-level boxes that contain items and tracks (14496-12, table 1).
 _OUTERMOST = {b"ftyp", b"mdat", b"meta", b"moov"}
 _IN_PIECES = " in its tiles and transparency"
 # Decoders ignore boxes and items of this type.
@@ -251,7 +251,7 @@ def _rearrange(corners: str, order: str) -> str:
 def _read_clean_aperture(original: bytes, picture: Item) -> tuple[int, int, int, int] | None:
     """Return the clean aperture in pixels as stored: left, top, right, bottom (14496-12, section 12.1.4).
 
-    ``None`` if it is the whole picture, outside of it, or behind a rotation, which the standard forbids.
+    ``None`` if it is the whole picture, outside of it, or after a rotation, which the standard forbids.
     """
     crop, size = picture.first(b"clap"), picture.first(b"ispe")
     if not crop or not size or crop.end - crop.start < 32 or not _area(original, picture):

@@ -44,7 +44,7 @@ _OTHER_COLOURS = {
 _FORMATS = {2: "signed samples", 3: "floating-point samples", 5: "complex samples", 6: "complex samples"}
 
 _NONE, _OLD_JPEG, _JPEG = 1, 6, 7
-# Compressions of bytes, whatever the size of a sample: none, LZW, deflate (which has two numbers), PackBits.
+# Compressions of bytes, independent of the size of a sample: none, LZW, deflate (which has two numbers), PackBits.
 _OF_BYTES = {_NONE, 5, 8, 32946, 32773}
 # The libtiff in libvips' wheel is built without these, Pillow's with them.
 _PILLOWS = {_OLD_JPEG: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard"}
