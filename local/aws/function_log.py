@@ -1,6 +1,8 @@
 """What the functions print, copied to the file that ``LOCAL_FUNCTIONS_LOG`` names, after each invocation.
 
-MiniStack keeps it in its CloudWatch Logs only; a file can be followed with ``tail -f``.
+MiniStack keeps it in its CloudWatch Logs only; a file can be followed with ``tail -f``. As in a log group on AWS,
+some lines are metrics in the embedded metric format:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 import contextlib
