@@ -1,6 +1,8 @@
 """Copy the output of the functions to the file in ``LOCAL_FUNCTIONS_LOG`` after each invocation.
 
-MiniStack keeps it only in its CloudWatch Logs; a file can be followed with ``tail -f``.
+MiniStack keeps it only in its CloudWatch Logs; a file can be followed with ``tail -f``. As in a log group on AWS, some
+lines are metrics in the embedded metric format:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 import contextlib

@@ -375,6 +375,43 @@ def test_everything_is_reached_by_the_keyboard(page: Page, pipeline: Pipeline) -
     expect(page.locator("#pictures")).to_be_focused()
 
 
+def test_cards_of_any_content_stand_in_full_rows(browser: Browser, pipeline: Pipeline) -> None:
+    contents = {
+        "rows/tall.jpg": photograph(60, 900),
+        "rows/wide.jpg": photograph(1600, 200),
+        "rows/many.jpg": photograph(1200, 800),
+        "rows/letter.jpg": b"a letter",
+        "rows/small.jpg": photograph(3, 3),
+    }
+    for key, content in contents.items():
+        pipeline.upload(key, content)
+        pipeline.end_of_upload(key)
+    sizes = [{"width": side, "height": side} for side in range(100, 900, 100)]
+    posted = pipeline.post(pipeline.request("rows/many.jpg", sizes=sizes, formats=["jpeg", "webp"]))
+    assert pipeline.end_of(posted.body["executionArn"])["status"] == "SUCCEEDED"
+
+    with opened(browser, pipeline.settings.gallery, viewport={"width": 860, "height": 900}) as page:
+        page.get_by_label("Filter by key").fill("rows/")
+        expect(page.locator("#pictures h3")).to_have_count(len(contents))
+        expect(card_of(page, "rows/many.jpg").locator(".thumbnails li")).to_have_count(2 + 2 * len(sizes))
+        # A picture that would load outside of its card never does.
+        assert loaded(card_of(page, "rows/wide.jpg").locator(".original img")) == [(1600, 200)]
+        cards = page.locator("article").evaluate_all(
+            """cards => cards.map((card) => {
+                const { x, y, height } = card.getBoundingClientRect();
+                return { x, y, height, buttons: card.querySelector(".body > .buttons").getBoundingClientRect().y };
+            })"""
+        )
+
+    # The page's order, which is that of the keyboard, is row by row.
+    assert cards == sorted(cards, key=lambda card: (card["y"], card["x"]))
+    rows = [[card for card in cards if card["y"] == y] for y in dict.fromkeys(card["y"] for card in cards)]
+    assert [len(row) for row in rows] == [2, 2, 1]
+    for row in rows:
+        assert len({(card["height"], card["buttons"]) for card in row}) == 1, row
+    assert max(card["height"] for card in cards) < 900
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_window_and_the_dark(browser: Browser, pipeline: Pipeline, scheme: str) -> None:
     long = f"narrow/{'a-very-long-name-without-a-space' * 4}.jpg"
@@ -540,7 +577,7 @@ def test_a_screenshot_for_the_readme(browser: Browser, pipeline: Pipeline) -> No
     more = pipeline.request(keys[-1], width=320, height=200, fit="cover", formats=["webp", "avif"])
     assert pipeline.end_of(pipeline.post(more).body["executionArn"])["status"] == "SUCCEEDED"
 
-    with opened(browser, pipeline.settings.gallery, viewport={"width": 1280, "height": 1060}) as page:
+    with opened(browser, pipeline.settings.gallery, viewport={"width": 1280, "height": 1180}) as page:
         page.get_by_label("Filter by key").fill("holiday/")
         for key, state in zip(keys, ("Failed", "Ready", "Ready"), strict=True):
             expect_state(card_of(page, key), state)

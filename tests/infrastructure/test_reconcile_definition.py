@@ -189,6 +189,24 @@ def test_what_is_no_schedule_is_refused_before_anything_is_deployed(schedule: st
     assert (re.fullmatch(pattern, schedule) is not None) is is_one
 
 
+@pytest.mark.parametrize(
+    ("schedule", "watched"),
+    [
+        ("", {"ExecutionsFailed", "ExecutionsTimedOut"}),
+        (
+            "rate(7 days)",
+            {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "InvocationDroppedCount"},
+        ),
+    ],
+)
+def test_an_alarm_watches_every_way_for_a_check_to_end_without_a_report(schedule: str, watched: set[str]) -> None:
+    alarm = read_template()["Resources"]["ReconcileFailedAlarm"]["Properties"]
+    expression, *metrics = example_stack({"ReconcileSchedule": schedule}).resolve(alarm["Metrics"])
+
+    assert set(re.findall(r"FILL\((\w+), 0\)", expression["Expression"])) == {each["Id"] for each in metrics}
+    assert {each["MetricStat"]["Metric"]["MetricName"] for each in metrics} == watched
+
+
 def test_the_drift_alarm_watches_what_the_function_reports() -> None:
     alarm = read_template()["Resources"]["DriftAlarm"]["Properties"]
     variables = read_template()["Resources"]["ReconcileFunction"]["Properties"]["Environment"]["Variables"]

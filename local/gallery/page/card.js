@@ -164,7 +164,7 @@ function loadPicture(source, alt, otherwise) {
 /** Show the mean colour and the ThumbHash until the picture has arrived. */
 function underlay(frame, { width, height }, placeholder) {
   if (!placeholder || frame.querySelector("canvas") || "loaded" in frame.dataset) return;
-  if (width) frame.style.aspectRatio = `${width} / ${height}`;
+  if (width) frame.style.setProperty("--ratio", width / height);
   frame.style.backgroundColor = placeholder.colour;
   const canvas = element("canvas", { ariaHidden: "true" });
   draw(canvas, placeholder.thumbhash);
