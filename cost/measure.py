@@ -67,7 +67,7 @@ def main() -> int:
 def _running_stack() -> Stack:
     stack = Stack(Settings.from_environment())
     if missing := stack.missing():
-        raise StackError(f"The local stack is not up: {' and '.join(missing)} not running. Run: make up")
+        raise StackError(f"The local stack is not up. Not running: {', '.join(missing)}. Run: make up")
     return stack
 
 

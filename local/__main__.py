@@ -34,7 +34,7 @@ def main() -> int:
         if command == "up":
             stack.up()
         elif missing := stack.missing():
-            print(f"The local stack is not up: {' and '.join(missing)} not running.\nNext: make up")
+            print(f"The local stack is not up. Not running: {', '.join(missing)}.\nNext: make up")
             return 1
         _say_where(stack)
     except StackError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from local.amounts import counted
 from smoke.deployment import Deployment
 from smoke.report import Mark, Row, judged_all
 from smoke.visit import Visit
@@ -61,9 +62,9 @@ def execution_events(names: set[str], events: list[dict[str, Any]], level: str) 
     """Judge the lines of the executions with these names in the log of the state machines."""
     if level == _ALL:
         promise = "executions of dotted, unusual and long names are logged"
-        found = f"ExecutionStarted and an end of all {len(names)}"
+        found = f"ExecutionStarted and the end of {counted(len(names), 'execution')}"
     else:
-        promise, found = "executions that fail are logged", f"the end of all {len(names)}"
+        promise, found = "executions that fail are logged", f"the end of {counted(len(names), 'execution')}"
     if not names:
         return Row(Mark.BROKEN, promise, "no upload started such an execution")
     return judged_all(promise, found, _unlogged(names, events, level))

@@ -622,7 +622,8 @@ class TestLogs:
     def test_starts_and_ends_are_kept(self) -> None:
         events = [self.event("upload-a", kind) for kind in ("ExecutionStarted", "TaskScheduled", "ExecutionFailed")]
 
-        assert logs.execution_events({"upload-a"}, events, "ALL").mark is Mark.KEPT
+        row = logs.execution_events({"upload-a"}, events, "ALL")
+        assert (row.mark, row.found) == (Mark.KEPT, "ExecutionStarted and the end of 1 execution")
 
     def test_of_a_quiet_log_only_ends_are_wanted(self) -> None:
         express = {

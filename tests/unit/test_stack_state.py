@@ -62,7 +62,8 @@ def test_a_broken_record(
     assert run(monkeypatch, "down") == 0
     assert not (state / name).exists()
     assert run(monkeypatch, "status") == 1
-    assert "is not up" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "The local stack is not up. Not running: MiniStack, the API gateway, the gallery.\n" in out
 
 
 def test_down_ends_a_server_whose_record_is_gone(

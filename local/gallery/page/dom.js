@@ -58,6 +58,6 @@ export async function ask(place, options) {
     throw new Error("The gallery does not answer. Next: make status");
   }
   const said = await answer.json();
-  if (!answer.ok) throw new Error(said.message || said.error || `The answer was ${answer.status}.`);
+  if (!answer.ok) throw new Error(said.message || said.error || `The gallery answered with the status ${answer.status}.`);
   return said;
 }
