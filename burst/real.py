@@ -119,7 +119,7 @@ class _Burst(Pipeline):
         print(f"Uploaded in {time.time() - began:.0f} s.", flush=True)
         has_ended = self._wait(_MOST_SECONDS + _MOST_SECONDS_EACH * uploads)
         figures = self._measure("burst/", began, uploads)
-        return self._judge(uploads, calm, figures, self._rate(began, uploads), has_ended=has_ended)
+        return self._judge(uploads, calm, figures, began, has_ended=has_ended)
 
     def _ideal_rate(self) -> float:
         """Return how many executions a second there are if each begins when another ends: none waits, none collides.
@@ -143,9 +143,10 @@ class _Burst(Pipeline):
         if status != "SUCCEEDED":
             raise StackError(f"The request for {key} ended {status}; see make status.")
 
-    def _judge(self, uploads: int, calm: _Calm, burst: _Figures, rate: float, *, has_ended: bool) -> int:
+    def _judge(self, uploads: int, calm: _Calm, burst: _Figures, began: float, *, has_ended: bool) -> int:
         statuses = self._statuses("burst/")
-        lost = self._lost(uploads)
+        written = self._written()
+        lost = _count_lost(uploads, written)
         dead = sum(self.queued(self.dead_letters))
         price = burst.bill.dollars(self._deployed) / uploads
         calm_price = calm.figures.bill.dollars(self._deployed) / _CALM_UPLOADS
@@ -153,6 +154,7 @@ class _Burst(Pipeline):
         a_run = burst.bill.starter_seconds / uploads if self._deployed.is_express else burst.resize_seconds
         busy = _AT_ONCE / a_run
         allowed = calm.ideal or busy
+        rate = _rate(uploads, began, written)
         rows = (
             ("executions that FAILED or timed out", f"{statuses['FAILED'] + statuses['TIMED_OUT']:,}", "must be 0"),
             ("lost (no manifest or thumbnail)", f"{lost:,}", "must be 0"),
@@ -258,15 +260,6 @@ class _Burst(Pipeline):
         with ThreadPoolExecutor(_CLIENTS) as pool:
             return sum(pool.map(retries, self._executions(prefix)))
 
-    def _rate(self, began: float, uploads: int) -> float:
-        """Return how many uploads were processed a second until only those were left that may wait a minute for a try.
-
-        That is measured as in the simulation.
-        """
-        ended = sorted(written for key, written in self._written().items() if key.startswith("manifests/burst/"))
-        some = ended[: math.ceil(BEGUN * uploads)]
-        return len(some) / (some[-1] - began) if some else 0.0
-
     def _written(self) -> dict[str, float]:
         """Return when each object in the bucket of thumbnails was written, in seconds since 1970."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.thumbnails)
@@ -274,13 +267,23 @@ class _Burst(Pipeline):
             stored["Key"]: stored["LastModified"].timestamp() for page in pages for stored in page.get("Contents", ())
         }
 
-    def _lost(self, uploads: int) -> int:
-        there = self._written()
-        return sum(
-            f"manifests/burst/burst-{number:05}.gif.json" not in there
-            or f"thumbnails/burst/128x128_burst-{number:05}.gif" not in there
-            for number in range(uploads)
-        )
+
+def _rate(uploads: int, began: float, written: dict[str, float]) -> float:
+    """Return how many uploads ended a second, without the last ones, which may wait a minute for their next retry.
+
+    The simulation measures until the same share.
+    """
+    ended = sorted(seconds for key, seconds in written.items() if key.startswith("manifests/burst/"))
+    counted = ended[: math.ceil(BEGUN * uploads)]
+    return len(counted) / (counted[-1] - began) if counted else 0.0
+
+
+def _count_lost(uploads: int, written: dict[str, float]) -> int:
+    return sum(
+        f"manifests/burst/burst-{number:05}.gif.json" not in written
+        or f"thumbnails/burst/128x128_burst-{number:05}.gif" not in written
+        for number in range(uploads)
+    )
 
 
 def _picture(name: str) -> bytes:

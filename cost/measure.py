@@ -98,7 +98,7 @@ def _measure(pipeline: Pipeline, uploads: int) -> dict[str, Any]:
     _wait(pipeline)
     resize, start = (_read_log(pipeline, function, began) for function in ("resizer", "start-from-s3"))
     if len(resize.billed) != uploads:
-        raise StackError(f"Of {counted(uploads, 'upload')} {len(resize.billed)} became thumbnails. See: make status")
+        raise StackError(f"{counted(uploads, 'upload')}, but {counted(len(resize.billed), 'resize')}. See: make status")
     print(f"Requesting five sizes of {counted(uploads, 'picture')} …", flush=True)
     began = _begin(pipeline)
     _one_by_one(ask_for_five, uploads)

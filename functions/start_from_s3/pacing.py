@@ -18,12 +18,13 @@ _FIRST_LOOKS = 3.0
 # Executions that should run for each picture that can be resized at once: an execution of 0.55 s resizes for 0.4 s.
 # Too few leave functions idle; too many find none free and cost a retry.
 _EXECUTIONS_EACH = 1.375
-# And this many besides, which matters to two pictures at once only: a third of their executions wait for a retry.
-_EXECUTIONS_BESIDES = 0.5
+# Added to that. It matters only if two pictures can be resized at once, because a third of their executions wait for a
+# retry and count as running.
+_EXECUTIONS_ADDED = 0.5
 # The pace of the past is measured over this time.
 _PACE_SECONDS = 5.0
-# How soon a pace makes up for executions that are missing. Sooner, and the pace swings between too fast and too slow;
-# later, and a burst begins too slowly.
+# How soon a pace makes up for executions that are missing. With less, the pace swings between too fast and too slow.
+# With more, a burst begins too slowly.
 _CORRECTION_SECONDS = 1.25
 # Below this share of what should run, executions are started at once: a single upload must not wait for a pace.
 _FEW = 0.95
@@ -90,7 +91,7 @@ class Pacing:
             self._pace = pace * most / running
         else:
             self._pace = pace + (most - running) / self._starters / _CORRECTION_SECONDS
-        # Rounded down: at two pictures at once every look would find room for one more.
+        # Rounded up, each look would find room for one more execution if two pictures can be resized at once.
         self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
         between = self._starters / _LOOKS_A_SECOND
         self._look_at = now + min(between, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
@@ -107,7 +108,7 @@ class Pacing:
     @property
     def most(self) -> int:
         """Return how many executions should run."""
-        return min(_MOST, math.ceil(self._pictures * _EXECUTIONS_EACH + _EXECUTIONS_BESIDES))
+        return min(_MOST, math.ceil(self._pictures * _EXECUTIONS_EACH + _EXECUTIONS_ADDED))
 
     def _grow(self, now: float) -> None:
         """Let the room grow with the pace, by what a second brings at most."""

@@ -1,6 +1,6 @@
-"""Retries of a state wait as its definition says: no longer than MaxDelaySeconds, and with jitter where it asks for it.
+"""Retries wait with jitter if the definition asks for it, and no longer than MaxDelaySeconds.
 
-MiniStack reads IntervalSeconds and BackoffRate only, so that executions that failed together are retried together.
+MiniStack reads only IntervalSeconds and BackoffRate, so it retries executions together that failed together.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 """
@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.htm
 import random
 from typing import Any
 
-from ministack.services import stepfunctions  # type: ignore[import-not-found]  # lives in an environment of its own
+from ministack.services import stepfunctions  # type: ignore[import-not-found]  # only in MiniStack's own environment
 
 _Retrier = dict[str, Any]
 
@@ -16,7 +16,7 @@ _ministack_find = stepfunctions._find_matching_retrier  # noqa: SLF001 - MiniSta
 
 
 def install() -> None:
-    """Make MiniStack wait as long as AWS does; it never waits longer than 60 s."""
+    """Make MiniStack wait as AWS does, but still no longer than 60 s."""
     stepfunctions._find_matching_retrier = _find  # noqa: SLF001 - as above
 
 
@@ -29,5 +29,5 @@ def _find(
     wait = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** retry_counts.get(place, 0)
     wait = min(wait, retrier.get("MaxDelaySeconds", wait))
     if retrier.get("JitterStrategy") == "FULL":
-        wait *= random.random()  # noqa: S311 - not for cryptography
+        wait *= random.random()  # noqa: S311 - a delay, not a secret
     return {**retrier, "IntervalSeconds": wait, "BackoffRate": 1.0}, place

@@ -394,7 +394,7 @@ def test_cards_of_any_content_stand_in_full_rows(browser: Browser, pipeline: Pip
         page.get_by_label("Filter by key").fill("rows/")
         expect(page.locator("#pictures h3")).to_have_count(len(contents))
         expect(card_of(page, "rows/many.jpg").locator(".thumbnails li")).to_have_count(2 + 2 * len(sizes))
-        # A picture that would load outside of its card never does.
+        # Browsers do not load a lazy picture that lies outside the clipped card.
         assert loaded(card_of(page, "rows/wide.jpg").locator(".original img")) == [(1600, 200)]
         cards = page.locator("article").evaluate_all(
             """cards => cards.map((card) => {
