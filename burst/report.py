@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from burst.scenarios import JUDGED_SECONDS, LEAST_RATE, MOST_DOLLARS, Result
+from burst.scenarios import LEAST_RATE, MOST_DOLLARS, Result
 
 _HEADINGS = (
     "",
@@ -43,25 +43,19 @@ def table(results: Sequence[Result]) -> str:
                 f"{result.dollars:,.2f}",
                 f"{result.dollars_over_calm:.2f}",
                 f"{result.rate:,.1f}",
-                _share(result),
+                "" if scenario.is_old else f"{result.share_of_rate:.2f}",
             )
         )
         lines += [f"{'':<36}broken: {text}" for text in result.broken()]
     return "\n".join(lines)
 
 
-def _share(result: Result) -> str:
-    if result.scenario.is_old:
-        return ""
-    return f"{result.share_of_rate:.2f}" + (" *" if result.is_brief else "  ")
-
-
 def wanted() -> str:
     """Return what is wanted of each burst."""
     return (
         f"Targets: 0 FAILED by fault, 0 lost, 0 dead letters; at most {MOST_DOLLARS:.1f} x the dollars of a calm day; "
-        f"at least {LEAST_RATE:.1f} x the rate that the concurrency allows (* ended within {JUDGED_SECONDS:.0f} s: no "
-        "target). All figures are simulated, without requests to S3."
+        f"at least {LEAST_RATE:.1f} x the rate that the concurrency allows. All figures are simulated, without "
+        "requests to S3."
     )
 
 

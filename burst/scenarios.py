@@ -25,8 +25,6 @@ LEAST_RATE = 0.9
 MOST_SECONDS_TO_START = 1.0
 # The rate is measured until this share of the burst was begun: the last ones may wait minutes for another try.
 BEGUN = 0.99
-# A burst that may be begun sooner than this is over before its rate means anything: it is shown, not judged.
-JUDGED_SECONDS = 10.0
 
 _CALM_UPLOADS = 1000
 _CALM_A_SECOND = 1.0
@@ -104,11 +102,6 @@ class Result:
         """Return the rate in what is allowed."""
         return self.rate / self.rate_allowed
 
-    @property
-    def is_brief(self) -> bool:
-        """Return whether the rate is not judged."""
-        return BEGUN * self.scenario.load.uploads / self.rate_allowed < JUDGED_SECONDS
-
     def broken(self) -> list[str]:
         """Return the promises that were not kept."""
         outcome = self.outcome
@@ -118,7 +111,7 @@ class Result:
             f"{outcome.dead_letters:,} dead letters": outcome.dead_letters == 0,
             f"{outcome.doubled:,} ended twice": outcome.doubled == 0,
             f"{self.dollars_over_calm:.2f} x the calm price": round(self.dollars_over_calm, 2) <= MOST_DOLLARS,
-            f"{self.share_of_rate:.2f} x the rate": self.is_brief or round(self.share_of_rate, 2) >= LEAST_RATE,
+            f"{self.share_of_rate:.2f} x the rate": round(self.share_of_rate, 2) >= LEAST_RATE,
         }
         return [text for text, is_kept in kept.items() if not is_kept]
 

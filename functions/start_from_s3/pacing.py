@@ -21,11 +21,16 @@ _EXECUTIONS_EACH = 1.375
 # Added to that. It matters only if two pictures can be resized at once, because a third of their executions wait for a
 # retry and count as running.
 _EXECUTIONS_ADDED = 0.5
-# The pace of the past is measured over this time.
+# The past pace is measured over the second half of the time since a starter became busy, but over a second at least and
+# these seconds at most. The first half says little: its executions began together, and their functions were new.
 _PACE_SECONDS = 5.0
-# How soon a pace makes up for executions that are missing. With less, the pace swings between too fast and too slow.
-# With more, a burst begins too slowly.
-_CORRECTION_SECONDS = 1.25
+_PACE_SHARE = 0.5
+# A pace makes up for missing executions within this time, divided by the executions that should run, but no sooner and
+# no later than the two times below. Sooner, the pace swings between too fast and too slow. Later, a burst begins too
+# slowly. With few executions the pace swings more, because one of them is a large share.
+_CORRECTION_SECONDS = 8.0
+_SOONEST_CORRECTION = 0.3
+_LATEST_CORRECTION = 1.25
 # Below this share of what should run, executions are started at once: a single upload must not wait for a pace.
 _FEW = 0.95
 # A page of ListExecutions has at most 1,000, so this is the most that can be seen to be exceeded.
@@ -90,7 +95,8 @@ class Pacing:
             # In proportion, so that a starter that is ahead of the others yields more.
             self._pace = pace * most / running
         else:
-            self._pace = pace + (most - running) / self._starters / _CORRECTION_SECONDS
+            correction = min(_LATEST_CORRECTION, max(_SOONEST_CORRECTION, _CORRECTION_SECONDS / most))
+            self._pace = pace + (most - running) / self._starters / correction
         # Rounded up, each look would find room for one more execution if two pictures can be resized at once.
         self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
         between = self._starters / _LOOKS_A_SECOND
@@ -118,6 +124,7 @@ class Pacing:
 
     def _past_pace(self, now: float) -> float:
         """Return how many executions this starter has started a second."""
-        while self._starts and self._starts[0] < now - _PACE_SECONDS:
+        seconds = min(_PACE_SECONDS, max(1.0, (now - self._busy_since) * _PACE_SHARE))
+        while self._starts and self._starts[0] < now - seconds:
             self._starts.popleft()
-        return len(self._starts) / min(_PACE_SECONDS, max(1.0, now - self._busy_since))
+        return len(self._starts) / seconds

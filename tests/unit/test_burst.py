@@ -25,6 +25,9 @@ LIVE = Load(2_000, live_a_second=1.0, posts_a_second=0.5, live_seconds=120.0)
     [
         (10, Load(1_000)),
         (10, Load(10_000)),
+        (20, Load(1_000)),
+        (50, Load(1_000)),
+        (100, Load(1_000)),
         (100, Load(10_000)),
         (1000, Load(10_000)),
         (10, Load(2_000, poison_every=10)),

@@ -81,6 +81,37 @@ def test_too_many_slow_it_down_and_too_few_make_it_faster() -> None:
     assert count_starts(faster, 1030.0, 1.0) > 45
 
 
+def test_few_executions_are_corrected_more_slowly_than_many() -> None:
+    few, many = Pacing(pictures=2, starters=1), Pacing(pictures=80, starters=1)
+    for pacing in (few, many):
+        work_off(pacing, rate=pacing.most / 0.6, seconds=30)
+    before = [pacing.most / 0.6 for pacing in (few, many)]
+
+    for pacing in (few, many):
+        pacing.looked(pacing.most // 2, 1030.0)
+        start_all(pacing, 1030.0)
+
+    few_more, many_more = (
+        count_starts(pacing, 1030.0, 1.0) / rate for pacing, rate in zip((few, many), before, strict=True)
+    )
+    assert few_more < 1.6
+    assert many_more > 1.8
+
+
+def test_the_first_executions_do_not_count_for_the_pace() -> None:
+    """They are slow, because their functions are new; taken for the pace of the work, they would hold it down."""
+    pacing = Pacing(pictures=80, starters=1)
+    pacing.looked(0, 1000.0)
+    for step in range(800):
+        if step >= 200:
+            pacing.started(1000.0 + step / 200)
+
+    pacing.looked(pacing.most, 1004.0)
+    start_all(pacing, 1004.0)
+
+    assert count_starts(pacing, 1004.0, 1.0) == pytest.approx(200, rel=0.05)
+
+
 def test_a_starter_that_is_ahead_yields_more() -> None:
     fast, slow = Pacing(pictures=40, starters=2), Pacing(pictures=40, starters=2)
     work_off(fast, rate=40.0, seconds=30)
