@@ -1,6 +1,6 @@
-"""The contract of the API, docs/openapi.json: what clients need, out of what template.yaml deploys.
+"""The contract of the API, docs/openapi.json: the part of the deployed API that clients need.
 
-It is plain OpenAPI 3.0: the operations that a client may use, with the schema of a request in it and without the
+It is plain OpenAPI 3.0: the operations that a client may use, with the schema of a request, and without the
 extensions that tell API Gateway how to serve them.
 """
 
@@ -10,7 +10,7 @@ from local.template import ROOT, example_stack
 
 PATH = ROOT / "docs" / "openapi.json"
 _EXTENSION = "x-amazon-"
-# AllowedOrigin decides whether there are any; a browser asks for them by itself.
+# Preflight requests exist only with AllowedOrigin, and browsers send them without being asked.
 _PREFLIGHT = "options"
 _SIGNATURE = {
     "type": "apiKey",

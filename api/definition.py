@@ -1,7 +1,7 @@
-"""Build what template.yaml includes, definition.json, from openapi.yaml, templates/ and schemas/.
+"""Build definition.json, which template.yaml includes, from openapi.yaml, templates/ and schemas/.
 
-AWS::Include takes JSON or YAML without short forms, does not nest, and inserts objects, not text; CloudFormation knows
-no aliases. So what openapi.yaml has of these is resolved here. Intrinsic functions stay: CloudFormation resolves them.
+AWS::Include accepts no short forms, cannot be nested, and inserts objects but not text. CloudFormation accepts no YAML
+aliases. So this module resolves all of these. Intrinsic functions stay, because CloudFormation resolves them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform-aws-include.html
 """
@@ -25,7 +25,7 @@ class _Loader(TemplateLoader):
 
 
 def _templates(loader: yaml.SafeLoader, node: yaml.Node) -> str:
-    # Of nothing else can a sequence be made: PyYAML says where it stands.
+    # PyYAML raises an error with the line if the node is not a sequence.
     names = loader.construct_sequence(node)  # type: ignore[arg-type]
     return "".join((TEMPLATES / f"{name}.vtl").read_text(encoding="utf-8") for name in names).removesuffix("\n")
 

@@ -136,7 +136,7 @@ class StandardWorkflow:
         Raises
         ------
         NoRoomError
-            There was no room while there was time.
+            The time ended before an execution could be started.
         NoTimeLeftError
         ExecutionNameTakenError
             The name belongs to an execution with another input.
@@ -171,7 +171,7 @@ class StandardWorkflow:
         try:
             running = self._count_running(self._pacing.most + 1)
         except self._client.exceptions.ClientError as error:
-            # The quota is the account's: others may have used it up. Not knowing is like no room.
+            # Others of the account may have used up its quota. An unknown number counts as enough.
             if not _is_throttled(error):
                 raise
             running = self._pacing.most

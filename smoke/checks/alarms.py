@@ -75,7 +75,7 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     if deployment.notification_topic and deployment.has_express_uploads:
         wanted.add(Metric(namespace, "NotificationsNotSent", frozenset({("service", "start_from_s3")})))
     sent = until(lambda: set(_logged(deployment, visit)), lambda sent: wanted <= sent, visit.patience)
-    yield counted(wanted, sent)
+    yield all_sent(wanted, sent)
     filtered = set(_filtered(deployment))
     own = sorted(wanted | {metric for metric in filtered if metric.namespace == namespace}, key=str)
     # GetMetricData is billed for each metric, so it is called only a few times.
@@ -91,7 +91,7 @@ def metrics_and_alarms(deployment: Deployment, visit: Visit) -> Iterator[Row]:
     yield actions(alarms, deployment.parameters.get("AlarmTopicArn", ""))
 
 
-def counted(wanted: set[Metric], sent: set[Metric]) -> Row:
+def all_sent(wanted: set[Metric], sent: set[Metric]) -> Row:
     """Judge which of the pipeline's metrics the functions sent in the embedded metric format of their logs."""
     missing = [f"nothing sends {metric}" for metric in sorted(wanted - sent, key=str)]
     names = ", ".join(sorted(metric.name for metric in wanted))

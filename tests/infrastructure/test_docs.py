@@ -61,7 +61,7 @@ def test_a_decision_has_the_shape_of_all(decision: Path) -> None:
     headings = re.findall(r"^##? .*$", decision.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert re.fullmatch(rf"# {decision.name[:4]} \S.*", headings[0])
-    assert headings[1:] == ["## Context", "## Choice", "## What was not taken", "## When to look again"]
+    assert headings[1:] == ["## Context", "## Choice", "## Alternatives considered", "## When to look again"]
 
 
 def test_every_decision_is_in_the_index_under_its_title() -> None:

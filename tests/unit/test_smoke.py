@@ -750,8 +750,8 @@ class TestAlarms:
         sent = set(alarms.emitted([{"message": "resized"}, line]))
 
         assert sent == {RESIZES}
-        assert alarms.counted({RESIZES}, sent).mark is Mark.KEPT
-        assert alarms.counted({RESIZES}, set()).found == "nothing sends p ResizesFailed (service=resize)"
+        assert alarms.all_sent({RESIZES}, sent).mark is Mark.KEPT
+        assert alarms.all_sent({RESIZES}, set()).found == "nothing sends p ResizesFailed (service=resize)"
 
     def test_data_that_is_not_there_yet_is_shown_and_breaks_nothing(self) -> None:
         assert alarms.with_data([RESIZES], {RESIZES}).mark is Mark.KEPT
