@@ -1,4 +1,4 @@
-"""Shows that nothing is lost, failed or overpaid when a thousand or a million uploads arrive at once.
+"""Show that bursts lose no upload, fail none, and cost little more than the same uploads on a calm day.
 
-``python -m burst`` simulates them, and with ``--uploads`` also runs a real one on a local stack.
+``python -m burst`` simulates bursts, and with ``--uploads`` also runs a real one on a local stack.
 """

@@ -43,7 +43,7 @@ def _simulate(most: int, state: Path, chart: Path) -> bool:
     rows = [scenario for scenario in scenarios() if scenario.load.uploads <= most]
     old = [scenario for scenario in old_scenarios() if scenario.load.uploads <= most]
     print(f"Simulating {len(rows) + len(old)} bursts …", flush=True)
-    # The longest first, or the last one would run alone.
+    # The longest first, so that no long one runs alone at the end.
     by_length = sorted(old, key=_events) + sorted(rows, key=_events)
     with ProcessPoolExecutor() as pool:
         done = dict(zip(by_length, pool.map(run, by_length), strict=True))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A quota: at most ``size`` calls at once, and ``refill`` a second in the long run."""
+    """A quota as a token bucket: at most ``size`` calls at once, and ``refill`` a second in the long run."""
 
     size: float
     refill: float
@@ -27,7 +27,7 @@ class Quotas:
 LARGE_REGION = Quotas(starts=Bucket(1300, 300), looks=Bucket(200, 5), transitions=Bucket(5000, 5000))
 # All others.
 SMALL_REGION = Quotas(starts=Bucket(800, 150), looks=Bucket(100, 2), transitions=Bucket(800, 800))
-# "New Amazon accounts have reduced state transition quotas", says the same page, but not how far.
+# The same page says "New Amazon accounts have reduced state transition quotas", but not by how much: this is a guess.
 NEW_ACCOUNT = Quotas(starts=Bucket(800, 150), looks=Bucket(100, 2), transitions=Bucket(100, 50))
 
 
@@ -48,12 +48,12 @@ class Times:
     start, look : float
         A call to Step Functions.
     before, after : float
-        Of an execution: until it invokes the function, and from the function's end to its own.
+        From the start of an execution to the invocation of its function, and from the function's end to its own end.
     list_lag : float
         How old the list of executions is. "This operation is eventually consistent":
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
     refusal : float
-        Until Lambda answers that it has no room or fails.
+        Until Lambda responds that all functions are busy, or that it failed.
     """
 
     picture: float = 0.4
@@ -73,14 +73,15 @@ class Times:
 
 # How fast a burst arrives, uploads a second.
 ARRIVALS_A_SECOND = 2000.0
-# Lambda begins with this many batches at once and adds this many a second:
+# Lambda begins with FIRST_POLLERS concurrent batches and adds POLLERS_A_SECOND each second:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 FIRST_POLLERS = 5
 POLLERS_A_SECOND = 5.0
 # After a failed invocation Lambda reads the queue more slowly; AWS does not say how much. Seconds.
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
-# A function that finds no room is invoked again after up to twice this long, then four times, …; seconds.
+# If all functions are busy, Lambda invokes a starter again after up to twice this long, then up to four times, …;
+# seconds.
 FIRST_PAUSE = 0.5
 # An account runs at least this many functions at once:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html

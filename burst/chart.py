@@ -12,7 +12,7 @@ _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 1000, 210, 110, 30, 60, 60
 _COLOURS = ("firebrick", "steelblue")
 _TICKS = 5
 _SECONDS_OF_A_MINUTE = 60
-# Plain numbers below this.
+# Dollars below this are drawn with cents.
 _THOUSAND = 1000
 
 

@@ -1,4 +1,4 @@
-"""What is deployed, as far as a burst depends on it: read from template.yaml and the state machine's definition."""
+"""Read the deployed settings that matter in a burst from template.yaml and the state machine's definition."""
 
 import json
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Deployed:
     is_express : bool
         UploadWorkflow.
     concurrency : int
-        UploadConcurrency; in a simulation also the account's limit.
+        UploadConcurrency; in a simulation also the account's limit, unless the scenario has another.
     starters : int
         MaximumConcurrency of the event source mapping.
     pictures : int

@@ -1,4 +1,4 @@
-"""Whether an Express execution that failed is done with: asked of the function's own code."""
+"""Ask the function's own code whether a failed Express execution is final."""
 
 from functools import cache
 from typing import Any, cast
@@ -20,7 +20,7 @@ class _FailingClient:
 
 @cache
 def is_done(error: str, *, receives: int) -> bool:
-    """Return whether start_from_s3 takes an upload whose run failed with ``error`` out of the queue.
+    """Return whether start_from_s3 deletes the message of an upload whose run failed with ``error``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the parts of a burst cost that depend on how it goes. Requests to S3 are left out: they are always the same."""
+"""The price of a burst, without requests to S3, which cost the same on a calm day."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +9,7 @@ from cost.prices import read_prices
 # Express bills memory in steps of 64 MB and time in steps of 100 ms; our inputs fit the first step.
 _EXPRESS_GB = 64 / 1024
 _EXPRESS_STEP_SECONDS = 0.1
-# Of an error in the log of the state machine, and of an upload that start_from_s3 gave back.
+# Assumed size of a log entry: an error in the log of the state machine, or a message that returned to the queue.
 _LOG_BYTES = 1000
 _MB_OF_A_GB = 1024
 
@@ -33,7 +33,7 @@ class Bill:
         gigabyte_seconds = (
             self.resize_seconds * deployed.resize_memory + self.starter_seconds * deployed.starter_memory
         ) / _MB_OF_A_GB
-        # On average half a step is billed that was not used.
+        # On average, half a step is billed but not used.
         express_seconds = self.express_seconds + self.express_runs * _EXPRESS_STEP_SECONDS / 2
         return (
             self.transitions * _price("state_transition")

@@ -1,4 +1,4 @@
-"""A real burst: small pictures to a local stack of its own, whose resize function runs twice at once."""
+"""A real burst of small files on its own local stack, whose resize function has a concurrency of two."""
 
 import json
 import math
@@ -25,18 +25,19 @@ from local.pipeline import Pipeline, billed_seconds, own_stack
 from local.stack import Stack, StackError, functions_log, shown
 from samples.files import encoded
 
-# UploadConcurrency, which means two pictures at once, and what the function is held at.
+# UploadConcurrency (4 means two pictures at the same time), and the reserved concurrency of the resize function.
 _CONCURRENCY = 4
 _AT_ONCE = 2
 _CALM_UPLOADS = 20
-# So many at a time as the function may run: on a small machine they share the processors as those of a burst do.
+# Seconds between pairs of calm uploads. They come in pairs, so that two resizes share the processors of a small
+# machine, as in a burst.
 _CALM_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 _CLIENTS = 8
 _SIDE = 5200
 _PROGRESS_SECONDS = 5.0
 _QUIET_SECONDS = 3.0
-# A burst ends after this time and so much for each upload at the latest.
+# Time limit of a burst: this, plus a time for each upload.
 _MOST_SECONDS = 120.0
 _MOST_SECONDS_EACH = 0.5
 
@@ -54,7 +55,7 @@ class _Figures:
 class _Calm:
     """What was measured before the burst.
 
-    ``ideal``: executions a second if each begins when another ends; none for Express ones, which a starter waits for.
+    ``ideal``: executions a second if each begins when another ends; ``None`` for EXPRESS, where a starter does that.
     """
 
     figures: _Figures
@@ -64,7 +65,7 @@ class _Calm:
 
 def burst(uploads: int, workflow: str, state: Path) -> int:
     """Run one burst; return 0 when every promise was kept, 1 when not, 2 when it could not run."""
-    # As Ctrl-C does: the stack is ended on the way out.
+    # Raise SystemExit, so that the stack is stopped, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(
         f"\nA real burst of {uploads:,} uploads, {workflow}, with a concurrency of {_AT_ONCE} for the resize function.",
@@ -150,7 +151,7 @@ class _Burst(Pipeline):
         dead = sum(self.queued(self.dead_letters))
         price = burst.bill.dollars(self._deployed) / uploads
         calm_price = calm.figures.bill.dollars(self._deployed) / _CALM_UPLOADS
-        # While both run, the two processors of a small machine are shared: the duration is that of the burst itself.
+        # Measured in the burst itself, because resizes that share the processors of a small machine take longer.
         a_run = burst.bill.starter_seconds / uploads if self._deployed.is_express else burst.resize_seconds
         busy = _AT_ONCE / a_run
         allowed = calm.ideal or busy
@@ -187,7 +188,7 @@ class _Burst(Pipeline):
         self.s3.put_object(Bucket=self.originals, Key=f"{name}.gif", Body=_picture(name))
 
     def _seconds_to_start(self) -> float:
-        """Upload one into the idle stack; return how long it takes to its execution, or to its thumbnail (EXPRESS)."""
+        """Upload a picture into the idle stack; return the seconds to its execution, or to its manifest (EXPRESS)."""
         self._upload("single")
         began = time.time()
         while time.time() < began + _MOST_SECONDS:
@@ -203,7 +204,7 @@ class _Burst(Pipeline):
         raise StackError("A single upload was not processed. See: make status")
 
     def _wait(self, most: float) -> bool:
-        """Print how far it is, until nothing moves any more; return whether that was in time."""
+        """Print the progress until nothing waits or runs; return False if that takes more than ``most`` seconds."""
         began = moved = said = time.monotonic()
         while time.monotonic() < began + most:
             (waiting, hidden), running = self.queued(), self.running()
@@ -235,7 +236,7 @@ class _Burst(Pipeline):
         )
         if self._deployed.is_express:
             retries = max(0, len(resizes) - uploads)
-            # What a run takes is what its starter waits.
+            # A run takes about as long as its starter, which waits for it.
             bill.express_runs, bill.express_seconds = len(starters), sum(starters)
         else:
             retries = self._count_retries(prefix)
@@ -287,7 +288,7 @@ def _count_lost(uploads: int, written: dict[str, float]) -> int:
 
 
 def _picture(name: str) -> bytes:
-    """Return a GIF of 150 KB that takes half a second to resize; a comment makes its bytes its own."""
+    """Return a GIF of 150 KB that takes half a second to resize; a comment makes each file unique."""
     comment = name.encode()
     # A comment is an extension block, and the last byte of a GIF is its trailer: GIF89a, sections 24 and 27.
     return _plain_picture()[:-1] + b"\x21\xfe" + bytes([len(comment)]) + comment + b"\0;"

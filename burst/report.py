@@ -1,4 +1,4 @@
-"""What the simulations say at the end: a table to read, JSON to keep."""
+"""Report the results of the simulations, as a table and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _HUNDREDTHS = 100
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return one line for each burst, and beneath it what was broken."""
+    """Return one line for each burst, and below it the promises that it broke."""
     lines = [_FORMATS.format(*_HEADINGS)]
     for result in results:
         scenario, outcome = result.scenario, result.outcome
@@ -51,7 +51,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def wanted() -> str:
-    """Return what is wanted of each burst."""
+    """Return the targets of each burst."""
     return (
         f"Targets: 0 FAILED by fault, 0 lost, 0 dead letters; at most {MOST_DOLLARS:.1f} x the dollars of a calm day; "
         f"at least {LEAST_RATE:.1f} x the rate that the concurrency allows. All figures are simulated, without "
@@ -60,7 +60,7 @@ def wanted() -> str:
 
 
 def write_json(results: Sequence[Result], path: Path) -> None:
-    """Keep every figure."""
+    """Write the figures of all bursts to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([_as_json(result) for result in results], indent=2) + "\n", encoding="utf-8")
 

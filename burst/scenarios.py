@@ -1,4 +1,4 @@
-"""The bursts that are simulated, what is wanted of each, and what came of it."""
+"""The simulated bursts, their targets, and their results."""
 
 import math
 from collections.abc import Callable
@@ -19,16 +19,17 @@ from burst.simulation import Load, Outcome, Pace, Simulation
 from burst.ways import AtOnce, as_before
 from functions.start_from_s3.pacing import Pacing
 
-# Wanted: dollars of a burst, in those of the same uploads on a calm day; and how fast it is worked off.
+# The targets: dollars of a burst, divided by those of the same uploads on a calm day; its rate, divided by the rate
+# that the concurrency allows; and seconds until a single upload into an idle stack starts.
 MOST_DOLLARS = 1.2
 LEAST_RATE = 0.9
 MOST_SECONDS_TO_START = 1.0
-# The rate is measured until this share of the burst was begun: the last ones may wait minutes for another try.
+# The rate is that of this share of the burst, because the last uploads may wait minutes for their next retry.
 BEGUN = 0.99
 
 _CALM_UPLOADS = 1000
 _CALM_A_SECOND = 1.0
-# Pictures that take a minute come one by one.
+# Slower, because some of these pictures take a minute.
 _CALM_POISON_A_SECOND = 0.02
 _CALM_POISON_PICTURES = 20
 _ROOMY = 1000
@@ -48,11 +49,12 @@ class Scenario:
         UploadConcurrency.
     load : Load
     quotas : Quotas
-    functions, reserved : int
-        That the account runs at once, and of these reserved for the resize function; 0 for what UploadConcurrency says,
-        and for none.
+    functions : int
+        The account's limit of concurrent executions; 0 for UploadConcurrency, but at least ten.
+    reserved : int
+        ReservedConcurrency of the resize function; 0 for none.
     is_old : bool
-        Whether it is the old way, which is shown for comparison.
+        Whether uploads are started without pacing, for comparison.
     """
 
     name: str
@@ -70,13 +72,13 @@ class Scenario:
         return as_before(deployed) if self.is_old else deployed
 
     def pace(self) -> Callable[[int, int], Pace]:
-        """Return what makes the pace of a starter."""
+        """Return the class of a starter's pace."""
         return AtOnce if self.is_old else Pacing
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a burst.
+    """The result of a burst.
 
     Attributes
     ----------
@@ -85,9 +87,9 @@ class Result:
     dollars : float
         Of the burst, without requests to S3.
     dollars_over_calm : float
-        In those of the same uploads on a calm day.
+        Divided by the dollars of the same uploads on a calm day.
     rate, rate_allowed : float
-        Pictures begun a second, and what the concurrency allows.
+        Resizes begun a second, and the rate that the concurrency allows.
     """
 
     scenario: Scenario
@@ -99,7 +101,7 @@ class Result:
 
     @property
     def share_of_rate(self) -> float:
-        """Return the rate in what is allowed."""
+        """Return the rate divided by the allowed rate."""
         return self.rate / self.rate_allowed
 
     def broken(self) -> list[str]:
@@ -179,11 +181,11 @@ def run(scenario: Scenario, seed: int = 1) -> Result:
 
 
 def seconds_allowed(scenario: Scenario, one: Calm, outcome: Outcome) -> float:
-    """Return in how many seconds the concurrency allows a burst to be begun.
+    """Return the seconds in which the concurrency allows 99 % of a burst to begin.
 
-    After a first start and a cold start, STANDARD: the pictures at once over the mean duration of a picture, but no
-    more than Step Functions lets start in the long run. EXPRESS: the runs at once over the mean duration of a run.
-    Both: no more than the starters can that Lambda has added by then. An outage is waited out.
+    They include the first start, a cold start, and an outage. The rate is limited with STANDARD by the pictures at the
+    same time divided by the mean duration of a picture, and by the quotas of Step Functions; with EXPRESS by the runs
+    at the same time divided by the mean duration of a run; with both by the starters that Lambda has added so far.
     """
     deployed, quotas, times = scenario.deployed(), scenario.quotas, Times()
     a_picture = outcome.busy / (outcome.uploads + outcome.posts)

@@ -1,4 +1,4 @@
-"""A discrete simulation of the pipeline under load: queue, event source mapping, starters, executions, functions.
+"""A discrete-event simulation of the pipeline under load: queue, event source mapping, starters, executions, functions.
 
 Every event is a tuple ``(time, number, handler, argument)`` on one heap; an upload is an integer.
 """
@@ -47,23 +47,27 @@ class Pace(Protocol):
     def most(self) -> int:
         """Return how many executions should run."""
 
+    @property
+    def enough(self) -> int:
+        """Return how many executions a look counts at most."""
+
     def may_start(self, now: float) -> bool:
         """Return whether an execution may be started now."""
 
     def may_look(self, now: float) -> bool:
-        """Return whether it is time to look how many executions run."""
+        """Return whether it is time to count the running executions."""
 
     def seconds_to_wait(self, now: float) -> float:
         """Return how long it is until an execution may be started or it is time to look."""
 
     def looked(self, running: int, now: float) -> None:
-        """Take in how many executions run."""
+        """Record the number of running executions."""
 
     def started(self, now: float) -> None:
-        """Take in that an execution was started."""
+        """Record that an execution was started."""
 
     def refused(self, now: float) -> None:
-        """Take in that a start was refused."""
+        """Record that a start was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,9 @@ class Load:
     Attributes
     ----------
     uploads : int
-        That arrive at once.
+        Size of the burst.
     arrivals_a_second : float
+        How fast the burst arrives.
     poison_every : int
         Every n-th of them takes longer than the function may; 0 for none.
     outage : tuple of float
@@ -109,7 +114,7 @@ class Outcome:
     Attributes
     ----------
     uploads, posts : int
-        That were made.
+        Number of uploads and of API requests.
     succeeded : int
     failed_by_fault, failed_by_picture : int
         FAILED executions; a picture that takes too long fails by itself.
@@ -117,26 +122,25 @@ class Outcome:
     lost, doubled : int
         Uploads that ended not at all, or more than once.
     posts_refused : int
-        Answered with 429, because Step Functions had no start left.
+        API requests answered with 429, because the quota of starts was used up.
     retries : int
         Retries within executions.
     returned : int
         Messages that went back to the queue.
     most_receives : int
-        Of one message.
+        The most receives of one message.
     looks, looks_refused, starts_refused : int
-        Calls to ListExecutions, and those of them and of StartExecution that were throttled.
+        Calls of ListExecutions, throttled calls of ListExecutions, and throttled calls of StartExecution.
     first_start : float
         From the end of the first upload to the start of its execution.
     drained : float
-        When 99 % of the pictures of the burst had been begun. (The last few may be the unlucky ones that wait minutes
-        for another try.)
+        When the resizes of 99 % of the burst had begun, because the last few may wait minutes for their next retry.
     ended : float
-        When the last one ended.
+        When the last upload or API request ended.
     busy : float
-        All the time that resizes took.
+        Duration of all resizes together, without cold starts.
     most_resizing : int
-        Pictures that were resized at once.
+        The largest number of pictures that were resized at the same time.
     post_seconds : list of float
         From each API request to the end of its execution.
     bill : Bill
@@ -187,7 +191,7 @@ class _Tokens:
         return True
 
     def delay(self, now: float, count: int) -> float:
-        """Take tokens, on credit if need be; return how long it is until they are paid."""
+        """Take tokens, even if too few are left; return the seconds until the bucket has refilled what was missing."""
         self._refill(now)
         self._tokens -= count
         return max(0.0, -self._tokens / self._bucket.refill)
@@ -220,12 +224,12 @@ class Simulation:
     ----------
     deployed : Deployed
     pace : callable
-        Makes the pace of one starter.
+        Returns a new pace for one starter.
     load : Load
     quotas : Quotas
     times : Times
     functions : int
-        That the account runs at once; none but uploads may use is the hardest case, and the default.
+        The account's limit of concurrent executions. 0 is the hardest case: UploadConcurrency, but at least ten.
     reserved : int
         ReservedConcurrency of the resize function; 0 for none.
     seed : int
@@ -253,7 +257,7 @@ class Simulation:
         self._heap: list[tuple[float, int, Callable[[float, Any], None], Any]] = []
         self._number = 0
         self._now = 0.0
-        # By upload. API requests are numbered from -1 downwards and need none of this.
+        # The three arrays are indexed by upload. API requests have the numbers -1, -2, … and are only in the two dicts.
         self._state = bytearray()
         self._receives = bytearray()
         self._has_begun = bytearray()
@@ -276,7 +280,7 @@ class Simulation:
         self._out = Outcome()
 
     def run(self) -> Outcome:
-        """Run until nothing moves any more."""
+        """Run until no event is left."""
         load, heap = self._load, self._heap
         self._at(0.0, self._arrive, load.uploads)
         if load.live_a_second:
@@ -412,7 +416,7 @@ class Simulation:
             self._at(now, self._step, starter)
 
     def _step(self, now: float, starter: _Starter) -> None:
-        """Go on with the batch: wait, look, start, or give back."""
+        """Continue the batch: wait, look, start an execution, or return messages to the queue."""
         deployed, batch = self._deployed, starter.batch
         ends = starter.began + deployed.starter_timeout
         while starter.index < len(batch):
@@ -440,16 +444,15 @@ class Simulation:
             self._step(now, starter)
 
     def _look(self, now: float, starter: _Starter) -> None:
-        most = starter.pace.most
         if self._looks.take(now):
-            starter.pace.looked(min(self._list(now - self._times.list_lag), most + 1, 1000), now)
+            starter.pace.looked(min(self._list(now - self._times.list_lag), starter.pace.enough), now)
         else:
             self._out.looks_refused += 1
-            starter.pace.looked(most, now)
+            starter.pace.looked(starter.pace.most, now)
         self._step(now, starter)
 
     def _list(self, then: float) -> int:
-        """Return how many executions ran at a time that is not before that of the last call."""
+        """Return how many executions ran at a time; later calls must not ask for an earlier time."""
         for times, change in ((self._started_at, 1), (self._closed_at, -1)):
             while times and times[0] <= then:
                 times.popleft()

@@ -9,33 +9,34 @@ from burst.simulation import NO_ROOM, OUTAGE
 
 
 class AtOnce:
-    """Start whatever comes."""
+    """Start each upload immediately."""
 
     most = 0
+    enough = 1
 
     def __init__(self, pictures: int, starters: int) -> None:
         pass
 
     def may_start(self, now: float) -> bool:  # noqa: ARG002 - a parameter of Pace
-        """Return that an execution may be started."""
+        """Return True: an execution may always be started."""
         return True
 
     def may_look(self, now: float) -> bool:  # noqa: ARG002 - a parameter of Pace
-        """Return that there is nothing to look for."""
+        """Return False: this way does not count executions."""
         return False
 
     def seconds_to_wait(self, now: float) -> float:  # noqa: ARG002 - a parameter of Pace
-        """Return that there is nothing to wait for."""
+        """Return 0: this way does not wait."""
         return 0.0
 
     def looked(self, running: int, now: float) -> None:
-        """Take in nothing: it never looks."""
+        """Ignore the number: this way does not count executions."""
 
     def started(self, now: float) -> None:
-        """Take in nothing."""
+        """Ignore the start."""
 
     def refused(self, now: float) -> None:
-        """Take in nothing: the call is made again."""
+        """Ignore the refusal: the call is made again."""
 
 
 class KnownRate(AtOnce):
@@ -55,19 +56,19 @@ class KnownRate(AtOnce):
         return max(0.0, self._next - now)
 
     def started(self, now: float) -> None:
-        """Take in a start; a starter that is late catches up by a second at most."""
+        """Record a start; a late starter catches up on at most one second."""
         self._next = max(self._next, now - 1) + self._between
 
 
 class FixedLimit(AtOnce):
-    """Look, and start what is missing of a fixed number at once.
+    """Look, then immediately start as many executions as are missing from a fixed number.
 
     Attributes
     ----------
     looks_a_second : float
         Of all starters together.
     seconds_beside : float
-        Little's law adds the starts of so much time to the limit.
+        The limit is raised by the executions that start within this time (Little's law).
     """
 
     looks_a_second = 1.0
@@ -94,16 +95,17 @@ class FixedLimit(AtOnce):
         return max(0.0, self._look_at - now)
 
     def looked(self, running: int, now: float) -> None:
-        """Take in how many executions run: this starter may start its share of what is missing."""
+        """Record the number of running executions: this starter may start its share of the missing ones."""
         while self._starts and self._starts[0] < now - self._rate_seconds:
             self._starts.popleft()
         beside = len(self._starts) * self._starters / self._rate_seconds * self.seconds_beside
         self.most = min(999, self._pictures + math.ceil(beside))
+        self.enough = self.most + 1
         self._room = max(0, math.ceil((self.most - running) / self._starters))
         self._look_at = now + self._starters / self.looks_a_second
 
     def started(self, now: float) -> None:
-        """Take in a start, which takes room."""
+        """Record a start, which uses up room."""
         self._room -= 1
         self._starts.append(now)
 
@@ -116,7 +118,7 @@ class LittlesLaw(FixedLimit):
 
 
 def as_before(deployed: Deployed) -> Deployed:
-    """Return the deployment as it was at commit 50b7d26: start at once, and retry for some 100 minutes."""
+    """Return the deployment of commit 50b7d26: it retries 200 times if Lambda is busy, but 8 times if Lambda fails."""
     patient = Retrier(interval=2, backoff=2, longest=60, most=200, has_jitter=True)
     outage = Retrier(interval=2, backoff=2, longest=60, most=8, has_jitter=True)
     rules = len({number for number, _ in deployed.retriers.values()})

@@ -164,7 +164,8 @@ The cost with one and with five thumbnails each, if the uploads are spread evenl
 
 - **Lambda**: {measured.resize_ms:.0f} ms at {deployment.resize_mb:,} MB for the resize, and
   {measured.resize_ms_5:.0f} ms with five thumbnails. `start_from_s3` has {deployment.start_mb} MB. With STANDARD it
-  takes {starts["STANDARD"]:.0f} ms: the measured duration, or the wait in a burst if that is longer. With EXPRESS it
+  takes {starts["STANDARD"]:.0f} ms: the measured duration ({measured.start_ms:.0f} ms) or the wait in a
+  burst, whichever is longer. With EXPRESS it
   takes {starts["EXPRESS"]:.0f} ms, because it waits for the run. `ListExecutions` is free.
 
 - **S3**: the function reads the manifest and the original, and writes the thumbnails and the manifest. After the first
@@ -327,8 +328,8 @@ def _a_month(facts: Facts) -> str:
 
 - Metrics are billed only for the hours in which they have data, so a quiet month costs less.
 
-- Lambda polls the queue even if there are no messages. The model assumes five pollers of 20 s each, as AWS documents.
-  This was not measured.
+- Lambda polls the queue even if there are no messages. The model assumes five pollers with long polls of 20 s, as AWS
+  documents. This was not measured.
 
 - The dashboard is free if it is one of the first three of an account, because it has no more than 50 metrics. Each time
   you open it, Logs Insights scans the log of the state machines for the displayed time range, at
@@ -411,7 +412,7 @@ def _not_in_here(facts: Facts) -> str:
 - **Failures and retries**: a refused picture costs as much as an upload without its thumbnails. Each retry is one more
   transition and one more invocation.
 
-- **Cold starts**: Lambda bills one for each function that works at the same time.
+- **Cold starts**: Lambda bills one for each sandbox that it creates, about one for each concurrent invocation.
 
 - **Multipart uploads**: clients send large files in parts, and each part is a PUT.
 

@@ -19,15 +19,15 @@ _LARGEST_BYTES = 248 * 1024
 
 
 class Notifications:
-    """Sends the message that the event of a Standard execution would be.
+    """Sends a message like the event that Step Functions sends when a Standard execution ends.
 
     Parameters
     ----------
     client : SQSClient
     queue_url : str
     failed : callable
-        Called with the error if a message could not be sent. It is not raised, because the upload would then be
-        processed again.
+        Called with the execution's name and the error if a message could not be sent. The error is not raised, because
+        the upload would then be processed again.
     """
 
     def __init__(self, client: "SQSClient", queue_url: str, failed: Callable[[str, Exception], None]) -> None:

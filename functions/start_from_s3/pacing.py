@@ -1,9 +1,9 @@
-"""How fast executions may be started, so that uploads are started no faster than they are worked on. Pure.
+"""The pace at which a starter may start executions: no faster than uploads are processed. Pure.
 
-What waits in the queue costs nothing; what waits in an execution is billed for every retry. So a starter looks at how
-many executions run (ListExecutions), and starts them faster when too few do, more slowly when too many. Between two
-looks it starts them evenly: a dozen at once would find no function free. docs/decisions/0060 compares this with other
-ways; ``make burst`` simulates them.
+Waiting in the queue costs nothing, but an execution that waits is billed for each retry. So a starter counts the
+running executions (ListExecutions). If fewer run than should, it starts more a second; if more run, fewer. Between two
+counts ("looks") it starts them evenly, because a dozen at once would find no free function. docs/decisions/0060
+compares this with other ways; ``make burst`` simulates it.
 """
 
 import math
@@ -12,35 +12,40 @@ from collections import deque
 # All starters together look this often. The smallest quota of ListExecutions is a bucket of 100, refilled with 2 a
 # second, and it belongs to the account: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _LOOKS_A_SECOND = 1.0
-# At first a starter looks more often: the next look comes after the time since it became busy, divided by this, but not
-# within a second.
+# At first a starter looks more often: t seconds after it became busy, the next look comes t / _FIRST_LOOKS seconds
+# later, but not sooner than a second later.
 _FIRST_LOOKS = 3.0
 # Executions that should run for each picture that can be resized at once: an execution of 0.55 s resizes for 0.4 s.
 # Too few leave functions idle; too many find none free and cost a retry.
-_EXECUTIONS_EACH = 1.375
-# Added to that. It matters only if two pictures can be resized at once, because a third of their executions wait for a
-# retry and count as running.
+_EXECUTIONS_EACH = 1.42
+# Added to that. With two pictures at once, it makes the target four executions instead of three, because many of them
+# wait for a retry and count as running. With more pictures it hardly matters.
 _EXECUTIONS_ADDED = 0.5
-# The past pace is measured over the second half of the time since a starter became busy, but over a second at least and
-# these seconds at most. The first half says little: its executions began together, and their functions were new.
+# The past pace is measured over the second half (_PACE_SHARE) of the time since the starter became busy, but over at
+# least one second and at most _PACE_SECONDS. The first half misleads: its executions began together, with cold starts.
 _PACE_SECONDS = 5.0
 _PACE_SHARE = 0.5
-# A pace makes up for missing executions within this time, divided by the executions that should run, but no sooner and
-# no later than the two times below. Sooner, the pace swings between too fast and too slow. Later, a burst begins too
-# slowly. With few executions the pace swings more, because one of them is a large share.
+# The pace makes up for missing executions within this time divided by the target, but within the two limits below. If
+# the time is too short, the pace swings between too fast and too slow; if it is too long, a burst begins too slowly. A
+# small target needs more time, because each execution is a large share of it. So do long executions, because it takes
+# their duration until a change of the pace shows: the time is at least the given share of it.
 _CORRECTION_SECONDS = 8.0
 _SOONEST_CORRECTION = 0.3
 _LATEST_CORRECTION = 1.25
+_CORRECTION_SHARE = 0.6
 # Below this share of what should run, executions are started at once: a single upload must not wait for a pace.
 _FEW = 0.95
-# A page of ListExecutions has at most 1,000, so this is the most that can be seen to be exceeded.
-_MOST = 999
+# The most executions in a page of ListExecutions. The target is smaller, so that one page shows whether more run.
+_PAGE = 1000
+# A look counts at most this many times the target. If it counted only a few more than the target, it could not tell a
+# few too many from many too many, and the pace would fall too slowly.
+_COUNTED = 4
 # How long a starter rests after Step Functions has refused a start.
 _REST_SECONDS = 1.0
 
 
 class Pacing:
-    """The pace of one of several starters, which see one another's executions when they look.
+    """The pace of one of several starters; each look counts the executions of all of them.
 
     Times are seconds on a clock that never goes back.
 
@@ -73,7 +78,7 @@ class Pacing:
         return self._room >= 1
 
     def may_look(self, now: float) -> bool:
-        """Return whether it is time to look how many executions run."""
+        """Return whether it is time to count the running executions."""
         return now >= self._look_at
 
     def seconds_to_wait(self, now: float) -> float:
@@ -86,7 +91,7 @@ class Pacing:
         return max(0.0, until - now, self._rests_until - now)
 
     def looked(self, running: int, now: float) -> None:
-        """Take in how many executions run."""
+        """Record the number of running executions."""
         self._grow(now)
         if now > self._look_at + _PACE_SECONDS:
             self._busy_since = now
@@ -95,35 +100,46 @@ class Pacing:
             # In proportion, so that a starter that is ahead of the others yields more.
             self._pace = pace * most / running
         else:
-            correction = min(_LATEST_CORRECTION, max(_SOONEST_CORRECTION, _CORRECTION_SECONDS / most))
-            self._pace = pace + (most - running) / self._starters / correction
-        # Rounded up, each look would find room for one more execution if two pictures can be resized at once.
+            self._pace = pace + (most - running) / self._starters / self._correction_seconds(running, pace)
+        # Rounded up, a look that finds two of four executions would let each of two starters start one immediately.
         self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
         between = self._starters / _LOOKS_A_SECOND
         self._look_at = now + min(between, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
 
     def started(self, now: float) -> None:
-        """Take in that an execution was started."""
+        """Record that an execution was started."""
         self._room -= 1
         self._starts.append(now)
 
     def refused(self, now: float) -> None:
-        """Take in that Step Functions has refused a start: the account's quota is used up for now."""
+        """Record that Step Functions has throttled a start: the account's quota is used up for now."""
         self._rests_until = now + _REST_SECONDS
 
     @property
     def most(self) -> int:
         """Return how many executions should run."""
-        return min(_MOST, math.ceil(self._pictures * _EXECUTIONS_EACH + _EXECUTIONS_ADDED))
+        return min(_PAGE - 1, math.ceil(self._pictures * _EXECUTIONS_EACH + _EXECUTIONS_ADDED))
+
+    @property
+    def enough(self) -> int:
+        """Return how many executions a look counts at most."""
+        return min(_PAGE, self.most * _COUNTED)
 
     def _grow(self, now: float) -> None:
-        """Let the room grow with the pace, by what a second brings at most."""
+        """Increase the room by the pace, up to the executions of one second."""
         most = max(self._room, self._pace, 1.0)
         self._room = min(most, self._room + (now - self._grown_at) * self._pace)
         self._grown_at = now
 
+    def _correction_seconds(self, running: int, pace: float) -> float:
+        """Return within what time missing executions are made up for."""
+        seconds = min(_LATEST_CORRECTION, max(_SOONEST_CORRECTION, _CORRECTION_SECONDS / self.most))
+        # Little's law, if all starters have the same pace.
+        duration = running / (pace * self._starters) if pace else 0.0
+        return max(seconds, duration * _CORRECTION_SHARE)
+
     def _past_pace(self, now: float) -> float:
-        """Return how many executions this starter has started a second."""
+        """Return how many executions a second this starter has recently started."""
         seconds = min(_PACE_SECONDS, max(1.0, (now - self._busy_since) * _PACE_SHARE))
         while self._starts and self._starts[0] < now - seconds:
             self._starts.popleft()

@@ -1,4 +1,4 @@
-"""Two ways to work on an upload: start a Standard execution when there is room, or run an Express one to its end."""
+"""Two ways to process an upload: start a Standard execution when there is room, or run an Express one to its end."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _PERMANENT = "Permanent."
 # The picture took too much time or memory, in both tries of the state machine.
 _SPENT = {"States.Timeout", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory"}
-# What the log says of an upload that will not be tried again; the error follows.
+# Log message for an upload that is not tried again; the error follows.
 FAILED_FOR_GOOD = "execution failed for good"
-# A start takes at most two calls, StartExecution, and DescribeExecution where the name exists; a look takes one.
+# Enough for the two calls of a start, with their retries: StartExecution, and DescribeExecution if the name exists.
 SECONDS_TO_START = 15.0
 # An Express execution ends after five minutes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 EXPRESS_SECONDS = 300.0
-# The queue delivers an upload so many times: maxReceiveCount in template.yaml.
+# The queue delivers an upload this many times: maxReceiveCount in template.yaml.
 MOST_RECEIVES = 20
 
 
@@ -46,7 +46,7 @@ class ExecutionFaultedError(Exception):
     Attributes
     ----------
     name, status, error : str
-        Of the execution; ``error`` is empty where it timed out.
+        Of the execution; ``error`` is empty if it timed out.
     """
 
     def __init__(self, name: str, status: str, error: str, cause: str) -> None:
@@ -58,10 +58,10 @@ class ExecutionFaultedError(Exception):
 
 
 class NoRoomError(Exception):
-    """All room was taken until this function had to end; the upload goes on waiting in the queue. Nothing is wrong."""
+    """There was no room before this function had to end. Nothing is wrong: the upload stays in the queue."""
 
     def __init__(self) -> None:
-        super().__init__("As many executions ran as may run at once; the upload goes on waiting in the queue.")
+        super().__init__("As many executions ran as should run at the same time; the upload stays in the queue.")
 
 
 class NoTimeLeftError(Exception):
@@ -72,7 +72,7 @@ class NoTimeLeftError(Exception):
 
 
 class Workflow(Protocol):
-    """How an upload is worked on."""
+    """How an upload is processed."""
 
     def run(
         self, execution: Execution, *, is_retry: bool, is_last: bool = False, seconds_left: Callable[[], float]
@@ -128,7 +128,7 @@ class StandardWorkflow:
         execution: Execution,
         *,
         is_retry: bool,  # noqa: ARG002 - a Standard execution knows its own retries
-        is_last: bool = False,  # noqa: ARG002 - EventBridge tells its end
+        is_last: bool = False,  # noqa: ARG002 - EventBridge reports its end
         seconds_left: Callable[[], float],
     ) -> str:
         """Wait until there is room, then start an execution.
@@ -156,7 +156,7 @@ class StandardWorkflow:
     def _wait_for_room(self, seconds_left: Callable[[], float]) -> None:
         if seconds_left() < SECONDS_TO_START:
             now = self._clock()
-            # The time was spent on waiting for room, by an upload before this one in the batch.
+            # An earlier upload of the batch used up the time, waiting for room.
             is_full = not self._pacing.may_look(now) and not self._pacing.may_start(now)
             raise NoRoomError if is_full else NoTimeLeftError
         while not self._pacing.may_start(self._clock()):
@@ -169,21 +169,21 @@ class StandardWorkflow:
 
     def _look(self) -> None:
         try:
-            running = self._count_running(self._pacing.most + 1)
+            running = self._count_running(self._pacing.enough)
         except self._client.exceptions.ClientError as error:
-            # Others of the account may have used up its quota. An unknown number counts as enough.
+            # Other callers in the account may have used up the quota. Then assume that enough executions run.
             if not _is_throttled(error):
                 raise
             running = self._pacing.most
         self._pacing.looked(running, self._clock())
 
     def _count_running(self, enough: int) -> int:
-        """Return how many executions run, or at least ``enough``, because more make no difference."""
+        """Return how many executions run; if there are more than ``enough``, at least that many."""
         running = 0
         request: ListExecutionsInputTypeDef = {
             "stateMachineArn": self._state_machine,
             "statusFilter": "RUNNING",
-            "maxResults": min(enough, 1000),
+            "maxResults": enough,
         }
         while running < enough:
             page = self._client.list_executions(**request)
@@ -215,7 +215,7 @@ def _is_throttled(error: "ClientError") -> bool:
 
 
 class ExpressWorkflow:
-    """Runs each execution to its end, so that what is not worked on waits in the queue.
+    """Runs each execution to its end, so that all other uploads wait in the queue.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class ExpressWorkflow:
     state_machine : str
         ARN.
     ended : callable
-        Gets the answer about each execution that its upload ends with: not one that the queue will have tried again.
+        Called with the response of each execution that is final, so that the queue does not deliver its upload again.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class ExpressWorkflow:
     def run(
         self, execution: Execution, *, is_retry: bool, is_last: bool = False, seconds_left: Callable[[], float]
     ) -> str:
-        """Run an execution. One that fails because of the picture or the request is done.
+        """Run an execution. A failure because of the picture or the request is final.
 
         Raises
         ------

@@ -341,7 +341,7 @@ def test_a_build_without_the_runtimes_python_stops(tmp_path: Path, *, named: boo
 
     sentence = " ".join(str(stopped.value).split())
     assert ("BUILD_PYTHON is not" if named else "There is no") + " Python 3.13" in sentence
-    assert "a cold start takes 2.8 times as much processor time" in sentence
+    assert "a cold start takes 2.7 times as much processor time" in sentence
     assert "Next: uv python install 3.13, or go on without bytecode: WITHOUT_BYTECODE=1 sam build" in sentence
     assert not (tmp_path / "artefact").exists()
 
@@ -353,7 +353,7 @@ def test_a_build_without_bytecode_is_one_that_was_asked_for(tmp_path: Path) -> N
 
     assert list(target.rglob("*.pyc")) == []
     assert (target / "functions" / "start_from_s3" / "handler.py").is_file()
-    assert "No bytecode is shipped: a cold start takes 2.8 times as much processor time" in said
+    assert "No bytecode is shipped: a cold start takes 2.7 times as much processor time" in said
 
 
 def copy_of_the_build(root: Path) -> Path:
