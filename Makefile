@@ -89,11 +89,11 @@ api/definition.json: api/openapi.yaml $(wildcard api/templates/*.vtl) schemas/re
 
 .PHONY: soak
 soak: setup .tools/soak/.installed ## Test under injected faults that nothing is lost, stale or doubled (N=1000 uploads, WORKFLOW=EXPRESS)
-	@$(PYTHON_RUN) -m soak $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW)) $(if $(SEED),--seed $(SEED)) $(addprefix --without ,$(WITHOUT))
+	@$(PYTHON_RUN) -m soak $(if $(N),--uploads "$(N)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(SEED),--seed "$(SEED)") $(addprefix --without ,$(WITHOUT))
 
 .PHONY: burst
 burst: setup ## Simulate bursts of up to a million uploads; N=3000 also runs a real one (WORKFLOW=EXPRESS)
-	@$(PYTHON_RUN) -m burst $(if $(N),--uploads $(N)) $(if $(WORKFLOW),--workflow $(WORKFLOW))
+	@$(PYTHON_RUN) -m burst $(if $(N),--uploads "$(N)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)")
 
 .PHONY: fuzz
 SECONDS ?= 60
@@ -116,7 +116,7 @@ bench: setup ## Compare the image engine with alternatives (20 minutes; BENCH=--
 
 .PHONY: cost
 cost: setup ## Write docs/cost.md, or calculate the cost of UPLOADS=3e6 SIZES=5 (MS=400: duration of a resize)
-	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads $(UPLOADS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(MS),--ms $(MS))
+	@$(PYTHON_RUN) -m cost $(if $(UPLOADS),--uploads "$(UPLOADS)") $(if $(SIZES),--sizes "$(SIZES)") $(if $(MS),--ms "$(MS)")
 
 .PHONY: build
 build: setup api/definition.json ## Build the functions for AWS (ARCHITECTURE=x86_64 for Intel)

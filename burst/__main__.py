@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -13,23 +14,31 @@ from local.stack import ROOT, shown
 
 _STATE = ROOT / ".local" / "burst"
 _CHART = ROOT / "docs" / "burst.png"
+_DRAWN = "10 functions reserved"
+_FEWEST_SIMULATED = min(scenario.load.uploads for scenario in scenarios())
 
 
 def main() -> int:
     """Simulate; return 0 when every promise was kept, 1 when not, 2 when the real burst could not run."""
     parser = argparse.ArgumentParser(prog="python -m burst", description="Simulate bursts of uploads.")
-    parser.add_argument("--uploads", type=int, default=0, help="also run a real burst of this size on a local stack")
-    parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="of the real burst")
+    parser.add_argument("--uploads", type=int, help="also run a real burst of this size on a local stack")
+    parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), help="of the real burst (default STANDARD)")
     parser.add_argument("--most", type=int, default=1_000_000, help="size of the largest simulated burst")
     parser.add_argument("--state", type=Path, default=_STATE, help="folder for logs and reports")
     parser.add_argument("--chart", type=Path, default=_CHART, help="file for the chart")
     options = parser.parse_args()
+    if options.most < _FEWEST_SIMULATED:
+        parser.error(f"--most must be at least {_FEWEST_SIMULATED:,}, the smallest simulated burst")
+    if options.uploads is not None and options.uploads < 1:
+        parser.error("--uploads must be at least 1")
+    if options.workflow and options.uploads is None:
+        parser.error("--workflow is of the real burst, so it needs --uploads; both workflows are always simulated")
     state = options.state.resolve()
     is_kept = _simulate(options.most, state, options.chart.resolve())
     if options.uploads:
         from burst.real import burst  # noqa: PLC0415 - a simulation needs no stack
 
-        status = burst(options.uploads, options.workflow, state)
+        status = burst(options.uploads, options.workflow or "STANDARD", state)
         return status or (0 if is_kept else 1)
     if is_kept:
         print("The simulation keeps every promise. Next: make burst N=3000, for a real burst on a local stack")
@@ -48,14 +57,15 @@ def _simulate(most: int, state: Path, chart: Path) -> bool:
     with ProcessPoolExecutor() as pool:
         done = dict(zip(by_length, pool.map(run, by_length), strict=True))
     new, before = [done[scenario] for scenario in rows], [done[scenario] for scenario in old]
-    print(f"\n{table(new)}\n\n{table(before)}\n")
+    print("\n" + "\n\n".join(table(results) for results in (new, before) if results) + "\n")
     print(wanted())
     is_prompt = _show_first_start()
     write_json([*new, *before], state / "simulation.json")
-    same = [result for result in new if before and _is_same_burst(result.scenario, before[0].scenario)]
-    if same:
-        _draw(before[0], same[0], chart)
-    print(f"{time.monotonic() - began:.0f} s. Report: {shown(state / 'simulation.json')}, chart: {shown(chart)}")
+    written = f"Report: {shown(state / 'simulation.json')}"
+    if pair := _drawn(new, before):
+        _draw(*pair, chart)
+        written += f", chart: {shown(chart)}"
+    print(f"{time.monotonic() - began:.0f} s. {written}")
     return is_prompt and not any(result.broken() for result in new)
 
 
@@ -73,8 +83,14 @@ def _show_first_start() -> bool:
     return max(first.values()) <= MOST_SECONDS_TO_START
 
 
-def _is_same_burst(one: Scenario, other: Scenario) -> bool:
-    return (one.name, one.workflow, one.load) == (other.name, other.workflow, other.load)
+def _drawn(new: Sequence[Result], before: Sequence[Result]) -> tuple[Result, Result] | None:
+    """Return the old and the new result of the burst that the chart shows; ``None`` if it was not simulated."""
+    for old in before:
+        for today in new:
+            same = (today.scenario.workflow, today.scenario.load) == (old.scenario.workflow, old.scenario.load)
+            if today.scenario.name == old.scenario.name == _DRAWN and same:
+                return old, today
+    return None
 
 
 def _draw(before: Result, today: Result, chart: Path) -> None:

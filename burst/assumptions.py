@@ -10,6 +10,10 @@ class Bucket:
     size: float
     refill: float
 
+    def seconds(self, calls: float) -> float:
+        """Return the seconds until so many calls have been allowed."""
+        return max(0.0, (calls - self.size) / self.refill)
+
 
 @dataclass(frozen=True, slots=True)
 class Quotas:

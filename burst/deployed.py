@@ -3,12 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from cost.deployment import way_of_a_success
 from local.template import example_stack
 
 _DEFINITION = Path(__file__).parents[1] / "statemachine" / "image_resize.asl.json"
+_RECONCILE_DEFINITION = _DEFINITION.with_name("reconcile.asl.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Retrier:
     most: int
     has_jitter: bool
 
+    def wait(self, tried: int, random: Random) -> float:
+        """Return the seconds until the next retry, after ``tried`` retries."""
+        seconds = min(self.longest, self.interval * self.backoff ** min(tried, 30))
+        return seconds * random.random() if self.has_jitter else seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
@@ -58,6 +65,8 @@ class Deployed:
         By error: the number of its rule, and the rule.
     transitions : int
         Billed state transitions of an execution that succeeds at once.
+    remake_retrier : Retrier
+        The rule of a reconcile if Lambda has no room or fails.
     """
 
     is_express: bool
@@ -73,6 +82,7 @@ class Deployed:
     resize_memory: int
     retriers: dict[str, tuple[int, Retrier]]
     transitions: int
+    remake_retrier: Retrier
 
 
 def read_deployed(workflow: str, concurrency: int) -> Deployed:
@@ -113,7 +123,15 @@ def read_deployed(workflow: str, concurrency: int) -> Deployed:
         resize_memory=property_of("ResizeFunction", "MemorySize"),
         retriers=_read_retriers(definition["States"]["ResizeImage"]["Retry"]),
         transitions=len(way_of_a_success(definition)),
+        remake_retrier=_read_remake_retrier(),
     )
+
+
+def _read_remake_retrier() -> Retrier:
+    definition = json.loads(_RECONCILE_DEFINITION.read_text(encoding="utf-8"))
+    part = definition["States"]["Work"]["ItemProcessor"]["States"]["WorkOnEachKey"]
+    rules = part["ItemProcessor"]["States"]["ResizeImage"]["Retry"]
+    return _read_retriers(rules[:1])["Lambda.TooManyRequestsException"][1]
 
 
 def _read_retriers(rules: list[dict[str, Any]]) -> dict[str, tuple[int, Retrier]]:

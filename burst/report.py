@@ -46,6 +46,8 @@ def table(results: Sequence[Result]) -> str:
                 "" if scenario.is_old else f"{result.share_of_rate:.2f}",
             )
         )
+        if scenario.load.outage_seconds and not scenario.is_old:
+            lines.append(f"{'':<36}after the outage: {result.share_after_outage:.2f} x allowed")
         lines += [f"{'':<36}broken: {text}" for text in result.broken()]
     return "\n".join(lines)
 

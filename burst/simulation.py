@@ -86,6 +86,8 @@ class Load:
         From when to when every invocation of a function fails.
     live_a_second, posts_a_second : float
         Uploads and API requests beside the burst, until ``live_seconds``.
+    remakes, remakes_at_once : int
+        Pictures that a reconcile resizes meanwhile, and how many of them at the same time.
     """
 
     uploads: int
@@ -95,6 +97,14 @@ class Load:
     live_a_second: float = 0.0
     posts_a_second: float = 0.0
     live_seconds: float = 0.0
+    remakes: int = 0
+    remakes_at_once: int = 0
+
+    @property
+    def outage_seconds(self) -> float:
+        """Return how long the outage lasts."""
+        begin, end = self.outage
+        return end - begin if end > begin else 0.0
 
 
 @dataclass(slots=True)
@@ -135,10 +145,14 @@ class Outcome:
         From the end of the first upload to the start of its execution.
     drained : float
         When the resizes of 99 % of the burst had begun, because the last few may wait minutes for their next retry.
+    drained_picture : float
+        Mean duration of a picture until then, with second tries.
     ended : float
         When the last upload or API request ended.
     busy : float
         Duration of all resizes together, without cold starts.
+    remade, remakes_faulted : int
+        Pictures that a reconcile resized, and those that it left for its next run.
     most_resizing : int
         The largest number of pictures that were resized at the same time.
     post_seconds : list of float
@@ -164,8 +178,11 @@ class Outcome:
     starts_refused: int = 0
     first_start: float = math.nan
     drained: float = 0.0
+    drained_picture: float = 0.0
     ended: float = 0.0
     busy: float = 0.0
+    remade: int = 0
+    remakes_faulted: int = 0
     most_resizing: int = 0
     post_seconds: list[float] = field(default_factory=list)
     bill: Bill = field(default_factory=Bill)
@@ -275,7 +292,8 @@ class Simulation:
         self._started_at: deque[float] = deque()
         self._closed_at: deque[float] = deque()
         self._listed = self._running = 0
-        self._waiting = self._begun = 0
+        self._waiting = self._burst_begun = self._begun = 0
+        self._remakes = load.remakes
         self._sampled_every = 0.05
         self._out = Outcome()
 
@@ -287,6 +305,8 @@ class Simulation:
             self._at(self._random.expovariate(load.live_a_second), self._upload_live, None)
         if load.posts_a_second:
             self._at(self._random.expovariate(load.posts_a_second), self._post, None)
+        for _ in range(load.remakes_at_once):
+            self._at(0.0, self._remake_next, None)
         self._at(0.0, self._sample, None)
         if self._pollers < len(self._starters):
             self._at(self._times.event, self._add_poller, None)
@@ -525,30 +545,72 @@ class Simulation:
         if self._is_out(now):
             self._retry(now + self._times.refusal, upload, OUTAGE)
             return
-        if self._in_flight >= self._limit or self._resizing >= self._reserved:
+        if not self._has_room():
             self._retry(now + self._times.refusal, upload, NO_ROOM)
             return
-        if upload >= 0 and not self._has_begun[upload]:
-            self._has_begun[upload] = 1
-            self._waiting -= 1
-            self._begun += 1
-            if self._begun * 100 <= self._load.uploads * 99:
-                self._out.drained = now
-        self._in_flight += 1
-        self._resizing += 1
         out = self._out
-        out.most_resizing = max(out.most_resizing, self._resizing)
-        if self._is_poison(upload):
-            seconds = float(self._deployed.resize_timeout)
-        else:
-            seconds = min(self._random.lognormvariate(self._mu, self._times.picture_sigma), 59.0)
+        seconds = float(self._deployed.resize_timeout) if self._is_poison(upload) else self._draw_seconds()
         out.busy += seconds
-        if self._resizing > self._warm:
-            self._warm = self._resizing
-            seconds += self._times.cold_start
+        self._begin(now, upload)
+        seconds += self._take_function()
         out.bill.resizes += 1
         out.bill.resize_seconds += seconds
         self._at(now + seconds, self._resized, upload)
+
+    def _begin(self, now: float, upload: int) -> None:
+        """Count a resize that begins, unless it is a second try."""
+        if upload >= 0:
+            if self._has_begun[upload]:
+                return
+            self._has_begun[upload] = 1
+            self._waiting -= 1
+        self._begun += 1
+        if 0 <= upload < self._load.uploads:
+            self._burst_begun += 1
+            if self._burst_begun * 100 <= self._load.uploads * 99:
+                self._out.drained = now
+                self._out.drained_picture = self._out.busy / self._begun
+
+    def _has_room(self) -> bool:
+        return self._in_flight < self._limit and self._resizing < self._reserved
+
+    def _draw_seconds(self) -> float:
+        return min(self._random.lognormvariate(self._mu, self._times.picture_sigma), 59.0)
+
+    def _take_function(self) -> float:
+        """Occupy a resize function; return the seconds of its cold start."""
+        self._in_flight += 1
+        self._resizing += 1
+        self._out.most_resizing = max(self._out.most_resizing, self._resizing)
+        if self._resizing <= self._warm:
+            return 0.0
+        self._warm = self._resizing
+        return self._times.cold_start
+
+    # A reconcile. Its children invoke the function by themselves, so ListExecutions does not count them, and its price
+    # is not that of the burst.
+
+    def _remake_next(self, now: float, _: None) -> None:
+        if self._remakes:
+            self._remakes -= 1
+            self._remake(now, 0)
+
+    def _remake(self, now: float, tried: int) -> None:
+        if not self._is_out(now) and self._has_room():
+            self._at(now + self._draw_seconds() + self._take_function(), self._remade, None)
+            return
+        rule = self._deployed.remake_retrier
+        if tried >= rule.most:
+            self._out.remakes_faulted += 1
+            self._at(now + self._times.refusal, self._remake_next, None)
+            return
+        self._at(now + self._times.refusal + rule.wait(tried, self._random), self._remake, tried + 1)
+
+    def _remade(self, now: float, _: None) -> None:
+        self._in_flight -= 1
+        self._resizing -= 1
+        self._out.remade += 1
+        self._at(now + self._times.before + self._times.after, self._remake_next, None)
 
     def _is_poison(self, upload: int) -> bool:
         every = self._load.poison_every
@@ -589,9 +651,7 @@ class Simulation:
             self._fail(now, upload, error)
             return
         tried[number] += 1
-        wait = min(retrier.longest, retrier.interval * retrier.backoff ** min(count, 30))
-        if retrier.has_jitter:
-            wait *= self._random.random()
+        wait = retrier.wait(count, self._random)
         if is_express and now + wait >= self._runs[upload][1] + EXPRESS_SECONDS:
             self._at(self._runs[upload][1] + EXPRESS_SECONDS, self._answer, (upload, "States.Timeout"))
             return

@@ -17,6 +17,8 @@ _DOCS = Path(__file__).parents[1] / "docs"
 _CURVE = [10 ** (4 + step / 4) for step in range(17)]
 # The limit of the request schema.
 _MOST_SIZES = 80
+# The columns of the tables have room for so many.
+_MOST_UPLOADS = 1e12
 
 
 def main() -> int:
@@ -26,11 +28,14 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, help=f"thumbnails of each upload, 1 to {_MOST_SIZES} (default 1)")
     parser.add_argument("--ms", type=float, help="duration of a resize in milliseconds (default: as measured)")
     options = parser.parse_args()
-    asked = [options.uploads, options.sizes, options.ms]
-    if any(value is not None and not value > 0 for value in asked) or (options.sizes or 1) > _MOST_SIZES:
-        parser.error(f"uploads, sizes and ms must be above 0, sizes at most {_MOST_SIZES}")
     facts = Facts(read_prices(), read_deployment(), read_measured())
-    if any(value is not None for value in asked):
+    most = {"uploads": _MOST_UPLOADS, "sizes": _MOST_SIZES, "ms": facts.deployment.resize_timeout * 1000}
+    asked = {name: value for name in most if (value := getattr(options, name)) is not None}
+    for name, value in asked.items():
+        # Also false for "nan".
+        if not 0 < value <= most[name]:
+            parser.error(f"--{name} must be above 0 and at most {most[name]:,.0f}")
+    if asked:
         return _answer(facts, options.uploads or 1e6, options.sizes or 1, options.ms)
     (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
     curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}

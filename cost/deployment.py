@@ -28,6 +28,8 @@ class Deployment:
         ``arm64`` or ``x86_64``.
     resize_mb, start_mb : int
         Memory of the functions.
+    resize_timeout : int
+        Seconds after which Lambda ends a resize.
     starters, pictures : int
         How many functions start executions at the same time, and how many resize (STANDARD).
     batch_size : int
@@ -60,6 +62,7 @@ class Deployment:
     architecture: str
     resize_mb: int
     start_mb: int
+    resize_timeout: int
     starters: int
     pictures: int
     batch_size: int
@@ -99,6 +102,7 @@ def read_deployment() -> Deployment:
         architecture=parameters["Architecture"],
         resize_mb=resize["MemorySize"],
         start_mb=start["MemorySize"],
+        resize_timeout=resize["Timeout"],
         starters=int(stack.resolve(variables["STARTERS_AT_ONCE"])),
         pictures=int(stack.resolve(variables["PICTURES_AT_ONCE"])),
         batch_size=int(stack.resolve(start["Events"]["Uploads"]["Properties"]["BatchSize"])),

@@ -71,7 +71,19 @@ def test_the_command_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert lines[-1].startswith("Next: ")
 
 
-@pytest.mark.parametrize("arguments", [("--uploads", "0"), ("--uploads", "nan"), ("--sizes", "81"), ("--ms", "-1")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--uploads", "0"),
+        ("--uploads", "nan"),
+        ("--uploads", "inf"),
+        ("--uploads", "1.1e12"),
+        ("--sizes", "81"),
+        ("--ms", "-1"),
+        # Lambda ends a resize after 60 s.
+        ("--ms", "60001"),
+    ],
+)
 def test_questions_without_an_answer(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

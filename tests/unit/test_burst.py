@@ -51,6 +51,50 @@ def test_every_promise_is_kept_with_the_quotas_of_a_small_region(concurrency: in
     assert result.outcome.most_receives <= 2
 
 
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("concurrency", [20, 50])
+@pytest.mark.parametrize("uploads", [1_000, 5_000])
+def test_every_promise_is_kept_if_only_the_resize_function_has_a_limit(
+    workflow: str, concurrency: int, uploads: int
+) -> None:
+    """Nothing slows the starters down, so their pace must."""
+    scenario = Scenario("burst", workflow, concurrency, Load(uploads), functions=1000, reserved=concurrency)
+
+    assert run(scenario).broken() == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("load", [Load(1_000), Load(300, 1.0, posts_a_second=0.5, live_seconds=300.0)], ids=str)
+def test_every_promise_is_kept_during_a_reconcile(workflow: str, load: Load) -> None:
+    scenario = Scenario("burst", workflow, 10, replace(load, remakes=3_000, remakes_at_once=4))
+
+    result = run(scenario)
+
+    assert result.broken() == []
+    assert result.outcome.remade == 3_000
+    # It uses functions that the burst would use.
+    alone = run(replace(scenario, load=load))
+    assert result.rate < 0.8 * alone.rate or load.arrivals_a_second == 1.0
+
+
+def test_a_reconcile_leaves_pictures_for_its_next_run_if_lambda_is_out() -> None:
+    deployed = read_deployed("STANDARD", 10)
+    load = Load(10, outage=AN_HOUR, remakes=2_000, remakes_at_once=4)
+
+    outcome = Simulation(deployed, Pacing, load).run()
+
+    assert 0 < outcome.remakes_faulted < 200
+    assert outcome.remade == 2_000 - outcome.remakes_faulted
+
+
+def test_pictures_of_two_seconds_do_not_make_the_pace_swing() -> None:
+    deployed = read_deployed("STANDARD", 20)
+    times = Times(picture=2.0)
+    outcome = Simulation(deployed, Pacing, Load(1_000), times=times, functions=1000, reserved=20).run()
+
+    assert outcome.retries < 0.8 * outcome.uploads
+
+
 def test_two_functions_are_kept_busy_although_there_is_none_for_peaks() -> None:
     """The real burst: UploadConcurrency=4, two functions, half a second a picture."""
     times = Times(picture=0.457, picture_sigma=0.15, before=0.15, after=0.02, list_lag=0.0)

@@ -33,6 +33,7 @@ DEPLOYMENT = Deployment(
     architecture="arm64",
     resize_mb=1024,
     start_mb=512,
+    resize_timeout=60,
     starters=2,
     pictures=8,
     batch_size=2,

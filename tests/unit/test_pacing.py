@@ -98,6 +98,28 @@ def test_few_executions_are_corrected_more_slowly_than_many() -> None:
     assert many_more > 1.8
 
 
+def test_long_executions_are_corrected_more_slowly_than_short_ones() -> None:
+    short, long = Pacing(pictures=80, starters=1), Pacing(pictures=80, starters=1)
+    more = []
+
+    for pacing, seconds in ((short, 0.5), (long, 5.0)):
+        work_off(pacing, rate=pacing.most / seconds, seconds=30)
+        pacing.looked(round(0.96 * pacing.most), 1030.0)
+        more.append(count_starts(pacing, 1030.0, 1.0) / (pacing.most / seconds))
+
+    assert more[1] < more[0] < 1.2
+
+
+def test_far_too_many_slow_it_down_at_the_next_look() -> None:
+    pacing = Pacing(pictures=40, starters=1)
+    work_off(pacing, rate=100.0, seconds=30)
+
+    # The caller counts no more.
+    pacing.looked(pacing.enough, 1030.0)
+
+    assert count_starts(pacing, 1030.0, 1.0) < 40
+
+
 def test_the_first_executions_do_not_count_for_the_pace() -> None:
     """They are slow, because their functions are new; taken for the pace of the work, they would hold it down."""
     pacing = Pacing(pictures=80, starters=1)
@@ -177,7 +199,9 @@ def test_one_that_is_refused_rests_a_second() -> None:
 
 
 def test_no_limit_is_higher_than_what_a_page_of_the_list_shows() -> None:
-    assert Pacing(pictures=930, starters=18).most < 1000
+    pacing = Pacing(pictures=930, starters=18)
+
+    assert pacing.most < pacing.enough == 1000
 
 
 def start_all(pacing: Pacing, now: float) -> int:
