@@ -160,7 +160,7 @@ def test_the_last_uploads_of_a_batch_that_waited_for_room_wait_as_well() -> None
 
 
 @pytest.mark.parametrize(
-    ("sizes", "is_started", "pages"), [((0, 2, 0, 3), True, 4), ((2, 0, 7, 5, 9, 9), False, 3), ((9, 9), False, 1)]
+    ("sizes", "is_started", "pages"), [((0, 2, 0, 3), True, 4), ((2, 0, 17, 15, 9, 9), False, 4), ((40, 9), False, 1)]
 )
 def test_short_pages_are_counted_together_until_it_is_enough(
     sizes: tuple[int, ...], pages: int, *, is_started: bool
