@@ -14,8 +14,8 @@ from local.stack import ROOT, shown
 
 _STATE = ROOT / ".local" / "burst"
 _CHART = ROOT / "docs" / "burst.png"
-_DRAWN = "10 functions reserved"
-_FEWEST_SIMULATED = min(scenario.load.uploads for scenario in scenarios())
+# The burst that the chart shows.
+_DRAWN = ("10 functions reserved", "STANDARD")
 
 
 def main() -> int:
@@ -27,8 +27,9 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=_STATE, help="folder for logs and reports")
     parser.add_argument("--chart", type=Path, default=_CHART, help="file for the chart")
     options = parser.parse_args()
-    if options.most < _FEWEST_SIMULATED:
-        parser.error(f"--most must be at least {_FEWEST_SIMULATED:,}, the smallest simulated burst")
+    fewest = min(scenario.load.uploads for scenario in scenarios())
+    if options.most < fewest:
+        parser.error(f"--most must be at least {fewest:,}, the smallest simulated burst")
     if options.uploads is not None and options.uploads < 1:
         parser.error("--uploads must be at least 1")
     if options.workflow and options.uploads is None:
@@ -62,8 +63,9 @@ def _simulate(most: int, state: Path, chart: Path) -> bool:
     is_prompt = _show_first_start()
     write_json([*new, *before], state / "simulation.json")
     written = f"Report: {shown(state / 'simulation.json')}"
-    if pair := _drawn(new, before):
-        _draw(*pair, chart)
+    old_way, today = _drawn(before), _drawn(new)
+    if old_way and today:
+        _draw(old_way, today, chart)
         written += f", chart: {shown(chart)}"
     print(f"{time.monotonic() - began:.0f} s. {written}")
     return is_prompt and not any(result.broken() for result in new)
@@ -83,14 +85,9 @@ def _show_first_start() -> bool:
     return max(first.values()) <= MOST_SECONDS_TO_START
 
 
-def _drawn(new: Sequence[Result], before: Sequence[Result]) -> tuple[Result, Result] | None:
-    """Return the old and the new result of the burst that the chart shows; ``None`` if it was not simulated."""
-    for old in before:
-        for today in new:
-            same = (today.scenario.workflow, today.scenario.load) == (old.scenario.workflow, old.scenario.load)
-            if today.scenario.name == old.scenario.name == _DRAWN and same:
-                return old, today
-    return None
+def _drawn(results: Sequence[Result]) -> Result | None:
+    """Return the result for the chart; ``None`` if that burst was too large to be simulated."""
+    return next((result for result in results if (result.scenario.name, result.scenario.workflow) == _DRAWN), None)
 
 
 def _draw(before: Result, today: Result, chart: Path) -> None:

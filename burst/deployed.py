@@ -1,11 +1,13 @@
 """Read the deployed settings that matter in a burst from template.yaml and the state machine's definition."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from burst.assumptions import FEWEST_FUNCTIONS
 from cost.deployment import way_of_a_success
 from local.template import example_stack
 
@@ -61,12 +63,10 @@ class Deployed:
         Of the queue and its event source mapping; after ``receives`` a message is a dead letter.
     starter_timeout, starter_memory, resize_timeout, resize_memory : int
         Of the two functions.
-    retriers : dict of str to tuple of int and Retrier
-        By error: the number of its rule, and the rule.
+    retriers, remake_retriers : dict of str to tuple of int and Retrier
+        Of an execution, and of a reconcile. By error: the number of its rule, and the rule.
     transitions : int
         Billed state transitions of an execution that succeeds at once.
-    remake_retrier : Retrier
-        The rule of a reconcile if Lambda has no room or fails.
     """
 
     is_express: bool
@@ -81,8 +81,13 @@ class Deployed:
     resize_timeout: int
     resize_memory: int
     retriers: dict[str, tuple[int, Retrier]]
+    remake_retriers: dict[str, tuple[int, Retrier]]
     transitions: int
-    remake_retrier: Retrier
+
+    @property
+    def functions(self) -> int:
+        """Return how many functions the smallest account for this UploadConcurrency runs at the same time."""
+        return max(self.concurrency, FEWEST_FUNCTIONS)
 
 
 def read_deployed(workflow: str, concurrency: int) -> Deployed:
@@ -108,6 +113,7 @@ def read_deployed(workflow: str, concurrency: int) -> Deployed:
     is_express = workflow == "EXPRESS"
     starters = property_of("StartFromS3Function", *mapping, "ScalingConfig", "MaximumConcurrency")
     definition = json.loads(_DEFINITION.read_text(encoding="utf-8"))
+    work = json.loads(_RECONCILE_DEFINITION.read_text(encoding="utf-8"))["States"]["Work"]
     return Deployed(
         is_express=is_express,
         concurrency=concurrency,
@@ -121,31 +127,28 @@ def read_deployed(workflow: str, concurrency: int) -> Deployed:
         starter_memory=property_of("StartFromS3Function", "MemorySize"),
         resize_timeout=property_of("ResizeFunction", "Timeout"),
         resize_memory=property_of("ResizeFunction", "MemorySize"),
-        retriers=_read_retriers(definition["States"]["ResizeImage"]["Retry"]),
+        retriers=_read_retriers(definition),
+        remake_retriers=_read_retriers(work["ItemProcessor"]["States"]["WorkOnEachKey"]["ItemProcessor"]),
         transitions=len(way_of_a_success(definition)),
-        remake_retrier=_read_remake_retrier(),
     )
 
 
-def _read_remake_retrier() -> Retrier:
-    definition = json.loads(_RECONCILE_DEFINITION.read_text(encoding="utf-8"))
-    part = definition["States"]["Work"]["ItemProcessor"]["States"]["WorkOnEachKey"]
-    rules = part["ItemProcessor"]["States"]["ResizeImage"]["Retry"]
-    return _read_retriers(rules[:1])["Lambda.TooManyRequestsException"][1]
+def _read_retriers(machine: dict[str, Any]) -> dict[str, tuple[int, Retrier]]:
+    """Read the rules of ResizeImage, with the defaults of Step Functions.
 
-
-def _read_retriers(rules: list[dict[str, Any]]) -> dict[str, tuple[int, Retrier]]:
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
     return {
         error: (
             number,
             Retrier(
-                interval=rule["IntervalSeconds"],
-                backoff=rule["BackoffRate"],
-                longest=rule["MaxDelaySeconds"],
-                most=rule["MaxAttempts"],
+                interval=rule.get("IntervalSeconds", 1),
+                backoff=rule.get("BackoffRate", 2.0),
+                longest=rule.get("MaxDelaySeconds", math.inf),
+                most=rule.get("MaxAttempts", 3),
                 has_jitter=rule.get("JitterStrategy") == "FULL",
             ),
         )
-        for number, rule in enumerate(rules)
+        for number, rule in enumerate(machine["States"]["ResizeImage"]["Retry"])
         for error in rule["ErrorEquals"]
     }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from burst.assumptions import (
-    FEWEST_FUNCTIONS,
     FIRST_POLLERS,
     LARGE_REGION,
     NEW_ACCOUNT,
@@ -190,15 +189,15 @@ def run(scenario: Scenario, seed: int = 1) -> Result:
 def seconds_allowed(scenario: Scenario, one: Calm, outcome: Outcome) -> float:
     """Return the seconds in which the concurrency allows 99 % of a burst to begin.
 
-    They are the first start, a cold start, an outage, and the longest of arrival, work and quotas. The work is limited
-    by the starters that Lambda has added so far, and with STANDARD by the pictures at the same time divided by the mean
-    duration of a picture, with EXPRESS by the runs at the same time divided by the mean duration of a run, and by the
+    They include the first start, a cold start, an outage, and the longest of arrival, work and quotas. The starters
+    that Lambda has added so far limit the work. So do, with STANDARD, the pictures at the same time divided by the mean
+    duration of a picture; and with EXPRESS, the runs at the same time divided by the mean duration of a run, and the
     functions that these runs leave. API requests and a reconcile use a part of that.
     """
     deployed, load, times = scenario.deployed(), scenario.load, Times()
     uploads = BEGUN * load.uploads
     a_picture = outcome.drained_picture
-    functions = scenario.functions or max(scenario.concurrency, FEWEST_FUNCTIONS)
+    functions = scenario.functions or deployed.functions
     if deployed.is_express:
         runs = deployed.starters * (1 - load.remakes_at_once / functions)
         starter_seconds = a_picture + one.starter_seconds - one.resize_seconds

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from burst.assumptions import (
     ARRIVALS_A_SECOND,
-    FEWEST_FUNCTIONS,
     FIRST_BACKOFF,
     FIRST_PAUSE,
     FIRST_POLLERS,
@@ -246,7 +245,7 @@ class Simulation:
     quotas : Quotas
     times : Times
     functions : int
-        The account's limit of concurrent executions. 0 is the hardest case: UploadConcurrency, but at least ten.
+        The account's limit of concurrent executions. 0 is the hardest case: ``deployed.functions``.
     reserved : int
         ReservedConcurrency of the resize function; 0 for none.
     seed : int
@@ -267,7 +266,7 @@ class Simulation:
         self._deployed = deployed
         self._load = load
         self._times = times = times or Times()
-        self._limit = functions or max(deployed.concurrency, FEWEST_FUNCTIONS)
+        self._limit = functions or deployed.functions
         self._reserved = reserved or self._limit
         self._random = Random(seed)
         self._mu = math.log(times.picture) - times.picture_sigma**2 / 2
@@ -587,8 +586,12 @@ class Simulation:
         self._warm = self._resizing
         return self._times.cold_start
 
-    # A reconcile. Its children invoke the function by themselves, so ListExecutions does not count them, and its price
-    # is not that of the burst.
+    def _leave_function(self) -> None:
+        self._in_flight -= 1
+        self._resizing -= 1
+
+    # A reconcile. Its children invoke the resize function directly, so ListExecutions does not count them. The price of
+    # the burst does not include theirs.
 
     def _remake_next(self, now: float, _: None) -> None:
         if self._remakes:
@@ -599,7 +602,7 @@ class Simulation:
         if not self._is_out(now) and self._has_room():
             self._at(now + self._draw_seconds() + self._take_function(), self._remade, None)
             return
-        rule = self._deployed.remake_retrier
+        _, rule = self._deployed.remake_retriers[OUTAGE if self._is_out(now) else NO_ROOM]
         if tried >= rule.most:
             self._out.remakes_faulted += 1
             self._at(now + self._times.refusal, self._remake_next, None)
@@ -607,8 +610,7 @@ class Simulation:
         self._at(now + self._times.refusal + rule.wait(tried, self._random), self._remake, tried + 1)
 
     def _remade(self, now: float, _: None) -> None:
-        self._in_flight -= 1
-        self._resizing -= 1
+        self._leave_function()
         self._out.remade += 1
         self._at(now + self._times.before + self._times.after, self._remake_next, None)
 
@@ -617,8 +619,7 @@ class Simulation:
         return every > 0 and 0 <= upload < self._load.uploads and upload % every == every // 2
 
     def _resized(self, now: float, upload: int) -> None:
-        self._in_flight -= 1
-        self._resizing -= 1
+        self._leave_function()
         if self._is_poison(upload):
             # The sandbox of a run that timed out is gone.
             self._warm -= 1

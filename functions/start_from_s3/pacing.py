@@ -27,8 +27,8 @@ _PACE_SECONDS = 5.0
 _PACE_SHARE = 0.5
 # The pace makes up for missing executions within this time divided by the target, but within the two limits below. If
 # the time is too short, the pace swings between too fast and too slow; if it is too long, a burst begins too slowly. A
-# small target needs more time, because each execution is a large share of it. So do long executions, because it takes
-# their duration until a change of the pace shows: the time is at least the given share of it.
+# small target needs more time, because each execution is a large share of it. Long executions need more time, because a
+# change of the pace shows only after their duration: the time is at least _CORRECTION_SHARE of that.
 _CORRECTION_SECONDS = 8.0
 _SOONEST_CORRECTION = 0.3
 _LATEST_CORRECTION = 1.25
@@ -37,8 +37,8 @@ _CORRECTION_SHARE = 0.6
 _FEW = 0.95
 # The most executions in a page of ListExecutions. The target is smaller, so that one page shows whether more run.
 _PAGE = 1000
-# A look counts at most this many times the target. If it counted only a few more than the target, it could not tell a
-# few too many from many too many, and the pace would fall too slowly.
+# A look counts at most this many times the target. If it counted only one more than the target, it could not see how
+# many too many run, and the pace would fall too slowly.
 _COUNTED = 4
 # How long a starter rests after Step Functions has refused a start.
 _REST_SECONDS = 1.0
@@ -132,7 +132,7 @@ class Pacing:
         self._grown_at = now
 
     def _correction_seconds(self, running: int, pace: float) -> float:
-        """Return within what time missing executions are made up for."""
+        """Return the seconds within which the pace makes up for missing executions."""
         seconds = min(_LATEST_CORRECTION, max(_SOONEST_CORRECTION, _CORRECTION_SECONDS / self.most))
         # Little's law, if all starters have the same pace.
         duration = running / (pace * self._starters) if pace else 0.0

@@ -176,8 +176,8 @@ def test_the_throttles_of_a_burst_are_no_alarm(function: str, throttled: int, ru
     watched = {name: by_id[name]["MetricStat"]["Metric"] for name in values}
     named = {name: metric["MetricName"] for name, metric in watched.items()}
     assert named == {"throttled": "Throttles", "run": "Invocations"}
-    of = [dimension["Value"] for metric in watched.values() for dimension in metric["Dimensions"]]
-    assert of == [{"Ref": f"{function}Function"}] * 2
+    functions = [dimension["Value"] for metric in watched.values() for dimension in metric["Dimensions"]]
+    assert functions == [{"Ref": f"{function}Function"}] * 2
 
 
 @pytest.mark.parametrize(("workflow", "machines"), [("STANDARD", 1), ("EXPRESS", 2)])
