@@ -4,7 +4,8 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -117,6 +118,18 @@ class Pipeline(DeployedPipeline):
         """Return what the manifest of an original says."""
         stored = self.s3.get_object(Bucket=self.thumbnails, Key=f"manifests/{key}.json")
         return json.load(stored["Body"])
+
+    @contextmanager
+    def held_uploads(self) -> Iterator[None]:
+        """Leave new uploads in their queue, and let them go at the end."""
+        functions = self.client("lambda")
+        found = functions.list_event_source_mappings(FunctionName="alison-image-start-from-s3")
+        (mapping,) = found["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
     def wait_until_queue_is_empty(self) -> None:
         """Wait until every upload's message was worked on and deleted."""

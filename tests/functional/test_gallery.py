@@ -257,7 +257,8 @@ def test_a_key_that_is_no_utf_8_is_refused(gallery: Served) -> None:
 
 
 def test_a_body_without_a_length_is_refused(gallery: Served) -> None:
-    assert gallery.ask("PUT", "/originals?key=a", iter([b"x"])).status == 411
+    # Only the head: the server does not wait for a body that it cannot measure.
+    assert gallery.ask("PUT", "/originals?key=a", headers={"Transfer-Encoding": "chunked"}).status == 411
 
 
 def test_refusals_come_over_http(gallery: Served, s3: "S3Client") -> None:
