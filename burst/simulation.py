@@ -43,10 +43,6 @@ class Pace(Protocol):
     """When a starter may start executions: the part of ``Pacing`` that the simulation uses."""
 
     @property
-    def most(self) -> int:
-        """Return how many executions should run."""
-
-    @property
     def enough(self) -> int:
         """Return how many executions a look counts at most."""
 
@@ -59,8 +55,8 @@ class Pace(Protocol):
     def seconds_to_wait(self, now: float) -> float:
         """Return how long it is until an execution may be started or it is time to look."""
 
-    def looked(self, running: int, now: float) -> None:
-        """Record the number of running executions."""
+    def looked(self, running: int | None, now: float) -> None:
+        """Record the number of running executions; ``None`` if they could not be counted."""
 
     def started(self, now: float) -> None:
         """Record that an execution was started."""
@@ -467,7 +463,7 @@ class Simulation:
             starter.pace.looked(min(self._list(now - self._times.list_lag), starter.pace.enough), now)
         else:
             self._out.looks_refused += 1
-            starter.pace.looked(starter.pace.most, now)
+            starter.pace.looked(None, now)
         self._step(now, starter)
 
     def _list(self, then: float) -> int:

@@ -34,8 +34,10 @@ _FAULTS: dict[str, dict[str, float]] = {
     "DeleteObject": {"503": 3, "500": 2, "reset": 3, "lost": 4, "slow": 5, "kill": 0.5, "kill-after": 0.5},
     # If the process is killed here, its whole batch of messages returns to the queue.
     "StartExecution": {"throttle": 6, "500": 2, "reset": 2, "lost": 3, "slow": 3, "kill": 0.5, "kill-after": 0.5},
+    "ListExecutions": {"throttle": 6, "500": 2, "reset": 2, "slow": 3},
 }
 _FAULTS["StartSyncExecution"] = _FAULTS["StartExecution"]
+_STEP_FUNCTIONS = frozenset({"StartExecution", "StartSyncExecution", "ListExecutions"})
 _AFTER_AWS = frozenset({"half", "lost", "kill-after"})
 _SLOW_SECONDS = (0.2, 2.0)
 # After a reset, a client retries within a second. A late request arrives this long after that.
@@ -235,6 +237,8 @@ def _read(request: mitm.Request) -> tuple[str, str]:
     if action in {"StartExecution", "StartSyncExecution"}:
         body = json.loads(request.get_text() or "{}")
         return action, f"{json.loads(body['input'])['object_key']} {body['name']}"
+    if action == "ListExecutions":
+        return action, ""
     operation = _S3_OPERATIONS.get(request.method, "")
     return operation, _path(request)
 
@@ -253,7 +257,7 @@ def _draw(shares: dict[str, float], rate: float, random: Random) -> str | None:
 
 
 def _refusal(operation: str, fault: str) -> mitm.Response:
-    if operation in {"StartExecution", "StartSyncExecution"}:
+    if operation in _STEP_FUNCTIONS:
         code, status = ("ThrottlingException", 400) if fault == "throttle" else ("InternalFailure", 500)
         body = json.dumps({"__type": code, "message": "Injected."})
         return mitm.Response.make(status, body, {"Content-Type": "application/x-amz-json-1.0"})

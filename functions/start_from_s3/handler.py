@@ -81,7 +81,7 @@ def _create_workflow() -> Workflow:
         notifications = Notifications(_create_queue_client(), _NOTIFICATIONS_QUEUE, _count_unsent)
         return ExpressWorkflow(client, machine, notifications.send)
     pacing = Pacing(int(os.environ["PICTURES_AT_ONCE"]), int(os.environ["STARTERS_AT_ONCE"]))
-    return StandardWorkflow(_create_client(read_timeout=2), machine, pacing)
+    return StandardWorkflow(_create_client(read_timeout=2), machine, pacing, _log_uncounted)
 
 
 def _create_client(read_timeout: float) -> "SFNClient":
@@ -94,6 +94,10 @@ def _create_queue_client() -> "SQSClient":
     """Return a client that gives up within eight seconds, so that a notification does not use up its upload's time."""
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
     return cast("SQSClient", botocore.session.get_session().create_client("sqs", config=config))
+
+
+def _log_uncounted(error: Exception) -> None:
+    logger.warning("running executions not counted", exc_info=error)
 
 
 def _count_unsent(execution: str, error: Exception) -> None:

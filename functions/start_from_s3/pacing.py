@@ -40,6 +40,9 @@ _PAGE = 1000
 # A look counts at most this many times the target. If it counted only one more than the target, it could not see how
 # many too many run, and the pace would fall too slowly.
 _COUNTED = 4
+# If the executions cannot be counted, all starters together start at least this many a second, so that uploads do not
+# wait until they can be counted again. Six functions resize one picture a second if each takes six seconds.
+_LEAST_PACE = 1.0
 # How long a starter rests after Step Functions has refused a start.
 _REST_SECONDS = 1.0
 
@@ -90,19 +93,23 @@ class Pacing:
             until = min(until, now + (1 - self._room) / self._pace + 0.001)
         return max(0.0, until - now, self._rests_until - now)
 
-    def looked(self, running: int, now: float) -> None:
-        """Record the number of running executions."""
+    def looked(self, running: int | None, now: float) -> None:
+        """Record the number of running executions; ``None`` if they could not be counted."""
         self._grow(now)
         if now > self._look_at + _PACE_SECONDS:
             self._busy_since = now
         pace, most = self._past_pace(now), self.most
-        if running > most:
+        if running is None:
+            # The lower one, because without a number nothing would correct a pace that is too high.
+            self._pace = max(min(pace, self._pace), _LEAST_PACE / self._starters)
+        elif running > most:
             # In proportion, so that a starter that is ahead of the others yields more.
             self._pace = pace * most / running
         else:
             self._pace = pace + (most - running) / self._starters / self._correction_seconds(running, pace)
-        # Rounded up, a look that finds two of four executions would let each of two starters start one immediately.
-        self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
+        if running is not None:
+            # Rounded up, a look that finds two of four executions would let each of two starters start one immediately.
+            self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
         between = self._starters / _LOOKS_A_SECOND
         self._look_at = now + min(between, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
 

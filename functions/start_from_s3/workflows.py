@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.start_from_s3.executions import Execution
 from functions.start_from_s3.pacing import Pacing
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import ListExecutionsInputTypeDef, StartSyncExecutionOutputTypeDef
 
@@ -105,21 +107,26 @@ class StandardWorkflow:
     state_machine : str
         ARN.
     pacing : Pacing
+    uncounted : callable
+        Called with the error if the running executions cannot be counted; then the pace goes on without the number.
     clock, sleep : callable
         ``time.monotonic`` and ``time.sleep``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - three of them have defaults
         self,
         client: "SFNClient",
         state_machine: str,
         pacing: Pacing,
+        uncounted: Callable[[Exception], None] = lambda _: None,
+        *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._state_machine = state_machine
         self._pacing = pacing
+        self._uncounted = uncounted
         self._clock = clock
         self._sleep = sleep
 
@@ -145,7 +152,7 @@ class StandardWorkflow:
             self._wait_for_room(seconds_left)
             try:
                 is_new = self._start(execution)
-            except self._client.exceptions.ClientError as error:
+            except ClientError as error:
                 if not _is_throttled(error):
                     raise
                 self._pacing.refused(self._clock())
@@ -154,13 +161,16 @@ class StandardWorkflow:
                 return "execution started" if is_new else "duplicate passed over"
 
     def _wait_for_room(self, seconds_left: Callable[[], float]) -> None:
-        if seconds_left() < SECONDS_TO_START:
+        while True:
             now = self._clock()
-            # An earlier upload of the batch used up the time, waiting for room.
-            is_full = not self._pacing.may_look(now) and not self._pacing.may_start(now)
-            raise NoRoomError if is_full else NoTimeLeftError
-        while not self._pacing.may_start(self._clock()):
-            wait = self._pacing.seconds_to_wait(self._clock())
+            may_start = self._pacing.may_start(now)
+            if seconds_left() < SECONDS_TO_START:
+                # An earlier upload of the batch used up the time, waiting for room.
+                is_full = not self._pacing.may_look(now) and not may_start
+                raise NoRoomError if is_full else NoTimeLeftError
+            if may_start:
+                return
+            wait = self._pacing.seconds_to_wait(now)
             if seconds_left() - wait < SECONDS_TO_START:
                 raise NoRoomError
             self._sleep(wait)
@@ -168,13 +178,15 @@ class StandardWorkflow:
                 self._look()
 
     def _look(self) -> None:
+        running: int | None = None
         try:
             running = self._count_running(self._pacing.enough)
-        except self._client.exceptions.ClientError as error:
-            # Other callers in the account may have used up the quota. Then assume that enough executions run.
-            if not _is_throttled(error):
+        except (BotoCoreError, ClientError) as error:
+            # Such as a quota that other callers in the account have used up. The pace is right without the number for a
+            # while, but an upload that returned to the queue would be hidden for minutes.
+            if not _is_temporary(error):
                 raise
-            running = self._pacing.most
+            self._uncounted(error)
         self._pacing.looked(running, self._clock())
 
     def _count_running(self, enough: int) -> int:
@@ -209,9 +221,16 @@ class StandardWorkflow:
         return True
 
 
-def _is_throttled(error: "ClientError") -> bool:
+def _is_throttled(error: ClientError) -> bool:
     """Return whether a quota of the account is used up."""
     return error.response["Error"]["Code"] in {"ThrottlingException", "TooManyRequestsException"}
+
+
+def _is_temporary(error: BotoCoreError | ClientError) -> bool:
+    """Return whether the same request may succeed later: it was throttled, or Step Functions failed or is away."""
+    if isinstance(error, BotoCoreError) or _is_throttled(error):
+        return True
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class ExpressWorkflow:

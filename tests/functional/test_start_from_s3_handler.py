@@ -444,6 +444,29 @@ def test_an_upload_waits_in_the_queue_while_the_quota_of_starts_is_used_up(
     assert {line["message"] for line in start_from_s3.log()} == {"no room: the message waits in the queue"}
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "ThrottlingException"), (500, "InternalFailure")])
+def test_an_upload_is_started_even_if_executions_cannot_be_counted(
+    status: int,
+    code: str,
+    *,
+    start_from_s3: Function,
+    executions: "SFNClient",
+    without_waiting: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(start_from_s3.module._WORKFLOW, "_sleep", lambda _: None)
+
+    with answering("sfn.ListExecutions", status, code) as answered:
+        assert returned(start_from_s3(batch(event_text("put")))) == []
+
+    assert len(answered) == 2 * len(without_waiting)
+    assert started(executions) == [name_for("put")]
+    warned = [line for line in start_from_s3.log() if line["level"] == "WARNING"]
+    assert {(line["message"], code in line["exception"]) for line in warned} == {
+        ("running executions not counted", True)
+    }
+
+
 def test_failures_of_one_batch_are_not_reported_for_the_next(start_from_s3: Function, executions: "SFNClient") -> None:
     assert returned(start_from_s3(batch("not an event"))) == ["message-0"]
     assert returned(start_from_s3(batch(event_text("put")))) == []

@@ -81,6 +81,18 @@ def test_too_many_slow_it_down_and_too_few_make_it_faster() -> None:
     assert count_starts(faster, 1030.0, 1.0) > 45
 
 
+def test_without_a_number_the_pace_goes_on() -> None:
+    pacing = Pacing(pictures=40, starters=1)
+    work_off(pacing, rate=50.0, seconds=30)
+
+    started = []
+    for second in range(10):
+        pacing.looked(None, 1030.0 + second)
+        started.append(count_starts(pacing, 1030.0 + second, 1.0))
+
+    assert sum(started) == pytest.approx(500, rel=0.15)
+
+
 def test_few_executions_are_corrected_more_slowly_than_many() -> None:
     few, many = Pacing(pictures=2, starters=1), Pacing(pictures=80, starters=1)
     for pacing in (few, many):

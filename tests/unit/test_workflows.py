@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from functions.start_from_s3.executions import Execution
 from functions.start_from_s3.pacing import Pacing
@@ -123,7 +123,7 @@ def test_the_end_of_an_upload_is_told_once(
 class Pages:
     """Answers ListExecutions with pages that have fewer executions than asked for; starts everything."""
 
-    exceptions = SimpleNamespace(ClientError=ClientError, ExecutionAlreadyExists=ClientError)
+    exceptions = SimpleNamespace(ExecutionAlreadyExists=ClientError)
 
     def __init__(self, *sizes: int) -> None:
         self._sizes = sizes
@@ -152,7 +152,7 @@ def test_the_last_uploads_of_a_batch_that_waited_for_room_wait_as_well() -> None
         return page
 
     client.list_executions = look_slowly
-    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), lambda: now[0], lambda _: None)
+    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), clock=lambda: now[0], sleep=lambda _: None)
 
     for _ in range(5):
         with pytest.raises(NoRoomError):
@@ -171,10 +171,85 @@ def test_short_pages_are_counted_together_until_it_is_enough(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), lambda: now[0], sleep)
+    workflow = StandardWorkflow(client, "machine", Pacing(5, 1), clock=lambda: now[0], sleep=sleep)
 
     with nullcontext() if is_started else pytest.raises(NoRoomError):
         workflow.run(UPLOAD, is_retry=False, seconds_left=lambda: 15.5 - now[0])
 
     assert client.asked == list(range(pages))
     assert (client.started == [UPLOAD.name]) is is_started
+
+
+def error(code: str, status: int) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": "Not now."}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # the rest does not matter
+        "ListExecutions",
+    )
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        error("ThrottlingException", 400),
+        error("InternalFailure", 500),
+        error("ServiceUnavailable", 503),
+        ReadTimeoutError(endpoint_url="https://states"),
+        EndpointConnectionError(endpoint_url="https://states"),
+    ],
+    ids=["throttled", "500", "503", "timeout", "unreachable"],
+)
+def test_uploads_are_started_slowly_while_executions_cannot_be_counted(failure: Exception) -> None:
+    client: Any = Pages()
+    now = [0.0]
+    told: list[Exception] = []
+
+    def fail(**_: Any) -> None:
+        raise failure
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    client.list_executions = fail
+    workflow = StandardWorkflow(client, "machine", Pacing(6, 2), told.append, clock=lambda: now[0], sleep=sleep)
+
+    for _ in range(30):
+        workflow.run(UPLOAD, is_retry=False, seconds_left=lambda: 120.0)
+
+    assert len(client.started) == 30
+    # One of two starters, which together start one a second.
+    assert 50 < now[0] < 70
+    assert set(told) == {failure}
+
+
+def test_uploads_return_to_the_queue_if_executions_must_not_be_counted() -> None:
+    client: Any = Pages()
+    denied = error("AccessDeniedException", 400)
+
+    def refuse(**_: Any) -> None:
+        raise denied
+
+    client.list_executions = refuse
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        StandardWorkflow(client, "machine", Pacing(6, 2)).run(UPLOAD, is_retry=False, seconds_left=lambda: 120.0)
+
+    assert client.started == []
+
+
+def test_nothing_is_started_if_the_count_took_too_long() -> None:
+    client: Any = Pages(0)
+    now = [0.0]
+    answer = client.list_executions
+
+    def look_slowly(**request: Any) -> dict[str, Any]:
+        now[0] += 7
+        page: dict[str, Any] = answer(**request)
+        return page
+
+    client.list_executions = look_slowly
+    workflow = StandardWorkflow(client, "machine", Pacing(6, 2), clock=lambda: now[0], sleep=lambda _: None)
+
+    with pytest.raises(NoTimeLeftError):
+        workflow.run(UPLOAD, is_retry=False, seconds_left=lambda: 20 - now[0])
+
+    assert client.started == []
