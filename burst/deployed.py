@@ -90,6 +90,11 @@ class Deployed:
         return max(self.concurrency, FEWEST_FUNCTIONS)
 
 
+def read_api_rate() -> float:
+    """Return the requests a second that the API accepts in the long run, with the default of every parameter."""
+    return float(example_stack({}).resolve({"Ref": "ApiRateLimit"}))
+
+
 def read_deployed(workflow: str, concurrency: int) -> Deployed:
     """Read what a deployment with these two parameters consists of.
 

@@ -13,9 +13,10 @@ from burst.assumptions import (
     Quotas,
     Times,
 )
-from burst.deployed import Deployed, read_deployed
+from burst.deployed import Deployed, read_api_rate, read_deployed
 from burst.simulation import Load, Outcome, Pace, Simulation
 from burst.ways import AtOnce, as_before
+from functions.reconcile.inputs import CONCURRENCY
 from functions.start_from_s3.pacing import Pacing
 
 # The targets: dollars of a burst, divided by those of the same uploads on a calm day; its rate, divided by the rate
@@ -231,8 +232,8 @@ def scenarios() -> list[Scenario]:
         for uploads in (1_000, 10_000, 100_000, 1_000_000)
     ]
     live = partial(Load, posts_a_second=0.5, live_seconds=600.0)
-    # As many pictures at the same time as the README advises for an account of ten functions.
-    reconcile = partial(live, remakes=5_000, remakes_at_once=4)
+    busy = partial(Load, posts_a_second=read_api_rate(), live_seconds=600.0)
+    reconcile = partial(live, remakes=5_000, remakes_at_once=CONCURRENCY)
     for workflow in ("STANDARD", "EXPRESS"):
         rows += [
             Scenario("1,000 poison pictures", workflow, 10, Load(10_000, poison_every=10)),
@@ -240,6 +241,7 @@ def scenarios() -> list[Scenario]:
             Scenario("Lambda is out for an hour", workflow, 10, Load(10_000, outage=_HOUR)),
             Scenario("Lambda is out for an hour", workflow, 100, Load(100_000, outage=_HOUR)),
             Scenario("burst and live traffic", workflow, 10, live(10_000, live_a_second=1.0)),
+            Scenario("as many requests as the API accepts", workflow, 10, busy(600, arrivals_a_second=1.0)),
             Scenario("live traffic during a reconcile", workflow, 10, reconcile(600, arrivals_a_second=1.0)),
             Scenario("burst during a reconcile", workflow, 10, reconcile(1_000)),
             Scenario("10 functions reserved", workflow, 10, Load(100_000), functions=_ROOMY, reserved=10),

@@ -28,6 +28,7 @@ from cost.model import (
 from cost.prices import PriceTable
 from cost.requests import RESIZE, Deed, Requests
 from functions.reconcile import price as reconcile
+from functions.reconcile.inputs import CONCURRENCY
 from local.amounts import counted
 
 _MILLION = 1_000_000
@@ -276,7 +277,7 @@ def _what_is_there(facts: Facts) -> str:
             for sizes in _SIZES
         ]
         rows.append([f"run: remake a million that {what}", *(_dollars(prices.dollars(work)) for work in works)])
-    hours = prices.hours(reconcile.PlannedWork(_MILLION, _MILLION), 10)
+    hours = prices.hours(reconcile.PlannedWork(_MILLION, _MILLION), CONCURRENCY)
     return f"""
 ## Pictures that are there already
 
@@ -284,9 +285,9 @@ The cost of [`make reconcile`](../README.md#pictures-that-are-there-already), wi
 
 {_markdown(["", "1", "5"], rows)}
 
-A plan reads the manifest of each key, which is the largest part of its price. Keys without a manifest cost less. At ten
-pictures at the same time, a million takes {hours:.0f} hours. This assumes that each picture takes 0.3 s longer on AWS
-than it did here. A plan prints its own estimate of dollars and hours, from the same model
+A plan reads the manifest of each key, which is the largest part of its price. Keys without a manifest cost less. With
+{CONCURRENCY} pictures at the same time, the default, a million takes {hours:.0f} hours. This assumes that each picture
+takes 0.3 s longer on AWS than it did here. A plan prints its own estimate of dollars and hours, from the same model
 ([`price.py`](../functions/reconcile/price.py)).
 """
 

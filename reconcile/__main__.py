@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import local  # noqa: F401 - disables proxies for loopback addresses
+from functions.reconcile.inputs import CONCURRENCY
 from functions.reconcile.plans import Names, count_of
 from local.amounts import counted, in_dollars
 from local.stack import StackError
@@ -45,7 +46,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="plan | run | status | stop | report | concurrency")
     plan = commands.add_parser("plan", help="show what a run would do and cost; changes no thumbnail")
     plan.add_argument("--prefix", default="", help="key prefix of the originals, such as 2026/")
-    plan.add_argument("--concurrency", type=int, default=10, help="pictures at the same time (default %(default)s)")
+    plan.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, help="pictures at the same time (default %(default)s)"
+    )
     plan.add_argument("--strays", action="store_true", help="also find thumbnails that no manifest lists")
     plan.set_defaults(command=_plan)
     run = commands.add_parser("run", help="make the thumbnails that a plan found missing or old")
@@ -60,7 +63,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     run.add_argument("--max-objects", type=int, help="maximum number of originals")
     run.add_argument("--max-usd", type=float, help="maximum cost in dollars (an estimate)")
-    run.add_argument("--concurrency", type=int, default=10, help="pictures at the same time (default %(default)s)")
+    run.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, help="pictures at the same time (default %(default)s)"
+    )
     run.add_argument("--yes", action="store_true", help="do not ask before spending money")
     run.set_defaults(command=_run)
     commands.add_parser("status", help="show the progress of the last execution").set_defaults(command=_status)

@@ -9,7 +9,8 @@ from functions.reconcile.errors import InvalidInputError
 # The maximum number of children of a Distributed Map that run at the same time:
 # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 _MOST_CONCURRENCY = 10_000
-_CONCURRENCY = 10
+# The others of the ten functions of a new account are left to uploads.
+CONCURRENCY = 4
 # A day.
 _MOST_MINUTES = 1440
 _PLAN = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -87,7 +88,7 @@ def parse_input(value: Any, originals_prefix: str = "") -> PlanInput | RunInput:
         raise InvalidInputError("mode", "it must be plan or run")
     if unknown := value.keys() - _FIELDS[mode]:
         raise InvalidInputError(min(unknown), f"mode {mode} has the fields {', '.join(sorted(_FIELDS[mode]))}")
-    concurrency = value.get("concurrency", _CONCURRENCY)
+    concurrency = value.get("concurrency", CONCURRENCY)
     if not _is_whole(concurrency) or not 1 <= concurrency <= _MOST_CONCURRENCY:
         raise InvalidInputError("concurrency", f"it must be a whole number from 1 to {_MOST_CONCURRENCY:,}")
     return _parse_plan(value, concurrency, originals_prefix) if mode == "plan" else _parse_run(value, concurrency)

@@ -708,7 +708,7 @@ class TestParameters:
             "XRayTracing": "false",
             "AlarmTopicArn": "",
             "NotificationTopicArn": "",
-            "ApiRateLimit": 50,
+            "ApiRateLimit": 8,
             "ApiBurstLimit": 100,
             "ApiAccessLogs": "NEW_ROLE",
             "AllowedOrigin": "",

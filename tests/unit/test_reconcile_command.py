@@ -216,7 +216,7 @@ def test_it_asks_before_it_spends(
 
     assert status == 0
     assert asked == ([] if answer is None else ["Spend about $0.01 and about 12 minutes? [y/N] "])
-    wanted = {"mode": "run", "plan": REPORT["plan"], "prune": "orphans", "concurrency": 10, "max_usd": 0.01}
+    wanted = {"mode": "run", "plan": REPORT["plan"], "prune": "orphans", "concurrency": 4, "max_usd": 0.01}
     assert fake.started == ([wanted] if starts else [])
 
 
