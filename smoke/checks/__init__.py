@@ -16,6 +16,7 @@ from smoke.checks.delivery import (
     pictures_are_served,
     the_bucket_is_private,
 )
+from smoke.checks.functions import functions_have_room
 from smoke.checks.gateway import stage_is_set, the_model_is_the_schema
 from smoke.checks.logs import api_requests_are_logged, executions_are_logged, functions_log
 from smoke.checks.notifications import ends_are_told
@@ -41,6 +42,7 @@ Check = Callable[[Deployment, Visit], Iterator[Row]]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "Buckets and queues": (changes_are_notified, conditions_hold, buckets_are_closed, nothing_is_left_in_queues),
+    "Functions": (functions_have_room,),
     "Uploads": (
         thumbnails_are_made,
         manifests_are_written,

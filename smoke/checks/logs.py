@@ -72,11 +72,16 @@ def execution_events(names: set[str], events: list[dict[str, Any]], level: str) 
 
 def _unlogged(names: set[str], events: list[dict[str, Any]], level: str) -> list[str]:
     types: dict[str, set[str]] = {name: set() for name in names}
+    nameless: set[str] = set()
     for event in events:
         # arn:aws:states:<region>:<account>:execution:<state machine>:<name>; an Express one ends with an id.
         name = ":".join(str(event.get("execution_arn", "")).split(":")[7:8])
         if name in types:
             types[name].add(event.get("type", ""))
+            # By this name the alarms tell errors of a picture from faults. AWS does not say whether a log without
+            # execution data has it.
+            if event.get("type") == "ExecutionFailed" and not event.get("details", {}).get("error"):
+                nameless.add(name)
     faults = []
     for name, seen in sorted(types.items()):
         if not seen:
@@ -85,6 +90,8 @@ def _unlogged(names: set[str], events: list[dict[str, Any]], level: str) -> list
             faults.append(f"{name} has no ExecutionStarted")
         elif not seen & _ENDS:
             faults.append(f"{name} has no end")
+        elif name in nameless:
+            faults.append(f"{name} failed without the name of an error")
     return faults
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from samples.files import picture
 from smoke.api import Answer, Api
-from smoke.checks import alarms, delivery, gateway, logs, notifications, queries, removal, storage, uploads
+from smoke.checks import alarms, delivery, functions, gateway, logs, notifications, queries, removal, storage, uploads
 from smoke.checks import api as requests
 from smoke.checks.alarms import Metric
 from smoke.checks.uploads import Stored
@@ -614,13 +614,33 @@ class TestStage:
         assert gateway.access_log(log, "").mark is Mark.BROKEN
 
 
+class TestFunctions:
+    @pytest.mark.parametrize(
+        ("unreserved", "reserved", "wanted", "mark"),
+        [
+            (10, "", "10", Mark.KEPT),
+            (10, "", "20", Mark.BROKEN),
+            # Other functions of the account have reserved the rest.
+            (100, "", "200", Mark.BROKEN),
+            (100, "100", "200", Mark.KEPT),
+        ],
+    )
+    def test_the_account_must_have_the_functions(self, unreserved: int, reserved: str, wanted: str, mark: Mark) -> None:
+        limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": unreserved}
+
+        row = functions.room(limit, {"ReservedConcurrency": reserved, "UploadConcurrency": wanted})
+
+        assert row.mark is mark
+        assert ("Service Quotas" in row.found) is (mark is Mark.BROKEN)
+
+
 class TestLogs:
     @staticmethod
-    def event(name: str, kind: str) -> dict[str, str]:
-        return {"execution_arn": f"{EXECUTIONS}:{name}", "type": kind}
+    def event(name: str, kind: str, **details: str) -> dict[str, Any]:
+        return {"execution_arn": f"{EXECUTIONS}:{name}", "type": kind, "details": details}
 
     def test_starts_and_ends_are_kept(self) -> None:
-        events = [self.event("upload-a", kind) for kind in ("ExecutionStarted", "TaskScheduled", "ExecutionFailed")]
+        events = [self.event("upload-a", kind) for kind in ("ExecutionStarted", "TaskScheduled", "ExecutionSucceeded")]
 
         row = logs.execution_events({"upload-a"}, events, "ALL")
         assert (row.mark, row.found) == (Mark.KEPT, "ExecutionStarted and the end of 1 execution")
@@ -629,11 +649,20 @@ class TestLogs:
         express = {
             "execution_arn": f"{EXECUTIONS.replace('execution', 'express')}:upload-b:0e1f",
             "type": "ExecutionFailed",
+            "details": {"error": "Permanent.NotAnImageError"},
         }
-        events = [self.event("upload-a", "ExecutionFailed"), express]
+        events = [self.event("upload-a", "ExecutionFailed", error="Permanent.NotAnImageError"), express]
 
         assert logs.execution_events({"upload-a", "upload-b"}, events, "ERROR").mark is Mark.KEPT
         assert logs.execution_events({"upload-a", "upload-c"}, events, "ERROR").mark is Mark.BROKEN
+
+    @pytest.mark.parametrize("details", [{}, {"error": ""}, {"cause": "'a.jpg' is no image."}], ids=str)
+    def test_an_end_without_the_name_of_its_error_is_found(self, details: dict[str, str]) -> None:
+        events = [self.event("upload-a", "ExecutionFailed", **details)]
+
+        row = logs.execution_events({"upload-a"}, events, "ERROR")
+
+        assert (row.mark, row.found) == (Mark.BROKEN, "upload-a failed without the name of an error")
 
     @pytest.mark.parametrize(
         ("types", "fault"),
