@@ -18,6 +18,10 @@ _CHART = ROOT / "docs" / "burst.png"
 _DRAWN = ("10 functions reserved", "STANDARD")
 
 
+# Ten hours on the local stack.
+_MOST_REAL = 100_000
+
+
 def main() -> int:
     """Simulate; return 0 when every promise was kept, 1 when not, 2 when the real burst could not run."""
     parser = argparse.ArgumentParser(prog="python -m burst", description="Simulate bursts of uploads.")
@@ -30,8 +34,10 @@ def main() -> int:
     fewest = min(scenario.load.uploads for scenario in scenarios())
     if options.most < fewest:
         parser.error(f"--most must be at least {fewest:,}, the smallest simulated burst")
-    if options.uploads is not None and options.uploads < 1:
-        parser.error("--uploads must be at least 1")
+    if options.uploads is not None and not 1 <= options.uploads <= _MOST_REAL:
+        parser.error(f"--uploads must be from 1 to {_MOST_REAL:,}; --most is the size of the largest simulated burst")
+    if not options.chart.parent.is_dir():
+        parser.error(f"--chart: there is no folder {options.chart.parent}")
     if options.workflow and options.uploads is None:
         parser.error("--workflow is of the real burst, so it needs --uploads; both workflows are always simulated")
     state = options.state.resolve()

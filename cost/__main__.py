@@ -19,6 +19,7 @@ _CURVE = [10 ** (4 + step / 4) for step in range(17)]
 _MOST_SIZES = 80
 # The columns of the tables have room for so many.
 _MOST_UPLOADS = 1e12
+_MILLION = 1_000_000
 
 
 def main() -> int:
@@ -33,10 +34,10 @@ def main() -> int:
     asked = {name: value for name in most if (value := getattr(options, name)) is not None}
     for name, value in asked.items():
         # Also false for "nan".
-        if not 0 < value <= most[name]:
-            parser.error(f"--{name} must be above 0 and at most {most[name]:,.0f}")
+        if not 1 <= value <= most[name]:
+            parser.error(f"--{name} must be from 1 to {most[name]:,.0f}")
     if asked:
-        return _answer(facts, options.uploads or 1e6, options.sizes or 1, options.ms)
+        return _answer(facts, round(options.uploads or _MILLION), options.sizes or 1, options.ms)
     (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
     curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}
     curves |= {peer.name: [peer.dollars(count, 1) for count in _CURVE] for peer in facts.table.peers}
@@ -45,11 +46,11 @@ def main() -> int:
     return 0
 
 
-def _answer(facts: Facts, uploads: float, sizes: int, milliseconds: float | None) -> int:
+def _answer(facts: Facts, uploads: int, sizes: int, milliseconds: float | None) -> int:
     seconds = None if milliseconds is None else milliseconds / 1000
     shown = seconds if seconds is not None else facts.measured.resize_seconds(sizes)
     print(
-        f"{counted(round(uploads), 'upload')} in a month, {counted(sizes, 'thumbnail')} each, "
+        f"{counted(uploads, 'upload')} in a month, {counted(sizes, 'thumbnail')} each, "
         f"{shown * 1000:,.0f} ms a resize.\n"
         f"An estimate: list prices of {facts.table.region} in dollars, without free tiers, storage and transfer out.\n"
     )

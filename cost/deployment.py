@@ -13,6 +13,7 @@ _STATE_MACHINE = _ROOT / "statemachine" / "image_resize.asl.json"
 _HANDLERS = ("functions/resize/handler.py", "functions/start_from_s3/handler.py")
 # Metrics of NotificationTopicArn, which is not set by default.
 _CONDITIONAL_METRICS = {"NotificationsNotSent"}
+_TOPIC = "arn:aws:sns:us-east-1:123456789012:topic"
 _METHODS = {"get", "post", "put", "delete", "options", "head", "patch"}
 
 
@@ -56,6 +57,10 @@ class Deployment:
         Memory of the function that publishes notifications, which exists if there is a topic.
     notify_alarms : int
         Metrics that its alarm watches.
+    express_alarms, bucket_alarms, schedule_alarms : int
+        Metrics that alarms also watch with UploadWorkflow=EXPRESS, ExistingOriginalsBucket and ReconcileSchedule.
+    schedule_metrics : int
+        Custom metrics that also exist with ReconcileSchedule.
     """
 
     workflow: str
@@ -79,6 +84,10 @@ class Deployment:
     is_traced: bool
     notify_mb: int
     notify_alarms: int
+    express_alarms: int
+    bucket_alarms: int
+    schedule_alarms: int
+    schedule_metrics: int
 
 
 # The metrics of each method: Count, Latency, IntegrationLatency, 4XXError, 5XXError. CacheHitCount and CacheMissCount
@@ -96,6 +105,7 @@ def read_deployment() -> Deployment:
     variables = start["Environment"]["Variables"]
     api = resources["ResizeApi"]["Properties"]
     definition = _STATE_MACHINE.read_text(encoding="utf-8")
+    alarms = _count_alarm_metrics()
     kinds = [resource["Type"] for resource in resources.values()]
     return Deployment(
         workflow=parameters["UploadWorkflow"],
@@ -112,17 +122,17 @@ def read_deployment() -> Deployment:
         logs_data=str(parameters["WorkflowLogData"]) == "true",
         log_days=parameters["LogRetentionDays"],
         access_log_bytes=len(_find(api["AccessLogSetting"], "Format")),
-        metrics=_count_metrics() + kinds.count("AWS::Logs::MetricFilter"),
+        metrics=_count_metrics(*_HANDLERS) + kinds.count("AWS::Logs::MetricFilter"),
         api_metrics=_METRICS_OF_A_METHOD * _count_methods(api["DefinitionBody"]["paths"]),
-        alarms=sum(
-            _count_alarm_metrics(resource["Properties"])
-            for resource in resources.values()
-            if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
-        ),
+        alarms=alarms,
+        express_alarms=_count_alarm_metrics(UploadWorkflow="EXPRESS") - alarms,
+        bucket_alarms=_count_alarm_metrics(ExistingOriginalsBucket="mine") - alarms,
+        schedule_alarms=_count_alarm_metrics(ReconcileSchedule="rate(7 days)") - alarms,
+        schedule_metrics=_count_metrics("functions/reconcile/handler.py"),
         dashboards=int(parameters["Dashboard"] == "true"),
         is_traced=parameters["XRayTracing"] == "true",
         notify_mb=resources["NotifyFunction"]["Properties"]["MemorySize"],
-        notify_alarms=_count_alarm_metrics(resources["NotificationsNotSentAlarm"]["Properties"]),
+        notify_alarms=_count_alarm_metrics(NotificationTopicArn=_TOPIC) - alarms,
     )
 
 
@@ -146,19 +156,26 @@ def _choose(state: dict[str, Any]) -> str:
     return chosen
 
 
-def _count_metrics() -> int:
+def _count_metrics(*handlers: str) -> int:
     """Return the number of custom metrics of the functions. Each has one set of dimensions, so each is one metric."""
     count = 0
-    for path in _HANDLERS:
+    for path in handlers:
         text = (_ROOT / path).read_text(encoding="utf-8")
         count += len(set(re.findall(r'add_metric\(\s*"(\w+)"', text)) - _CONDITIONAL_METRICS)
         count += text.count("capture_cold_start_metric=True")
     return count
 
 
-def _count_alarm_metrics(alarm: dict[str, Any]) -> int:
-    """Return the number of metrics that an alarm watches, each of which AWS bills, without conditional ones."""
-    return sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1
+def _count_alarm_metrics(**parameters: str) -> int:
+    """Return the number of metrics that the alarms of a stack with these parameters watch. AWS bills each."""
+    stack = example_stack(parameters)
+    alarms = [
+        stack.resolve(resource["Properties"])
+        for resource in stack.template["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+        and ("Condition" not in resource or stack.resolve({"Fn::If": [resource["Condition"], True, False]}))
+    ]
+    return sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
 
 
 def _count_methods(paths: dict[str, Any]) -> int:

@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=100, help="number of uploads (default %(default)s)")
     parser.add_argument("--output", type=Path, default=PATH, help="default docs/measured.json")
     options = parser.parse_args()
+    if options.uploads < 1:
+        parser.error("--uploads must be at least 1")
     try:
         measured = _measure(Pipeline(_running_stack()), options.uploads)
     except StackError as error:

@@ -148,12 +148,13 @@ def traced_share(count_a_month: float) -> float:
     return traced / a_second if a_second else 0.0
 
 
-def price_month(deployment: Deployment) -> list[Line]:
+def price_month(deployment: Deployment, workflow: str = "STANDARD") -> list[Line]:
     """Return the maximum fixed costs of a month. Metrics are billed only for hours with data."""
+    alarms = deployment.alarms + (deployment.express_alarms if workflow == "EXPRESS" else 0)
     polls = _POLLERS * _MONTH / _POLL_SECONDS
     return [
         Line("CloudWatch", "dashboard", deployment.dashboards, "dashboard_month"),
-        Line("CloudWatch", "metrics that alarms watch", deployment.alarms, "alarm_month"),
+        Line("CloudWatch", "metrics that alarms watch", alarms, "alarm_month"),
         Line("CloudWatch", "custom metrics of functions and log", deployment.metrics, "metric_month"),
         Line("CloudWatch", "detailed metrics of the API", deployment.api_metrics, "metric_month"),
         Line("SQS", "Lambda polls the empty queue", polls, "sqs_request"),
@@ -219,6 +220,13 @@ def price_kms(work: Work) -> tuple[list[Line], list[Line]]:
 def total(lines: Iterable[Line], table: PriceTable) -> float:
     """Return the sum in dollars."""
     return sum(line.dollars(table) for line in lines)
+
+
+def break_even_uploads(deployment: Deployment, measured: Measured, table: PriceTable) -> float:
+    """Return the uploads a month at which EXPRESS costs as much as STANDARD; with more it is cheaper."""
+    standard, express = (total(price_work(Work(1.0), each, deployment, measured), table) for each in WORKFLOWS)
+    months = [total(price_month(deployment, each), table) for each in WORKFLOWS]
+    return (months[1] - months[0]) / (standard - express)
 
 
 def break_even_seconds(deployment: Deployment, measured: Measured, table: PriceTable) -> float:

@@ -12,6 +12,7 @@ from cost.model import (
     Line,
     Work,
     break_even_seconds,
+    break_even_uploads,
     express_mb,
     express_seconds,
     price_kms,
@@ -63,7 +64,7 @@ class Facts:
 
     def curve(self, uploads: Sequence[float], workflow: str) -> list[float]:
         """Return the monthly cost of each number of uploads with one thumbnail, including the fixed costs."""
-        month = total(price_month(self.deployment), self.table)
+        month = total(price_month(self.deployment, workflow), self.table)
         return [month + self.dollars(Work(count), workflow) for count in uploads]
 
 
@@ -72,12 +73,14 @@ def answer(work: Work, facts: Facts) -> str:
     heads = ["", "units (STANDARD)", *WORKFLOWS]
     rows = _side_by_side([facts.lines(work, workflow) for workflow in WORKFLOWS], facts.table)
     rows[-1][0] = "uploads together"
-    month = price_month(facts.deployment)
-    rows += [
-        [f"{line.group}: {line.what} (a month)", _units(line.count), *[_dollars(line.dollars(facts.table))] * 2]
-        for line in month
+    months = [price_month(facts.deployment, workflow) for workflow in WORKFLOWS]
+    for lines in zip(*months, strict=True):
+        name = f"{lines[0].group}: {lines[0].what} (a month)"
+        rows.append([name, _units(lines[0].count), *(_dollars(line.dollars(facts.table)) for line in lines)])
+    sums = [
+        facts.dollars(work, workflow) + total(month, facts.table)
+        for workflow, month in zip(WORKFLOWS, months, strict=True)
     ]
-    sums = [facts.dollars(work, workflow) + total(month, facts.table) for workflow in WORKFLOWS]
     rows.append(["month together", "", *map(_dollars, sums)])
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     return "\n".join(
@@ -113,6 +116,8 @@ def _introduction(facts: Facts) -> str:
         for workflow in WORKFLOWS
         for sizes in _SIZES
     }
+    slow = {workflow: _dollars(facts.dollars(Work(_MILLION, resize_seconds=0.4), workflow)) for workflow in WORKFLOWS}
+    shown = f"{facts.measured.resize_seconds(1) * 1000:.0f}"
     quiet = _dollars(total(price_month(facts.deployment), facts.table))
     requests = sum(each.count(1) for each in RESIZE[Deed.UPLOADED].values())
     return f"""
@@ -120,7 +125,8 @@ def _introduction(facts: Facts) -> str:
 
 A million uploads with one thumbnail each cost **{totals["STANDARD", 1]}** with `UploadWorkflow=STANDARD`, the default,
 and **{totals["EXPRESS", 1]}** with `EXPRESS`. With five thumbnails each they cost {totals["STANDARD", 5]} and
-{totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}.
+{totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}. These prices are for a resize of {shown} ms, as
+measured here. **If it takes 400 ms on AWS**, a million cost {slow["STANDARD"]} and {slow["EXPRESS"]}.
 
 `make cost` writes this page. `make cost UPLOADS=3e6 SIZES=5` calculates the cost for your own numbers. **All figures
 are estimates**: numbers of units, multiplied by list prices of {facts.table.region} in US dollars. Free tiers are not
@@ -136,7 +142,8 @@ subtracted, and each price is that of the first tier. The sources are:
 - the prices in [`prices.json`](prices.json), looked up on {facts.table.looked_up}
 
 The durations were measured with warm functions, **with S3 on the same machine, and on a different processor than
-AWS's**. On AWS, each of the {requests} S3 requests of an upload adds latency. So also read the totals for 400 ms below.
+AWS's**. On AWS, each of the {requests} S3 requests of an upload adds latency. So read the totals for other durations
+below.
 """
 
 
@@ -319,6 +326,15 @@ def _a_month(facts: Facts) -> str:
     lines = price_month(facts.deployment)
     rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
     rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
+    watched, custom = (facts.table.prices[name].usd for name in ("alarm_month", "metric_month"))
+    express, bucket, schedule = (
+        _dollars(alarms * watched + metrics * custom)
+        for alarms, metrics in (
+            (facts.deployment.express_alarms, 0),
+            (facts.deployment.bucket_alarms, 0),
+            (facts.deployment.schedule_alarms, facts.deployment.schedule_metrics),
+        )
+    )
     with_bucket_key, without = (_dollars(total(key, facts.table)) for key in price_kms(Work(_MILLION)))
     query_gb = facts.table.prices["query_gb"].usd
     an_hour = _dollars(_MILLION / _HOURS_OF_A_MONTH * facts.measured.machine_log_bytes / 1e9 * query_gb, 5)
@@ -337,6 +353,10 @@ def _a_month(facts: Facts) -> str:
   {_dollars(query_gb, 3)} a GB. At the default `WorkflowLogLevel` this log contains failures only. At `ALL` with data,
   and with a million uploads a month, each displayed hour costs {an_hour}.
 
+- These parameters add alarms and metrics: `UploadWorkflow=EXPRESS` {express}, `ExistingOriginalsBucket` {bucket}, and
+  `ReconcileSchedule` {schedule}, without the price of its plans. For `NotificationTopicArn` see
+  [above](#notifications).
+
 - `KmsKeyArn` adds {with_bucket_key} to a month with a million uploads: the key, and the requests that the S3 Bucket Key
   does not save. According to AWS these are at least 1 %. Without the Bucket Key it would be {without}.
 """
@@ -349,6 +369,8 @@ def _the_curve(facts: Facts) -> str:
         for count, one, other in zip(_CURVE, standard, express, strict=True)
     ]
     seconds = break_even_seconds(facts.deployment, facts.measured, facts.table)
+    uploads = break_even_uploads(facts.deployment, facts.measured, facts.table)
+    more = _dollars(facts.deployment.express_alarms * facts.table.prices["alarm_month"].usd)
     free = _FREE_TRANSITIONS // facts.deployment.transitions
     return f"""
 ## Uploads a month, and when EXPRESS is cheaper
@@ -359,11 +381,11 @@ Dollars a month with one thumbnail each, including the fixed costs of a month:
 
 {_markdown(["uploads a month", "STANDARD", "EXPRESS", "saved by EXPRESS"], rows)}
 
-EXPRESS adds no fixed costs, so **it is cheaper from the first upload on** if a resize takes less than {seconds:.0f} s
-on average. The limit exists because the run, and the function that waits for it, are billed for their whole duration.
-For its higher price, STANDARD lists each upload in the console, returns its status by id for 90 days, and allows
-redrive. The permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted, covers {free:,}
-uploads.
+With EXPRESS, an alarm watches one more metric, for {more} a month. So **EXPRESS is cheaper from {uploads:,.0f} uploads
+a month on**. With the permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted here,
+it is cheaper from {uploads + free:,.0f} on. Both are only true if a resize takes less than {seconds:.0f} s on average,
+because the run, and the function that waits for it, are billed for their whole duration. For its higher price, STANDARD
+lists each upload in the console, returns its status by id for 90 days, and allows redrive.
 """
 
 
@@ -397,6 +419,7 @@ it.
 
 def _not_in_here(facts: Facts) -> str:
     stored, out = (facts.table.prices[name].usd for name in ("s3_gb_month", "transfer_out_gb"))
+    events = _dollars(_MILLION * facts.table.prices["eventbridge_event"].usd)
     originals, thumbnails = (_dollars(_MILLION * size * stored) for size in (_ORIGINAL_GB, _THUMBNAIL_GB))
     return f"""
 ## Not included
@@ -407,7 +430,7 @@ def _not_in_here(facts: Facts) -> str:
 
 - **Transfer out** to the internet: {_dollars(out)} for each GB. Between S3 and Lambda in one region it is free.
 
-- **EventBridge** with `ExistingOriginalsBucket`: about $1 for a million events of that bucket. Events outside
+- **EventBridge** with `ExistingOriginalsBucket`: {events} for a million events of that bucket. Events outside
   `OriginalsPrefix` count as well.
 
 - **Failures and retries**: a refused picture costs as much as an upload without its thumbnails. Each retry is one more
@@ -416,6 +439,8 @@ def _not_in_here(facts: Facts) -> str:
 - **Cold starts**: Lambda bills one for each sandbox that it creates, about one for each concurrent invocation.
 
 - **Multipart uploads**: clients send large files in parts, and each part is a PUT.
+
+- **CloudFront** with `Delivery=CLOUDFRONT`: requests and transfer, by what is viewed.
 
 - Taxes, support plans, discounts, and other regions. The prices of most regions are within a fifth of these.
 """

@@ -30,6 +30,7 @@ def test_the_readme_has_the_same_figures(facts: Facts, workflow: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     assert readme.count(f"about ${facts.dollars(Work(1e6), workflow):.0f} ") == 2
+    assert f"${facts.dollars(Work(1e6, resize_seconds=0.4), workflow):.0f} " in readme.split("## Bursts and costs")[1]
 
 
 def test_what_is_read_of_the_template() -> None:
@@ -75,6 +76,7 @@ def test_the_command_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     "arguments",
     [
         ("--uploads", "0"),
+        ("--uploads", "0.9"),
         ("--uploads", "nan"),
         ("--uploads", "inf"),
         ("--uploads", "1.1e12"),
@@ -90,7 +92,7 @@ def test_questions_without_an_answer(
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, *arguments)
 
-    assert "must be above 0" in capsys.readouterr().err
+    assert "must be from 1 to" in capsys.readouterr().err
 
 
 def test_the_command_writes_page_and_picture(

@@ -12,8 +12,10 @@ from burst import __main__ as command
     ("arguments", "error"),
     [
         (("--most", "599"), "--most must be at least 600"),
-        (("--uploads", "0"), "--uploads must be at least 1"),
-        (("--uploads", "-5"), "--uploads must be at least 1"),
+        (("--uploads", "0"), "--uploads must be from 1 to 100,000"),
+        (("--uploads", "-5"), "--uploads must be from 1 to 100,000"),
+        (("--uploads", "1000000"), "--uploads must be from 1 to 100,000"),
+        (("--chart", "nowhere/burst.png"), "there is no folder nowhere"),
         (("--uploads", "1.5"), "invalid int value"),
         (("--workflow", "EXPRESS"), "it needs --uploads"),
     ],

@@ -50,6 +50,10 @@ DEPLOYMENT = Deployment(
     is_traced=True,
     notify_mb=256,
     notify_alarms=3,
+    express_alarms=1,
+    bucket_alarms=2,
+    schedule_alarms=3,
+    schedule_metrics=1,
 )
 MEASURED = Measured(
     source="by hand",
