@@ -18,7 +18,7 @@ _CHART = ROOT / "docs" / "burst.png"
 _DRAWN = ("10 functions reserved", "STANDARD")
 
 
-# Ten hours on the local stack.
+# So many uploads take about ten hours on the local stack.
 _MOST_REAL = 100_000
 
 

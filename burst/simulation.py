@@ -55,8 +55,11 @@ class Pace(Protocol):
     def seconds_to_wait(self, now: float) -> float:
         """Return how long it is until an execution may be started or it is time to look."""
 
-    def looked(self, running: int | None, now: float) -> None:
-        """Record the number of running executions; ``None`` if they could not be counted."""
+    def looked(self, running: int, now: float) -> None:
+        """Record the number of running executions."""
+
+    def not_counted(self, began: float, now: float) -> None:
+        """Record that the running executions could not be counted."""
 
     def started(self, now: float) -> None:
         """Record that an execution was started."""
@@ -463,7 +466,7 @@ class Simulation:
             starter.pace.looked(min(self._list(now - self._times.list_lag), starter.pace.enough), now)
         else:
             self._out.looks_refused += 1
-            starter.pace.looked(None, now)
+            starter.pace.not_counted(now - self._times.look, now)
         self._step(now, starter)
 
     def _list(self, then: float) -> int:

@@ -29,8 +29,11 @@ class AtOnce:
         """Return 0: this way does not wait."""
         return 0.0
 
-    def looked(self, running: int | None, now: float) -> None:
+    def looked(self, running: int, now: float) -> None:
         """Ignore the number: this way does not count executions."""
+
+    def not_counted(self, began: float, now: float) -> None:
+        """Ignore the failure: this way does not count executions."""
 
     def started(self, now: float) -> None:
         """Ignore the start."""
@@ -94,15 +97,19 @@ class FixedLimit(AtOnce):
         """Return how long it is until the next look is due."""
         return max(0.0, self._look_at - now)
 
-    def looked(self, running: int | None, now: float) -> None:
+    def looked(self, running: int, now: float) -> None:
         """Record the number of running executions: this starter may start its share of the missing ones."""
         while self._starts and self._starts[0] < now - self._rate_seconds:
             self._starts.popleft()
         beside = len(self._starts) * self._starters / self._rate_seconds * self.seconds_beside
         self.most = min(999, self._pictures + math.ceil(beside))
         self.enough = self.most + 1
-        self._room = 0 if running is None else max(0, math.ceil((self.most - running) / self._starters))
+        self._room = max(0, math.ceil((self.most - running) / self._starters))
         self._look_at = now + self._starters / self.looks_a_second
+
+    def not_counted(self, began: float, now: float) -> None:  # noqa: ARG002 - a parameter of Pace
+        """Assume that enough executions run."""
+        self.looked(self.most, now)
 
     def started(self, now: float) -> None:
         """Record a start, which uses up room."""

@@ -36,8 +36,10 @@ def main() -> int:
         # Also false for "nan".
         if not 1 <= value <= most[name]:
             parser.error(f"--{name} must be from 1 to {most[name]:,.0f}")
+    if options.uploads is not None and not options.uploads.is_integer():
+        parser.error("--uploads must be a whole number, such as 3e6")
     if asked:
-        return _answer(facts, round(options.uploads or _MILLION), options.sizes or 1, options.ms)
+        return _answer(facts, int(options.uploads or _MILLION), options.sizes or 1, options.ms)
     (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
     curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}
     curves |= {peer.name: [peer.dollars(count, 1) for count in _CURVE] for peer in facts.table.peers}

@@ -222,11 +222,24 @@ def total(lines: Iterable[Line], table: PriceTable) -> float:
     return sum(line.dollars(table) for line in lines)
 
 
-def break_even_uploads(deployment: Deployment, measured: Measured, table: PriceTable) -> float:
-    """Return the uploads a month at which EXPRESS costs as much as STANDARD; with more it is cheaper."""
-    standard, express = (total(price_work(Work(1.0), each, deployment, measured), table) for each in WORKFLOWS)
+def break_even_uploads(
+    work: Work, deployment: Deployment, measured: Measured, table: PriceTable, free_transitions: int = 0
+) -> float:
+    """Return the uploads a month at which EXPRESS costs as much as STANDARD; with more it is cheaper.
+
+    Parameters
+    ----------
+    work : Work
+        One upload.
+    deployment, measured, table
+        As in the other functions of this module.
+    free_transitions : int
+        State transitions a month that cost nothing.
+    """
+    standard, express = (total(price_work(work, each, deployment, measured), table) for each in WORKFLOWS)
     months = [total(price_month(deployment, each), table) for each in WORKFLOWS]
-    return (months[1] - months[0]) / (standard - express)
+    free = free_transitions * table.prices["state_transition"].usd
+    return (months[1] - months[0] + free) / (standard - express)
 
 
 def break_even_seconds(deployment: Deployment, measured: Measured, table: PriceTable) -> float:

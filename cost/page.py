@@ -117,7 +117,7 @@ def _introduction(facts: Facts) -> str:
         for sizes in _SIZES
     }
     slow = {workflow: _dollars(facts.dollars(Work(_MILLION, resize_seconds=0.4), workflow)) for workflow in WORKFLOWS}
-    shown = f"{facts.measured.resize_seconds(1) * 1000:.0f}"
+    shown = [f"{facts.measured.resize_seconds(sizes) * 1000:.0f}" for sizes in _SIZES]
     quiet = _dollars(total(price_month(facts.deployment), facts.table))
     requests = sum(each.count(1) for each in RESIZE[Deed.UPLOADED].values())
     return f"""
@@ -125,8 +125,9 @@ def _introduction(facts: Facts) -> str:
 
 A million uploads with one thumbnail each cost **{totals["STANDARD", 1]}** with `UploadWorkflow=STANDARD`, the default,
 and **{totals["EXPRESS", 1]}** with `EXPRESS`. With five thumbnails each they cost {totals["STANDARD", 5]} and
-{totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}. These prices are for a resize of {shown} ms, as
-measured here. **If it takes 400 ms on AWS**, a million cost {slow["STANDARD"]} and {slow["EXPRESS"]}.
+{totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}. These prices use the durations
+measured here: {shown[0]} ms for a resize with one thumbnail, {shown[1]} ms with five. **If a resize with one thumbnail
+takes 400 ms on AWS**, a million uploads cost {slow["STANDARD"]} and {slow["EXPRESS"]}.
 
 `make cost` writes this page. `make cost UPLOADS=3e6 SIZES=5` calculates the cost for your own numbers. **All figures
 are estimates**: numbers of units, multiplied by list prices of {facts.table.region} in US dollars. Free tiers are not
@@ -369,9 +370,13 @@ def _the_curve(facts: Facts) -> str:
         for count, one, other in zip(_CURVE, standard, express, strict=True)
     ]
     seconds = break_even_seconds(facts.deployment, facts.measured, facts.table)
-    uploads = break_even_uploads(facts.deployment, facts.measured, facts.table)
+    one = Work(1.0)
+    uploads, with_free, at_ten_seconds = (
+        f"{break_even_uploads(work, facts.deployment, facts.measured, facts.table, free):,.0f}"
+        for work, free in ((one, 0), (one, _FREE_TRANSITIONS), (replace(one, resize_seconds=10.0), 0))
+    )
+    shown = f"{facts.measured.resize_seconds(1) * 1000:.0f}"
     more = _dollars(facts.deployment.express_alarms * facts.table.prices["alarm_month"].usd)
-    free = _FREE_TRANSITIONS // facts.deployment.transitions
     return f"""
 ## Uploads a month, and when EXPRESS is cheaper
 
@@ -381,11 +386,12 @@ Dollars a month with one thumbnail each, including the fixed costs of a month:
 
 {_markdown(["uploads a month", "STANDARD", "EXPRESS", "saved by EXPRESS"], rows)}
 
-With EXPRESS, an alarm watches one more metric, for {more} a month. So **EXPRESS is cheaper from {uploads:,.0f} uploads
-a month on**. With the permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted here,
-it is cheaper from {uploads + free:,.0f} on. Both are only true if a resize takes less than {seconds:.0f} s on average,
-because the run, and the function that waits for it, are billed for their whole duration. For its higher price, STANDARD
-lists each upload in the console, returns its status by id for 90 days, and allows redrive.
+With EXPRESS, an alarm watches one more metric, for {more} a month. So **EXPRESS is cheaper from {uploads} uploads a
+month on**. With the permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted here, it
+is cheaper from {with_free} on. Both numbers are for a resize of {shown} ms, and they grow with its duration: at 10 s
+the first is {at_ten_seconds}. From {seconds:.0f} s on, EXPRESS is never cheaper, because the run, and the function that
+waits for it, are billed for their whole duration. For its higher price, STANDARD lists each upload in the console,
+returns its status by id for 90 days, and allows redrive.
 """
 
 
@@ -440,7 +446,7 @@ def _not_in_here(facts: Facts) -> str:
 
 - **Multipart uploads**: clients send large files in parts, and each part is a PUT.
 
-- **CloudFront** with `Delivery=CLOUDFRONT`: requests and transfer, by what is viewed.
+- **CloudFront** with `Delivery=CLOUDFRONT`: requests and transfer, depending on what is viewed.
 
 - Taxes, support plans, discounts, and other regions. The prices of most regions are within a fifth of these.
 """

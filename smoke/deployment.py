@@ -211,7 +211,7 @@ class Deployment:
         return {name: resource.id for name, resource in self.resources.items() if resource.type in types}
 
 
-SERVICES = ("apigateway", "cloudformation", "cloudwatch", "logs", "s3", "sqs", "stepfunctions", "sts")
+SERVICES = ("apigateway", "cloudformation", "cloudwatch", "lambda", "logs", "s3", "sqs", "stepfunctions", "sts")
 
 
 def read_deployment(stack: str, api_url: str | None, delivery_via: str | None = None) -> Deployment:

@@ -9,7 +9,7 @@ from functions.reconcile.errors import InvalidInputError
 # The maximum number of children of a Distributed Map that run at the same time:
 # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 _MOST_CONCURRENCY = 10_000
-# The others of the ten functions of a new account are left to uploads.
+# So few that a new account, which runs ten functions, can also process uploads: docs/decisions/0060.
 CONCURRENCY = 4
 # A day.
 _MOST_MINUTES = 1440

@@ -40,9 +40,11 @@ _PAGE = 1000
 # A look counts at most this many times the target. If it counted only one more than the target, it could not see how
 # many too many run, and the pace would fall too slowly.
 _COUNTED = 4
-# If the executions cannot be counted, all starters together start at least this many a second, so that uploads do not
-# wait until they can be counted again. Six functions resize one picture a second if each takes six seconds.
+# The lowest pace of all starters together if the executions cannot be counted. Six functions keep up with it if a
+# picture takes up to six seconds.
 _LEAST_PACE = 1.0
+# How long after a failed look the next one may come. A failed look may take seconds, in which nothing is started.
+_AFTER_FAILED_LOOK = 5.0
 # How long a starter rests after Step Functions has refused a start.
 _REST_SECONDS = 1.0
 
@@ -93,25 +95,31 @@ class Pacing:
             until = min(until, now + (1 - self._room) / self._pace + 0.001)
         return max(0.0, until - now, self._rests_until - now)
 
-    def looked(self, running: int | None, now: float) -> None:
-        """Record the number of running executions; ``None`` if they could not be counted."""
+    def looked(self, running: int, now: float) -> None:
+        """Record the number of running executions."""
         self._grow(now)
         if now > self._look_at + _PACE_SECONDS:
             self._busy_since = now
         pace, most = self._past_pace(now), self.most
-        if running is None:
-            # The lower one, because without a number nothing would correct a pace that is too high.
-            self._pace = max(min(pace, self._pace), _LEAST_PACE / self._starters)
-        elif running > most:
+        if running > most:
             # In proportion, so that a starter that is ahead of the others yields more.
             self._pace = pace * most / running
         else:
             self._pace = pace + (most - running) / self._starters / self._correction_seconds(running, pace)
-        if running is not None:
-            # Rounded up, a look that finds two of four executions would let each of two starters start one immediately.
-            self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
-        between = self._starters / _LOOKS_A_SECOND
-        self._look_at = now + min(between, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
+        # Rounded up, a look that finds two of four executions would let each of two starters start one immediately.
+        self._room = max(self._room, math.floor((most * _FEW - running) / self._starters))
+        self._look_at = now + self._between_looks(now)
+
+    def not_counted(self, began: float, now: float) -> None:
+        """Record a failed look: the pace goes on, and one execution may be started at once."""
+        self._grow(now)
+        if began > self._look_at + _PACE_SECONDS:
+            self._busy_since = began
+        # The lower one, because without a number nothing corrects a pace that is too high.
+        pace = min(self._past_pace(began), self._pace)
+        self._pace = max(pace, _LEAST_PACE / self._starters)
+        self._room = max(self._room, 1.0)
+        self._look_at = now + max(_AFTER_FAILED_LOOK, self._between_looks(now))
 
     def started(self, now: float) -> None:
         """Record that an execution was started."""
@@ -137,6 +145,10 @@ class Pacing:
         most = max(self._room, self._pace, 1.0)
         self._room = min(most, self._room + (now - self._grown_at) * self._pace)
         self._grown_at = now
+
+    def _between_looks(self, now: float) -> float:
+        """Return the seconds until the next look."""
+        return min(self._starters / _LOOKS_A_SECOND, max(1.0, (now - self._busy_since) / _FIRST_LOOKS))
 
     def _correction_seconds(self, running: int, pace: float) -> float:
         """Return the seconds within which the pace makes up for missing executions."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
 
 from functions.start_from_s3.executions import Execution
 from functions.start_from_s3.pacing import Pacing
@@ -108,7 +108,8 @@ class StandardWorkflow:
         ARN.
     pacing : Pacing
     uncounted : callable
-        Called with the error if the running executions cannot be counted; then the pace goes on without the number.
+        Called with the error if the running executions could not be counted. Uploads are then started without that
+        number.
     clock, sleep : callable
         ``time.monotonic`` and ``time.sleep``.
     """
@@ -178,16 +179,18 @@ class StandardWorkflow:
                 self._look()
 
     def _look(self) -> None:
-        running: int | None = None
+        began = self._clock()
         try:
             running = self._count_running(self._pacing.enough)
-        except (BotoCoreError, ClientError) as error:
-            # Such as a quota that other callers in the account have used up. The pace is right without the number for a
-            # while, but an upload that returned to the queue would be hidden for minutes.
-            if not _is_temporary(error):
+        except (ClientError, ConnectionError, HTTPClientError) as error:
+            # For example, other callers in the account have used up the quota. An upload that returned to the queue
+            # would be hidden for twelve minutes, so uploads are started without the number.
+            if isinstance(error, ClientError) and not _is_temporary(error):
                 raise
             self._uncounted(error)
-        self._pacing.looked(running, self._clock())
+            self._pacing.not_counted(began, self._clock())
+        else:
+            self._pacing.looked(running, self._clock())
 
     def _count_running(self, enough: int) -> int:
         """Return how many executions run; if there are more than ``enough``, at least that many."""
@@ -226,11 +229,11 @@ def _is_throttled(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in {"ThrottlingException", "TooManyRequestsException"}
 
 
-def _is_temporary(error: BotoCoreError | ClientError) -> bool:
-    """Return whether the same request may succeed later: it was throttled, or Step Functions failed or is away."""
-    if isinstance(error, BotoCoreError) or _is_throttled(error):
-        return True
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR
+def _is_temporary(error: ClientError) -> bool:
+    """Return whether the same request may succeed later: it was throttled, or Step Functions failed."""
+    return (
+        _is_throttled(error) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 class ExpressWorkflow:

@@ -78,8 +78,8 @@ def _unlogged(names: set[str], events: list[dict[str, Any]], level: str) -> list
         name = ":".join(str(event.get("execution_arn", "")).split(":")[7:8])
         if name in types:
             types[name].add(event.get("type", ""))
-            # By this name the alarms tell errors of a picture from faults. AWS does not say whether a log without
-            # execution data has it.
+            # The alarms use this name to tell bad pictures from faults. AWS does not document whether the log has it
+            # without execution data.
             if event.get("type") == "ExecutionFailed" and not event.get("details", {}).get("error"):
                 nameless.add(name)
     faults = []

@@ -121,7 +121,7 @@ class Pipeline(DeployedPipeline):
 
     @contextmanager
     def held_uploads(self) -> Iterator[None]:
-        """Leave new uploads in their queue, and let them go at the end."""
+        """Keep new uploads in their queue until the block ends."""
         functions = self.client("lambda")
         found = functions.list_event_source_mappings(FunctionName="alison-image-start-from-s3")
         (mapping,) = found["EventSourceMappings"]

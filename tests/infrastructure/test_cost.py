@@ -1,5 +1,6 @@
 """docs/cost.md is what the template, the prices and the measurements give, and `make cost` answers questions."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def test_the_readme_has_the_same_figures(facts: Facts, workflow: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     assert readme.count(f"about ${facts.dollars(Work(1e6), workflow):.0f} ") == 2
-    assert f"${facts.dollars(Work(1e6, resize_seconds=0.4), workflow):.0f} " in readme.split("## Bursts and costs")[1]
+    slow = f"{facts.dollars(Work(1e6, resize_seconds=0.4), workflow):.0f}"
+    assert re.search(rf"\${slow}\b", readme.split("## Bursts and costs")[1])
 
 
 def test_what_is_read_of_the_template() -> None:
@@ -77,6 +79,7 @@ def test_the_command_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     [
         ("--uploads", "0"),
         ("--uploads", "0.9"),
+        ("--uploads", "1.5"),
         ("--uploads", "nan"),
         ("--uploads", "inf"),
         ("--uploads", "1.1e12"),
@@ -92,7 +95,7 @@ def test_questions_without_an_answer(
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, *arguments)
 
-    assert "must be from 1 to" in capsys.readouterr().err
+    assert "must be " in capsys.readouterr().err
 
 
 def test_the_command_writes_page_and_picture(

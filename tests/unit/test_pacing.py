@@ -81,16 +81,34 @@ def test_too_many_slow_it_down_and_too_few_make_it_faster() -> None:
     assert count_starts(faster, 1030.0, 1.0) > 45
 
 
-def test_without_a_number_the_pace_goes_on() -> None:
-    pacing = Pacing(pictures=40, starters=1)
-    work_off(pacing, rate=50.0, seconds=30)
+@pytest.mark.parametrize(("rate", "starters"), [(9.0, 2), (16.0, 12), (22.0, 18)])
+@pytest.mark.parametrize("took", [0.1, 1.1])
+def test_without_a_number_the_pace_goes_on(took: float, rate: float, starters: int) -> None:
+    pacing = Pacing(pictures=round(rate * starters * 0.4), starters=starters)
+    work_off(pacing, rate=rate, seconds=30)
 
-    started = []
-    for second in range(10):
-        pacing.looked(None, 1030.0 + second)
-        started.append(count_starts(pacing, 1030.0 + second, 1.0))
+    assert rate / 2 < look_in_vain(pacing, 1030.0, 120, took) / 120 < rate * 1.2
 
-    assert sum(started) == pytest.approx(500, rel=0.15)
+
+def test_without_a_number_one_execution_a_look_is_started_in_an_idle_stack() -> None:
+    pacing = Pacing(pictures=80, starters=12)
+
+    pacing.not_counted(1000.0, 1007.0)
+
+    assert start_all(pacing, 1007.0) == 1
+    assert 4 <= look_in_vain(pacing, 1007.0, 60, 7.0) <= 15
+
+
+def look_in_vain(pacing: Pacing, begin: float, seconds: float, took: float) -> int:
+    """Start what may be started while every look fails after some time; return how many."""
+    now, started = begin, 0
+    while now < begin + seconds:
+        if pacing.may_look(now):
+            pacing.not_counted(now, now + took)
+            now += took
+        started += start_all(pacing, now)
+        now += 0.02
+    return started
 
 
 def test_few_executions_are_corrected_more_slowly_than_many() -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import urllib.request
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -622,7 +623,7 @@ class TestFunctions:
             (10, "", "20", Mark.BROKEN),
             # Other functions of the account have reserved the rest.
             (100, "", "200", Mark.BROKEN),
-            (100, "100", "200", Mark.KEPT),
+            (100, "200", "200", Mark.KEPT),
         ],
     )
     def test_the_account_must_have_the_functions(self, unreserved: int, reserved: str, wanted: str, mark: Mark) -> None:
@@ -632,6 +633,18 @@ class TestFunctions:
 
         assert row.mark is mark
         assert ("Service Quotas" in row.found) is (mark is Mark.BROKEN)
+
+    def test_credentials_that_cannot_read_the_quota_leave_it_open(self) -> None:
+        def refuse() -> None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No."}}, "GetAccountSettings")
+
+        stack: Any = SimpleNamespace(client=lambda _: SimpleNamespace(get_account_settings=refuse))
+        visit: Any = None
+
+        (row,) = functions.functions_have_room(stack, visit)
+
+        assert row.mark is Mark.OPEN
+        assert "lambda:GetAccountSettings" in row.found
 
 
 class TestLogs:
