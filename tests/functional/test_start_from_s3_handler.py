@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from functions.start_from_s3.executions import execution_for
 from functions.start_from_s3.hints import read_hints
@@ -37,8 +38,18 @@ RUNNING = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 360
 
 
 @pytest.fixture
-def executions(aws: boto3.Session) -> "SFNClient":
-    """Give Step Functions with a machine of the deployment's name whose executions go on running."""
+def executions(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> "SFNClient":
+    """Return Step Functions with a machine of the deployment's name whose executions go on running."""
+    start: Any = ExecutionWorker.start
+
+    def start_until_it_can_be_stopped(worker: ExecutionWorker) -> None:
+        start(worker)
+        deadline = time.monotonic() + 30
+        while worker.env is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    # Until its thread has parsed the definition, moto raises an AttributeError for an execution that is stopped.
+    monkeypatch.setattr(ExecutionWorker, "start", start_until_it_can_be_stopped)
     client = aws.client("stepfunctions")
     created = client.create_state_machine(
         name="ImageResizeStateMachine",
