@@ -131,8 +131,14 @@ class Child:
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
-def run(seconds: float, seed: int, progress: Callable[[Report, float], None] = lambda *_: None) -> Report:
-    """Fuzz for a number of seconds.
+def run(
+    seconds: float,
+    seed: int,
+    progress: Callable[[Report, float], None] = lambda *_: None,
+    *,
+    most: float = float("inf"),
+) -> Report:
+    """Fuzz for a number of seconds, or until there were enough trials.
 
     Parameters
     ----------
@@ -142,13 +148,15 @@ def run(seconds: float, seed: int, progress: Callable[[Report, float], None] = l
         The same seed produces the same inputs in the same order.
     progress : callable
         Called with the report and the elapsed seconds about once a second.
+    most : float
+        Number of trials after which the session ends.
     """
     chance = random.Random(seed)  # noqa: S311 - damage, not secrets
     corpus = list(seeds().items())
     report = Report()
     start = reported = time.monotonic()
     with Child() as child:
-        while (now := time.monotonic()) - start < seconds:
+        while (now := time.monotonic()) - start < seconds and report.trials < most:
             name, source = chance.choice(corpus)
             data, shape = _spoil(source, chance.choice(corpus)[1], chance)
             trial = child.attempt(name, data, _request(chance))
