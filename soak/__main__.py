@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=1.0, help="factor for all fault rates (default %(default)s)")
     parser.add_argument("--workflow", choices=("STANDARD", "EXPRESS"), default="STANDARD", help="workflow of uploads")
     parser.add_argument("--without", action="append", default=[], choices=sorted(SAFEGUARDS), help="remove it")
+    parser.add_argument("--limit", type=float, help="seconds until it gives up (default: 120, and 1 for each upload)")
     parser.add_argument("--state", type=Path, default=ROOT / ".local" / "soak", help="folder for logs and reports")
     options = parser.parse_args()
     if options.uploads < _FEWEST_UPLOADS:
@@ -45,7 +46,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with deployed(state, Faults(seed, options.faults), options.without, options.workflow) as deployment:
-            limit = _START_SECONDS + _SECONDS_EACH * options.uploads
+            limit = options.limit or _START_SECONDS + _SECONDS_EACH * options.uploads
             ledger = Load(deployment, stories, limit, lambda line: print(line, flush=True)).run()
             print("Counting …", flush=True)
             outcome = read_outcome(deployment)

@@ -20,11 +20,11 @@ def soak(name: str, *options: str) -> tuple[subprocess.CompletedProcess[str], di
     report.unlink(missing_ok=True)
     try:
         done = subprocess.run(  # noqa: S603 - the command is ours
-            [sys.executable, "-m", "soak", "--state", str(state), *options],
+            [sys.executable, "-m", "soak", "--state", str(state), "--limit", "400", *options],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=800,
             check=False,
         )
     finally:
