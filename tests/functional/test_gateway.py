@@ -1277,7 +1277,7 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, aws: Behaviour, nu
         refused = gateway.post("{}")
         entries = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(number)
-        code = process.wait(10)
+        code = process.wait(60)
     assert code == 0
     assert (health.status, health.json["status"]) == (200, "ok")
     assert {"POST /prod/resize", "GET /prod/executions/{executionId}"} <= set(health.json["routes"])
@@ -1299,6 +1299,13 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, aws: Behaviour, nu
     assert sorted(aws.delivered, key=lambda line: line["status"]) == lines
 
 
+def wait_until(probe: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not probe():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_an_access_log_that_cannot_be_delivered_is_reported_once_and_refuses_nothing(
     session: Session, fake_aws: FakeAws, aws: Behaviour
 ) -> None:
@@ -1311,6 +1318,7 @@ def test_an_access_log_that_cannot_be_delivered_is_reported_once_and_refuses_not
     with running(server):
         client = Client("127.0.0.1", int(server.server_address[1]))
         statuses = [client.post(BODY).status for _ in range(2)]
+        wait_until(lambda: "is not delivered" in log.getvalue())
         server.delivery.close()
 
     assert statuses == [200, 200]
@@ -1328,5 +1336,7 @@ def test_without_an_access_log_setting_the_gateway_logs_in_its_own_words(
     server = GatewayServer("127.0.0.1", 0, api_of(session, fake_aws), log)
     with running(server):
         Client("127.0.0.1", int(server.server_address[1])).send("GET", "/prod/nowhere")
+        # The gateway answers first.
+        wait_until(lambda: log.getvalue().endswith("\n"))
     entry = json.loads(log.getvalue())
     assert (entry["httpMethod"], entry["path"], entry["status"]) == ("GET", "/prod/nowhere", 404)
