@@ -34,7 +34,7 @@ def run(pipeline: Pipeline, section: str, **replaced: str) -> subprocess.Complet
         env=environment | {"PATH": os.pathsep.join([*tools, environment["PATH"]])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
 

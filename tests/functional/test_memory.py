@@ -99,7 +99,7 @@ def _run_as_function(*arguments: str | Path) -> subprocess.CompletedProcess[str]
         env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1", **environment("ResizeFunction")},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=900,
         check=False,
     )
 
