@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import Settings, Stack
 
 if TYPE_CHECKING:
@@ -111,9 +111,10 @@ def own_stack(
     ------
     StackError
     """
+    aws_port, api_port = free_ports(2)
     settings = Settings(
-        aws_port=free_port(),
-        api_port=free_port(),
+        aws_port=aws_port,
+        api_port=api_port,
         state=state,
         parameters={"ApiAuthorization": "NONE", **parameters},
         emulator=emulator or {},

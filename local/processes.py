@@ -172,10 +172,18 @@ def seize(folder: Path) -> Iterator[bool]:
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports of 127.0.0.1 that are not in use."""
+    with contextlib.ExitStack() as stack:
+        # All are bound before the first one is free again, so that none is returned twice.
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def is_port_free(port: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline
 
@@ -12,10 +12,11 @@ from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline
 @pytest.fixture(scope="session")
 def pipeline() -> Iterator[Pipeline]:
     """Deploy the template as it stands, and end the stack afterwards."""
+    aws_port, api_port, gallery_port = free_ports(3)
     settings = Settings(
-        aws_port=free_port(),
-        api_port=free_port(),
-        gallery_port=free_port(),
+        aws_port=aws_port,
+        api_port=api_port,
+        gallery_port=gallery_port,
         state=ROOT / ".local" / "e2e",
         parameters={
             "ApiAuthorization": "NONE",

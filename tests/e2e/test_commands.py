@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from local.processes import free_port, is_port_free
+from local.processes import free_port, free_ports, is_port_free
 from local.stack import ROOT, Settings, Stack, StackError
 from tests.e2e.pipeline import Pipeline, wait_for
 
@@ -40,12 +40,13 @@ def curl(url: str, *options: str) -> int:
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, str]]:
+    names = ("LOCAL_AWS_PORT", "LOCAL_API_PORT", "LOCAL_GALLERY_PORT")
     environment = {
-        "LOCAL_AWS_PORT": str(free_port()),
-        "LOCAL_API_PORT": str(free_port()),
-        "LOCAL_GALLERY_PORT": str(free_port()),
+        **{name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)},
         "LOCAL_STATE": ".local/e2e-commands",
     }
+    # A run that was killed may have left its stack.
+    make("down", environment)
     yield environment
     make("down", environment)
 

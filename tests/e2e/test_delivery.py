@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from smoke.delivery import Viewer
 from tests.e2e.pipeline import Pipeline, photograph, wait_for
@@ -30,7 +30,8 @@ KEYS = [
 def delivered() -> Iterator[Pipeline]:
     """Deploy with a distribution, and end the stack afterwards."""
     parameters = {"ApiAuthorization": "NONE", "Delivery": "CLOUDFRONT"}
-    stack = Stack(Settings(free_port(), free_port(), ROOT / ".local" / "e2e-delivery", parameters))
+    aws_port, api_port = free_ports(2)
+    stack = Stack(Settings(aws_port, api_port, ROOT / ".local" / "e2e-delivery", parameters))
     stack.down()
     try:
         stack.up()

@@ -10,7 +10,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import Answer, Pipeline, photograph
 
@@ -28,11 +28,11 @@ Deploy = Callable[..., Pipeline]
 @pytest.fixture(scope="module")
 def deploy() -> Iterator[Deploy]:
     """Deploy into an account of its own, by stack name and parameters, and end all of it afterwards."""
-    ports = free_port(), free_port()
+    aws_port, api_port = free_ports(2)
     state = ROOT / ".local" / "e2e-deployments"
 
     def stack(name: str, **parameters: str) -> Stack:
-        return Stack(Settings(*ports, state, parameters, stack_name=name))
+        return Stack(Settings(aws_port, api_port, state, parameters, stack_name=name))
 
     def up(name: str, recipes: list[dict[str, Any]] | None = None, **parameters: str) -> Pipeline:
         def replace_recipes(build: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import Pipeline, photograph
 from tests.e2e.test_smoke import broken, left_over, smoke
@@ -58,7 +58,8 @@ def contents(s3: "S3Client", bucket: str) -> list[Any]:
 def existing() -> Iterator[Pipeline]:
     """Deploy on a bucket that has pictures and a notification of its owner's, and end the stack afterwards."""
     parameters = {"ApiAuthorization": "NONE", "ExistingOriginalsBucket": BUCKET, "OriginalsPrefix": PREFIX}
-    stack = Stack(Settings(free_port(), free_port(), ROOT / ".local" / "e2e-existing", parameters))
+    aws_port, api_port = free_ports(2)
+    stack = Stack(Settings(aws_port, api_port, ROOT / ".local" / "e2e-existing", parameters))
     stack.down()
 
     def make_bucket(_build: object) -> None:
@@ -197,7 +198,7 @@ def test_nothing_became_a_dead_letter(switched_on: Pipeline) -> None:
 
 
 def test_the_smoke_test_judges_what_the_stack_promises(switched_on: Pipeline) -> None:
-    done = smoke(switched_on, "--wait", "30")
+    done = smoke(switched_on, "--wait", "90")
 
     assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
     assert "every upload and removal goes to EventBridge" in done.stdout

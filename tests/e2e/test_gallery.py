@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, expect
 
 from functions.resize.placeholder import make_placeholder
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.browser import chromium
 from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph, wait_for
@@ -533,7 +533,8 @@ def other() -> Iterator[Pipeline]:
     """Deploy with the other value of both parameters that the gallery shows."""
     parameters = {"ApiAuthorization": "AWS_IAM", "UploadWorkflow": "EXPRESS", "OriginalsPrefix": "photos/"}
     state = ROOT / ".local" / "e2e-gallery"
-    stack = Stack(Settings(free_port(), free_port(), state, parameters, gallery_port=free_port()))
+    aws_port, api_port, gallery_port = free_ports(3)
+    stack = Stack(Settings(aws_port, api_port, state, parameters, gallery_port=gallery_port))
     stack.down()
     try:
         stack.up()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from local.processes import free_port
+from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.pipeline import Pipeline, photograph, wait_for
 from tests.e2e.test_smoke import broken, left_over, smoke
@@ -57,7 +57,8 @@ class Subscriber:
 def told(request: pytest.FixtureRequest) -> Iterator[tuple[Pipeline, Subscriber]]:
     """Deploy a stack whose topic has a subscriber, and end the stack afterwards."""
     parameters = {"ApiAuthorization": "NONE", "UploadWorkflow": request.param, "NotificationTopicArn": TOPIC}
-    stack = Stack(Settings(free_port(), free_port(), ROOT / ".local" / "e2e-notifications", parameters))
+    aws_port, api_port = free_ports(2)
+    stack = Stack(Settings(aws_port, api_port, ROOT / ".local" / "e2e-notifications", parameters))
     stack.down()
     subscribers: list[Subscriber] = []
     try:
@@ -168,7 +169,7 @@ def test_a_message_that_cannot_be_published_waits_and_the_resize_is_done(told: t
 def test_the_smoke_test_hears_of_its_own_pictures(told: tuple[Pipeline, Subscriber]) -> None:
     pipeline, _ = told
 
-    done = smoke(pipeline, "--wait", "30")
+    done = smoke(pipeline, "--wait", "90")
 
     assert (done.returncode, broken(done.stdout), done.stderr) == (0, [], ""), done.stdout
     assert "each ended execution has one message" in done.stdout

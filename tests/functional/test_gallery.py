@@ -18,7 +18,7 @@ from local.gallery import server as server_module
 from local.gallery.api import Api
 from local.gallery.pictures import Deployment, Pictures
 from local.gallery.server import Gallery, GalleryServer
-from local.processes import free_port
+from local.processes import free_ports
 from tests.functional.conftest import ORIGINALS, THUMBNAILS
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def gallery(aws: boto3.Session, s3: "S3Client") -> Iterator[Served]:
     deployment = Deployment(
         ORIGINALS, THUMBNAILS, machine, prefix="", is_express=False, is_signed=False, log_group=LOG_GROUP
     )
-    port = free_port()
+    port, other_port = free_ports(2)
     # Nobody listens there: the end-to-end tests have an API.
-    api = Api(f"http://127.0.0.1:{free_port()}/prod/resize", "us-east-1", None)
+    api = Api(f"http://127.0.0.1:{other_port}/prod/resize", "us-east-1", None)
     server = GalleryServer(port, Gallery(Pictures(deployment, s3, step_functions, logs), api, {"stack": "a"}, port))
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
