@@ -250,7 +250,8 @@ def test_directories_without_end(*, big: bool) -> None:
     started = time.process_time()
     with suppress(errors.ResizeError), warnings.catch_warnings(action="ignore"):
         make(tiff({34665: (4, 1, 4112)}, exif, big=big), 64)
-    assert time.process_time() - started < 5
+    # Minutes, if it read all of them.
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize(
