@@ -18,8 +18,6 @@ from samples.files import encoded
 
 UPLOAD_SIZES = ("64x64", "128x96")
 
-_WAIT_SECONDS = 60.0
-
 _T = TypeVar("_T")
 
 
@@ -131,17 +129,33 @@ class Pipeline(DeployedPipeline):
         finally:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
+    @contextmanager
+    def without_events(self, changes: int) -> Iterator[None]:
+        """Drop the events of so many changes of originals, so that these are only found by looking.
+
+        Not by an empty notification configuration: MiniStack reads it only when it sends an event, which may be after
+        the configuration was restored.
+        """
+        with self.held_uploads():
+            yield
+            wait_for(lambda: self.queued()[0] >= changes, "the events to drop")
+            self.sqs.purge_queue(QueueUrl=self.uploads_queue)
+
     def wait_until_queue_is_empty(self) -> None:
         """Wait until every upload's message was worked on and deleted."""
         wait_for(lambda: self.queued() == (0, 0), "an empty uploads queue")
 
+    def wait_until_idle(self) -> None:
+        """Wait until no upload is in the queue and no execution runs."""
+        wait_for(lambda: self.queued() == (0, 0) and not self.running(), "the end of all executions")
 
-def wait_for(probe: Callable[[], _T], what: str) -> _T:
-    """Ask again and again until the answer is true; fail the test after a minute."""
-    deadline = time.monotonic() + _WAIT_SECONDS
+
+def wait_for(probe: Callable[[], _T], what: str, seconds: float = 60) -> _T:
+    """Ask again and again until the answer is true; fail the test if it does not become true in time."""
+    deadline = time.monotonic() + seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come within {_WAIT_SECONDS:.0f} seconds")
+            pytest.fail(f"{what} did not come within {seconds:.0f} seconds")
         time.sleep(0.1)
     return answer
 

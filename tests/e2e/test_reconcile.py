@@ -72,13 +72,6 @@ class Drift:
         )
 
 
-def without_events(pipeline: Pipeline) -> dict[str, Any]:
-    """Switch the bucket's events off, so that what happens is only found by looking; return what they were."""
-    found = pipeline.s3.get_bucket_notification_configuration(Bucket=pipeline.originals)
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration={})
-    return {name: value for name, value in found.items() if name.endswith("Configurations")}
-
-
 @pytest.fixture(scope="module")
 def drift(pipeline: Pipeline) -> Drift:
     drift = Drift(pipeline, FOLDER)
@@ -89,19 +82,18 @@ def drift(pipeline: Pipeline) -> Drift:
         drift.put(name, photograph(90, 60))
     for name in names:
         pipeline.ends_of(drift.key(name), 1)
-    events = without_events(pipeline)
-    for number in range(3):
-        drift.put(f"stale {number}.jpg", photograph(60, 90))
-        drift.put(f"missing {number}.jpg", photograph(80, 80))
-        kept = [each for each in drift.manifest(f"recipe {number}.jpg")["thumbnails"] if each["box"]["width"] == 64]
-        drift.change_manifest(f"recipe {number}.jpg", thumbnails=kept)
-    pipeline.s3.delete_object(Bucket=pipeline.originals, Key=drift.key("orphan.jpg"))
-    drift.put("no picture", b"this is a letter")
-    drift.put("film.mp4", b"this is a film")
-    drift.put("empty.jpg", b"")
-    drift.put("archived.jpg", photograph(80, 80), StorageClass="GLACIER")
-    drift.put("a folder/", b"")
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    with pipeline.without_events(changes=12):
+        for number in range(3):
+            drift.put(f"stale {number}.jpg", photograph(60, 90))
+            drift.put(f"missing {number}.jpg", photograph(80, 80))
+            kept = [each for each in drift.manifest(f"recipe {number}.jpg")["thumbnails"] if each["box"]["width"] == 64]
+            drift.change_manifest(f"recipe {number}.jpg", thumbnails=kept)
+        pipeline.s3.delete_object(Bucket=pipeline.originals, Key=drift.key("orphan.jpg"))
+        drift.put("no picture", b"this is a letter")
+        drift.put("film.mp4", b"this is a film")
+        drift.put("empty.jpg", b"")
+        drift.put("archived.jpg", photograph(80, 80), StorageClass="GLACIER")
+        drift.put("a folder/", b"")
     return drift
 
 
@@ -192,10 +184,9 @@ def test_an_emptied_folder_does_not_empty_the_thumbnails(pipeline: Pipeline, rec
         pipeline.upload(name, photograph(60, 60))
     for name in names:
         pipeline.ends_of(name, 1)
-    events = without_events(pipeline)
-    for name in names:
-        pipeline.s3.delete_object(Bucket=pipeline.originals, Key=name)
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    with pipeline.without_events(changes=len(names)):
+        for name in names:
+            pipeline.s3.delete_object(Bucket=pipeline.originals, Key=name)
     plan = reconcile.output(mode="plan", prefix="emptied by mistake/")
 
     kept = reconcile.output(mode="run", plan=plan["plan"])
@@ -212,29 +203,36 @@ def test_an_emptied_folder_does_not_empty_the_thumbnails(pipeline: Pipeline, rec
 
 
 def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(pipeline: Pipeline, reconcile: Reconcile) -> None:
-    names = [f"stopped/{number:02}.jpg" for number in range(12)]
-    events = without_events(pipeline)
-    for name in names:
-        pipeline.upload(name, photograph(900, 900, "PNG"))
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    names = [f"stopped/{number:02}.jpg" for number in range(24)]
+    picture = photograph(2000, 2000, "PNG")
+    with pipeline.without_events(changes=len(names)):
+        for name in names:
+            pipeline.upload(name, picture)
     plan = reconcile.output(mode="plan", prefix="stopped/")
 
     some = reconcile.output(mode="run", plan=plan["plan"], max_objects=3)
-    stopped = reconcile.start(mode="run", plan=plan["plan"])
+    # One at a time, so that it takes many seconds, in which it is stopped.
+    stopped = reconcile.start(mode="run", plan=plan["plan"], concurrency=1)
     wait_for(lambda: len(pipeline.stored_for(names[0])) > 4 * 3, "some more thumbnails")
     pipeline.step_functions.stop_execution(executionArn=stopped)
-    time.sleep(2)
+
+    def has_stopped() -> bool:
+        before = len(pipeline.stored_for(names[0]))
+        time.sleep(3)
+        return len(pipeline.stored_for(names[0])) == before
+
+    wait_for(has_stopped, "the end of what had begun")
     half = len(pipeline.stored_for(names[0]))
     rest = reconcile.output(mode="run", plan=plan["plan"])
 
-    assert plan["counts"]["missing"] == 12
-    assert (some["counts"]["resized"], some["counts"]["left"]) == (3, 9)
+    assert plan["counts"]["missing"] == 24
+    assert (some["counts"]["resized"], some["counts"]["left"]) == (3, 21)
     assert pipeline.end_of(stopped)["status"] == "ABORTED"
-    assert half < 12 * 3
-    assert rest["counts"]["resized"] + rest["counts"]["in_line"] == 9
+    assert half < 24 * 3
+    assert rest["counts"]["resized"] + rest["counts"]["in_line"] == 21
     assert rest["counts"]["in_line"] >= 1
     assert rest["counts"]["left"] == 0
-    assert len(pipeline.stored_for(names[0])) == 12 * (1 + len(UPLOAD_SIZES))
+    assert len(pipeline.stored_for(names[0])) == 24 * (1 + len(UPLOAD_SIZES))
 
 
 def test_a_thumbnail_that_no_manifest_lists_is_found(pipeline: Pipeline, reconcile: Reconcile) -> None:
@@ -271,18 +269,17 @@ def command(pipeline: Pipeline, *arguments: str, answer: str = "") -> subprocess
         input=answer,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
 
 
 def test_the_command(pipeline: Pipeline) -> None:
     names = [f"command/{number}.jpg" for number in range(3)]
-    events = without_events(pipeline)
-    for name in names:
-        pipeline.upload(name, photograph(60, 60))
-    pipeline.upload("command/4.jpg", b"this is a letter")
-    pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.originals, NotificationConfiguration=events)  # type: ignore[arg-type]
+    with pipeline.without_events(changes=len(names) + 1):
+        for name in names:
+            pipeline.upload(name, photograph(60, 60))
+        pipeline.upload("command/4.jpg", b"this is a letter")
 
     planned = command(pipeline, "plan", "--prefix", "command/")
     assert planned.returncode == 0, planned.stderr
@@ -320,7 +317,8 @@ def test_the_schedule_starts_a_check(pipeline: Pipeline, reconcile: Reconcile) -
 
     scheduler.update_schedule(**settings, ScheduleExpression="rate(1 minute)")
     try:
-        (arn,) = wait_for(lambda: reconcile.executions() - before, "a check")
+        # The minute begins with the next look of the local scheduler, which takes one every ten seconds.
+        (arn,) = wait_for(lambda: reconcile.executions() - before, "a check", seconds=150)
     finally:
         scheduler.update_schedule(**settings, ScheduleExpression=deployed["ScheduleExpression"])
 
