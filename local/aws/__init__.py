@@ -14,7 +14,7 @@ MiniStack, and its docstring describes what AWS documents:
 ``throttles``  A function without free concurrency fails its task with the error name of AWS.
 ``signers``    Verifies signatures and identifies signers, as IAM does for API Gateway.
 ``machine_logs`` The history of an execution is written to the log group of its state machine.
-``function_log`` The output of the functions is copied to a file.
+``function_log`` The output of the functions is complete, and copied to a file.
 ``metrics``    EMF lines and metric filters make metrics; filter patterns for JSON work.
 ``saved_queries`` CloudFormation saves queries of Logs Insights, and StartQuery runs them (``insights``).
 ============== ====================================================================================================
