@@ -111,7 +111,7 @@ class Pacing:
         self._look_at = now + self._between_looks(now)
 
     def not_counted(self, began: float, now: float) -> None:
-        """Record a failed look: the pace goes on, and one execution may be started at once."""
+        """Record a failed look: the pace goes on, and one execution may be started immediately."""
         self._grow(now)
         if began > self._look_at + _PACE_SECONDS:
             self._busy_since = began

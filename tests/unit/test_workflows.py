@@ -140,18 +140,23 @@ class Pages:
         self.started.append(request["name"])
 
 
-def test_the_last_uploads_of_a_batch_that_waited_for_room_wait_as_well() -> None:
-    """Otherwise a stall that passes would be counted, and an alarm raised, as uploads that cannot be started."""
-    now = [0.0]
-    client: Any = Pages(9)
+def answering_slowly(client: Any, now: list[float], seconds: float) -> Any:
+    """Make each answer take some seconds of a clock."""
     answer = client.list_executions
 
     def look_slowly(**request: Any) -> dict[str, Any]:
-        now[0] += 0.2
+        now[0] += seconds
         page: dict[str, Any] = answer(**request)
         return page
 
     client.list_executions = look_slowly
+    return client
+
+
+def test_the_last_uploads_of_a_batch_that_waited_for_room_wait_as_well() -> None:
+    """Otherwise a stall that passes would be counted, and an alarm raised, as uploads that cannot be started."""
+    now = [0.0]
+    client = answering_slowly(Pages(9), now, 0.2)
     workflow = StandardWorkflow(client, "machine", Pacing(5, 1), clock=lambda: now[0], sleep=lambda _: None)
 
     for _ in range(5):
@@ -237,16 +242,8 @@ def test_uploads_return_to_the_queue_if_executions_must_not_be_counted() -> None
 
 
 def test_nothing_is_started_if_the_count_took_too_long() -> None:
-    client: Any = Pages(0)
     now = [0.0]
-    answer = client.list_executions
-
-    def look_slowly(**request: Any) -> dict[str, Any]:
-        now[0] += 7
-        page: dict[str, Any] = answer(**request)
-        return page
-
-    client.list_executions = look_slowly
+    client = answering_slowly(Pages(0), now, 7)
     workflow = StandardWorkflow(client, "machine", Pacing(6, 2), clock=lambda: now[0], sleep=lambda _: None)
 
     with pytest.raises(NoTimeLeftError):
