@@ -16,8 +16,6 @@ _STATE = ROOT / ".local" / "burst"
 _CHART = ROOT / "docs" / "burst.png"
 # The burst that the chart shows.
 _DRAWN = ("10 functions reserved", "STANDARD")
-
-
 # So many uploads take about ten hours on the local stack.
 _MOST_REAL = 100_000
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -90,6 +91,7 @@ class Deployed:
         return max(self.concurrency, FEWEST_FUNCTIONS)
 
 
+@cache
 def read_api_rate() -> float:
     """Return the requests a second that the API accepts in the long run, with the default of every parameter."""
     return float(example_stack({}).resolve({"Ref": "ApiRateLimit"}))

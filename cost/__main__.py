@@ -19,7 +19,6 @@ _CURVE = [10 ** (4 + step / 4) for step in range(17)]
 _MOST_SIZES = 80
 # The columns of the tables have room for so many.
 _MOST_UPLOADS = 1e12
-_MILLION = 1_000_000
 
 
 def main() -> int:
@@ -39,7 +38,7 @@ def main() -> int:
     if options.uploads is not None and not options.uploads.is_integer():
         parser.error("--uploads must be a whole number, such as 3e6")
     if asked:
-        return _answer(facts, int(options.uploads or _MILLION), options.sizes or 1, options.ms)
+        return _answer(facts, int(options.uploads or 1e6), options.sizes or 1, options.ms)
     (_DOCS / "cost.md").write_text(write_page(facts), encoding="utf-8")
     curves = {f"this pipeline, {workflow}": facts.curve(_CURVE, workflow) for workflow in WORKFLOWS}
     curves |= {peer.name: [peer.dollars(count, 1) for count in _CURVE] for peer in facts.table.peers}

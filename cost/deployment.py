@@ -2,10 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from local.intrinsics import Intrinsics
 from local.template import example_stack
 
 _ROOT = Path(__file__).parents[1]
@@ -105,7 +106,7 @@ def read_deployment() -> Deployment:
     variables = start["Environment"]["Variables"]
     api = resources["ResizeApi"]["Properties"]
     definition = _STATE_MACHINE.read_text(encoding="utf-8")
-    alarms = _count_alarm_metrics()
+    alarms = _count_alarm_metrics(stack)
     kinds = [resource["Type"] for resource in resources.values()]
     return Deployment(
         workflow=parameters["UploadWorkflow"],
@@ -125,14 +126,14 @@ def read_deployment() -> Deployment:
         metrics=_count_metrics(*_HANDLERS) + kinds.count("AWS::Logs::MetricFilter"),
         api_metrics=_METRICS_OF_A_METHOD * _count_methods(api["DefinitionBody"]["paths"]),
         alarms=alarms,
-        express_alarms=_count_alarm_metrics(UploadWorkflow="EXPRESS") - alarms,
-        bucket_alarms=_count_alarm_metrics(ExistingOriginalsBucket="mine") - alarms,
-        schedule_alarms=_count_alarm_metrics(ReconcileSchedule="rate(7 days)") - alarms,
+        express_alarms=_count_alarm_metrics(stack, UploadWorkflow="EXPRESS") - alarms,
+        bucket_alarms=_count_alarm_metrics(stack, ExistingOriginalsBucket="mine") - alarms,
+        schedule_alarms=_count_alarm_metrics(stack, ReconcileSchedule="rate(7 days)") - alarms,
         schedule_metrics=_count_metrics("functions/reconcile/handler.py"),
         dashboards=int(parameters["Dashboard"] == "true"),
         is_traced=parameters["XRayTracing"] == "true",
         notify_mb=resources["NotifyFunction"]["Properties"]["MemorySize"],
-        notify_alarms=_count_alarm_metrics(NotificationTopicArn=_TOPIC) - alarms,
+        notify_alarms=_count_alarm_metrics(stack, NotificationTopicArn=_TOPIC) - alarms,
     )
 
 
@@ -166,14 +167,13 @@ def _count_metrics(*handlers: str) -> int:
     return count
 
 
-def _count_alarm_metrics(**parameters: str) -> int:
-    """Return the number of metrics that the alarms of a stack with these parameters watch. AWS bills each."""
-    stack = example_stack(parameters)
+def _count_alarm_metrics(stack: Intrinsics, **parameters: str) -> int:
+    """Return the number of metrics that the alarms of a stack watch with these parameters. AWS bills each."""
+    stack = replace(stack, parameters=parameters)
     alarms = [
         stack.resolve(resource["Properties"])
-        for resource in stack.template["Resources"].values()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-        and ("Condition" not in resource or stack.resolve({"Fn::If": [resource["Condition"], True, False]}))
+        for name, resource in stack.template["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and stack.has(name)
     ]
     return sum(sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1 for alarm in alarms)
 

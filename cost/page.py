@@ -117,7 +117,6 @@ def _introduction(facts: Facts) -> str:
         for sizes in _SIZES
     }
     slow = {workflow: _dollars(facts.dollars(Work(_MILLION, resize_seconds=0.4), workflow)) for workflow in WORKFLOWS}
-    shown = [f"{facts.measured.resize_seconds(sizes) * 1000:.0f}" for sizes in _SIZES]
     quiet = _dollars(total(price_month(facts.deployment), facts.table))
     requests = sum(each.count(1) for each in RESIZE[Deed.UPLOADED].values())
     return f"""
@@ -126,7 +125,8 @@ def _introduction(facts: Facts) -> str:
 A million uploads with one thumbnail each cost **{totals["STANDARD", 1]}** with `UploadWorkflow=STANDARD`, the default,
 and **{totals["EXPRESS", 1]}** with `EXPRESS`. With five thumbnails each they cost {totals["STANDARD", 5]} and
 {totals["EXPRESS", 5]}. A month without uploads costs at most {quiet}. These prices use the durations
-measured here: {shown[0]} ms for a resize with one thumbnail, {shown[1]} ms with five. **If a resize with one thumbnail
+measured here: {facts.measured.resize_ms:.0f} ms for a resize with one thumbnail, {facts.measured.resize_ms_5:.0f} ms
+with five. **If a resize with one thumbnail
 takes 400 ms on AWS**, a million uploads cost {slow["STANDARD"]} and {slow["EXPRESS"]}.
 
 `make cost` writes this page. `make cost UPLOADS=3e6 SIZES=5` calculates the cost for your own numbers. **All figures
@@ -305,8 +305,7 @@ def _notifications(facts: Facts) -> str:
     rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
     rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
     month = _dollars(total(price_notifications_month(facts.deployment), facts.table))
-    custom = [Line("CloudWatch", "NotificationsNotSent", 1, name) for name in ("alarm_month", "metric_month")]
-    express = _dollars(total(custom, facts.table))
+    express = _more(facts, alarms=1, metrics=1)
     https, email = (_dollars(_MILLION * facts.table.prices[name].usd) for name in ("sns_http", "sns_email"))
     return f"""
 ## Notifications
@@ -327,15 +326,9 @@ def _a_month(facts: Facts) -> str:
     lines = price_month(facts.deployment)
     rows = [[f"{line.group}: {line.what}", _units(line.count), _dollars(line.dollars(facts.table))] for line in lines]
     rows.append(["**together**", "", f"**{_dollars(total(lines, facts.table))}**"])
-    watched, custom = (facts.table.prices[name].usd for name in ("alarm_month", "metric_month"))
-    express, bucket, schedule = (
-        _dollars(alarms * watched + metrics * custom)
-        for alarms, metrics in (
-            (facts.deployment.express_alarms, 0),
-            (facts.deployment.bucket_alarms, 0),
-            (facts.deployment.schedule_alarms, facts.deployment.schedule_metrics),
-        )
-    )
+    deployment = facts.deployment
+    express, bucket = (_more(facts, alarms) for alarms in (deployment.express_alarms, deployment.bucket_alarms))
+    schedule = _more(facts, deployment.schedule_alarms, deployment.schedule_metrics)
     with_bucket_key, without = (_dollars(total(key, facts.table)) for key in price_kms(Work(_MILLION)))
     query_gb = facts.table.prices["query_gb"].usd
     an_hour = _dollars(_MILLION / _HOURS_OF_A_MONTH * facts.measured.machine_log_bytes / 1e9 * query_gb, 5)
@@ -363,6 +356,12 @@ def _a_month(facts: Facts) -> str:
 """
 
 
+def _more(facts: Facts, alarms: int, metrics: int = 0) -> str:
+    """Return what more metrics that alarms watch, and more custom metrics, cost in a month."""
+    prices = facts.table.prices
+    return _dollars(alarms * prices["alarm_month"].usd + metrics * prices["metric_month"].usd)
+
+
 def _the_curve(facts: Facts) -> str:
     standard, express = (facts.curve(_CURVE, workflow) for workflow in WORKFLOWS)
     rows = [
@@ -375,8 +374,7 @@ def _the_curve(facts: Facts) -> str:
         f"{break_even_uploads(work, facts.deployment, facts.measured, facts.table, free):,.0f}"
         for work, free in ((one, 0), (one, _FREE_TRANSITIONS), (replace(one, resize_seconds=10.0), 0))
     )
-    shown = f"{facts.measured.resize_seconds(1) * 1000:.0f}"
-    more = _dollars(facts.deployment.express_alarms * facts.table.prices["alarm_month"].usd)
+    more = _more(facts, facts.deployment.express_alarms)
     return f"""
 ## Uploads a month, and when EXPRESS is cheaper
 
@@ -388,10 +386,10 @@ Dollars a month with one thumbnail each, including the fixed costs of a month:
 
 With EXPRESS, an alarm watches one more metric, for {more} a month. So **EXPRESS is cheaper from {uploads} uploads a
 month on**. With the permanent free tier of {_FREE_TRANSITIONS:,} transitions a month, which is not subtracted here, it
-is cheaper from {with_free} on. Both numbers are for a resize of {shown} ms, and they grow with its duration: at 10 s
-the first is {at_ten_seconds}. From {seconds:.0f} s on, EXPRESS is never cheaper, because the run, and the function that
-waits for it, are billed for their whole duration. For its higher price, STANDARD lists each upload in the console,
-returns its status by id for 90 days, and allows redrive.
+is cheaper from {with_free} on. Both numbers are for a resize of {facts.measured.resize_ms:.0f} ms, and they grow with
+its duration: at 10 s the first is {at_ten_seconds}. From {seconds:.0f} s on, EXPRESS is never cheaper, because the run,
+and the function that waits for it, are billed for their whole duration. For its higher price, STANDARD lists each
+upload in the console, returns its status by id for 90 days, and allows redrive.
 """
 
 

@@ -65,6 +65,11 @@ class Intrinsics:
         resolved = self._resolve(value)
         return None if resolved is _ABSENT else resolved
 
+    def has(self, logical_id: str) -> bool:
+        """Return whether the stack has a resource of the template, whose condition may be false."""
+        condition = self.template["Resources"][logical_id].get("Condition")
+        return condition is None or self._condition(condition)
+
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, list):
             return [item for item in map(self._resolve, value) if item is not _ABSENT]

@@ -234,11 +234,10 @@ def _read(request: mitm.Request) -> tuple[str, str]:
     """Return the operation of a request and the name of its object."""
     target = request.headers.get("x-amz-target", "")
     action = target.rpartition(".")[2]
-    if action in {"StartExecution", "StartSyncExecution"}:
+    if action in _STEP_FUNCTIONS:
         body = json.loads(request.get_text() or "{}")
-        return action, f"{json.loads(body['input'])['object_key']} {body['name']}"
-    if action == "ListExecutions":
-        return action, ""
+        # ListExecutions is about no object.
+        return action, f"{json.loads(body['input'])['object_key']} {body['name']}" if "input" in body else ""
     operation = _S3_OPERATIONS.get(request.method, "")
     return operation, _path(request)
 

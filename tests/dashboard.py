@@ -17,11 +17,7 @@ _NAMES = ("BucketName", "FunctionName", "LogGroupName", "Name", "QueueName")
 def stack_of(parameters: dict[str, str]) -> Intrinsics:
     """Return a stack with only the resources that these parameters make, under their names."""
     stack = example_stack(parameters)
-    there = {
-        name: resource
-        for name, resource in stack.template["Resources"].items()
-        if "Condition" not in resource or stack.resolve({"Fn::If": [resource["Condition"], True, False]})
-    }
+    there = {name: resource for name, resource in stack.template["Resources"].items() if stack.has(name)}
     ids = {name: _name(stack, resource) or name for name, resource in there.items()}
     return replace(stack, physical_ids=ids, attribute=lambda _, physical_id, name: _attribute(physical_id, name))
 

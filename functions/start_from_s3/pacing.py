@@ -98,8 +98,7 @@ class Pacing:
     def looked(self, running: int, now: float) -> None:
         """Record the number of running executions."""
         self._grow(now)
-        if now > self._look_at + _PACE_SECONDS:
-            self._busy_since = now
+        self._note_idleness(now)
         pace, most = self._past_pace(now), self.most
         if running > most:
             # In proportion, so that a starter that is ahead of the others yields more.
@@ -113,8 +112,7 @@ class Pacing:
     def not_counted(self, began: float, now: float) -> None:
         """Record a failed look: the pace goes on, and one execution may be started immediately."""
         self._grow(now)
-        if began > self._look_at + _PACE_SECONDS:
-            self._busy_since = began
+        self._note_idleness(began)
         # The lower one, because without a number nothing corrects a pace that is too high.
         pace = min(self._past_pace(began), self._pace)
         self._pace = max(pace, _LEAST_PACE / self._starters)
@@ -145,6 +143,11 @@ class Pacing:
         most = max(self._room, self._pace, 1.0)
         self._room = min(most, self._room + (now - self._grown_at) * self._pace)
         self._grown_at = now
+
+    def _note_idleness(self, now: float) -> None:
+        """Record that the starter was idle until now, if its look is long overdue."""
+        if now > self._look_at + _PACE_SECONDS:
+            self._busy_since = now
 
     def _between_looks(self, now: float) -> float:
         """Return the seconds until the next look."""

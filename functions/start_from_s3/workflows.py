@@ -5,7 +5,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from functions.start_from_s3.executions import Execution
 from functions.start_from_s3.pacing import Pacing
@@ -182,7 +183,7 @@ class StandardWorkflow:
         began = self._clock()
         try:
             running = self._count_running(self._pacing.enough)
-        except (ClientError, ConnectionError, HTTPClientError) as error:
+        except (ClientError, HTTPClientError, NoConnectionError) as error:
             # For example, other callers in the account have used up the quota. An upload that returned to the queue
             # would be hidden for twelve minutes, so uploads are started without the number.
             if isinstance(error, ClientError) and not _is_temporary(error):

@@ -18,6 +18,8 @@ from ministack.core import lambda_runtime  # type: ignore[import-not-found]  # o
 from ministack.services import lambda_svc  # type: ignore[import-not-found]  # as above
 
 _UNREAD_SECONDS = 5.0
+# Short, because every invocation with output waits so long at least once.
+_PAUSE_SECONDS = 0.001
 
 
 def install() -> None:
@@ -32,7 +34,7 @@ def _wait_for_output() -> None:
     def drain_when_read(worker: Any, *more: Any, **named: Any) -> Any:
         deadline = time.monotonic() + _UNREAD_SECONDS
         while _has_unread_output(worker) and time.monotonic() < deadline:
-            time.sleep(0.001)
+            time.sleep(_PAUSE_SECONDS)
         return drain(worker, *more, **named)
 
     lambda_runtime.Worker._drain_stderr_bounded = drain_when_read  # noqa: SLF001 - as above

@@ -1,24 +1,21 @@
 """The deployed pipeline as its users see it, and the pictures that the end-to-end tests send through it."""
 
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import pytest
 from PIL import Image
 
 from local.pipeline import Pipeline as DeployedPipeline
 from local.stack import Stack
 from samples.files import encoded
+from tests.waiting import wait_for
 
 UPLOAD_SIZES = ("64x64", "128x96")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +145,6 @@ class Pipeline(DeployedPipeline):
     def wait_until_idle(self) -> None:
         """Wait until no upload is in the queue and no execution runs."""
         wait_for(lambda: self.queued() == (0, 0) and not self.running(), "the end of all executions")
-
-
-def wait_for(probe: Callable[[], _T], what: str, seconds: float = 60) -> _T:
-    """Ask again and again until the answer is true; fail the test if it does not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := probe()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come within {seconds:.0f} seconds")
-        time.sleep(0.1)
-    return answer
 
 
 def photograph(width: int = 400, height: int = 300, format: str = "JPEG") -> bytes:

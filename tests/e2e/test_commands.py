@@ -11,7 +11,8 @@ from PIL import Image
 
 from local.processes import free_port, free_ports, is_port_free
 from local.stack import ROOT, Settings, Stack, StackError
-from tests.e2e.pipeline import Pipeline, wait_for
+from tests.e2e.pipeline import Pipeline
+from tests.waiting import wait_for
 
 
 def make(target: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.dashboard import widget_query
-from tests.e2e.pipeline import Pipeline, photograph, wait_for
+from tests.e2e.pipeline import Pipeline, photograph
+from tests.waiting import wait_for
 
 KEYS = ("queries/deep down/photo.one.jpg", "queries/letter.jpg")
 

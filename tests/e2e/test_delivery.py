@@ -12,8 +12,9 @@ import pytest
 from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from smoke.delivery import Viewer
-from tests.e2e.pipeline import Pipeline, photograph, wait_for
+from tests.e2e.pipeline import Pipeline, photograph
 from tests.e2e.test_smoke import broken, left_over, smoke
+from tests.waiting import wait_for
 
 KEYS = [
     "a b/+%2B 100%.jpg",

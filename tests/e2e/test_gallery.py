@@ -23,8 +23,9 @@ from functions.resize.placeholder import make_placeholder
 from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
 from tests.e2e.browser import chromium
-from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph, wait_for
+from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph
 from tests.thumbhash import decode
+from tests.waiting import wait_for
 
 # How long an upload may take on a busy machine, in milliseconds.
 PATIENCE = 60_000

@@ -11,8 +11,9 @@ from jsonschema import Draft4Validator
 
 from local.processes import free_ports
 from local.stack import ROOT, Settings, Stack
-from tests.e2e.pipeline import Pipeline, photograph, wait_for
+from tests.e2e.pipeline import Pipeline, photograph
 from tests.e2e.test_smoke import broken, left_over, smoke
+from tests.waiting import wait_for
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:thumbnails"
 SCHEMA = Draft4Validator(json.loads((ROOT / "schemas" / "notification.json").read_text(encoding="utf-8")))

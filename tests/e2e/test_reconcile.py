@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from local.stack import ROOT
-from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph, wait_for
+from tests.e2e.pipeline import UPLOAD_SIZES, Pipeline, photograph
+from tests.waiting import wait_for
 
 FOLDER = "reconcile"
 
@@ -218,6 +219,7 @@ def test_it_stops_at_so_many_objects_and_goes_on_after_it_was_stopped(pipeline: 
 
     def has_stopped() -> bool:
         before = len(pipeline.stored_for(names[0]))
+        # No API tells when the function that was running has ended; it takes less than a second.
         time.sleep(3)
         return len(pipeline.stored_for(names[0])) == before
 

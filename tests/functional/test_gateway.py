@@ -39,6 +39,7 @@ from local.gateway.stack import StackError, read_deployed_api
 from local.gateway.vtl import MappingTemplateError
 from local.intrinsics import Intrinsics
 from tests.deployed import ROOT, read_template
+from tests.waiting import wait_for
 
 ACCOUNT = "123456789012"
 STACK_ID = f"arn:aws:cloudformation:eu-north-1:{ACCOUNT}:stack/pipeline/1"
@@ -1299,13 +1300,6 @@ def test_the_command_serves_logs_and_stops(fake_aws: FakeAws, aws: Behaviour, nu
     assert sorted(aws.delivered, key=lambda line: line["status"]) == lines
 
 
-def wait_until(probe: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not probe():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_an_access_log_that_cannot_be_delivered_is_reported_once_and_refuses_nothing(
     session: Session, fake_aws: FakeAws, aws: Behaviour
 ) -> None:
@@ -1318,7 +1312,7 @@ def test_an_access_log_that_cannot_be_delivered_is_reported_once_and_refuses_not
     with running(server):
         client = Client("127.0.0.1", int(server.server_address[1]))
         statuses = [client.post(BODY).status for _ in range(2)]
-        wait_until(lambda: "is not delivered" in log.getvalue())
+        wait_for(lambda: "is not delivered" in log.getvalue(), "the report")
         server.delivery.close()
 
     assert statuses == [200, 200]
@@ -1337,6 +1331,6 @@ def test_without_an_access_log_setting_the_gateway_logs_in_its_own_words(
     with running(server):
         Client("127.0.0.1", int(server.server_address[1])).send("GET", "/prod/nowhere")
         # The gateway answers first.
-        wait_until(lambda: log.getvalue().endswith("\n"))
+        wait_for(lambda: log.getvalue().endswith("\n"), "the line of the log")
     entry = json.loads(log.getvalue())
     assert (entry["httpMethod"], entry["path"], entry["status"]) == ("GET", "/prod/nowhere", 404)

@@ -21,6 +21,7 @@ from botocore.session import Session
 from local.gateway.integration import AwsServices
 from local.processes import free_ports
 from local.stack import Settings, Stack
+from tests.waiting import wait_for
 
 ACCOUNT = "000000000000"
 PASS = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}}
@@ -465,9 +466,7 @@ def test_executions_are_logged(aws: Settings, level: str, logged: list[str]) -> 
         return [json.loads(event["message"]) for event in found]
 
     # The lines may be written after the execution has ended.
-    deadline = time.monotonic() + 30
-    while len(read()) < len(logged) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: len(read()) >= len(logged), "the lines of the log")
     # Lines that must not be there would come now.
     time.sleep(0.2)
     events = read()

@@ -29,6 +29,7 @@ from tests.functional.conftest import (
 )
 from tests.functional.faults import answering
 from tests.s3_events import event_text
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -44,9 +45,7 @@ def executions(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> "SFNClien
 
     def start_until_it_can_be_stopped(worker: ExecutionWorker) -> None:
         start(worker)
-        deadline = time.monotonic() + 30
-        while worker.env is None and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_for(lambda: worker.env is not None, "the execution's environment", pause=0.001)
 
     # Until its thread has parsed the definition, moto raises an AttributeError for an execution that is stopped.
     monkeypatch.setattr(ExecutionWorker, "start", start_until_it_can_be_stopped)

@@ -79,7 +79,6 @@ def test_the_command_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     [
         ("--uploads", "0"),
         ("--uploads", "0.9"),
-        ("--uploads", "1.5"),
         ("--uploads", "nan"),
         ("--uploads", "inf"),
         ("--uploads", "1.1e12"),
@@ -95,7 +94,14 @@ def test_questions_without_an_answer(
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, *arguments)
 
-    assert "must be " in capsys.readouterr().err
+    assert f"{arguments[0]} must be from 1 to " in capsys.readouterr().err
+
+
+def test_a_part_of_an_upload_has_no_price(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, "--uploads", "1.5")
+
+    assert "--uploads must be a whole number" in capsys.readouterr().err
 
 
 def test_the_command_writes_page_and_picture(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.reconcile.inputs import CONCURRENCY, PlanInput, parse_input
+from functions.reconcile.inputs import PlanInput, parse_input
 from functions.start_from_s3.workflows import EXPRESS_SECONDS
 from local.template import example_stack
 from tests.deployed import RECONCILE_PATH, ROOT, read_state_machine, read_template
@@ -163,7 +163,7 @@ def test_the_check_is_a_plan_of_everything_at_the_operators_rate() -> None:
     settings = example_stack({"ReconcileSchedule": "rate(7 days)"}).resolve(schedule["Properties"])
 
     assert settings["ScheduleExpression"] == "rate(7 days)"
-    assert parse_input(json.loads(settings["Target"]["Input"])) == PlanInput("", CONCURRENCY, wait_minutes=60)
+    assert parse_input(json.loads(settings["Target"]["Input"])) == PlanInput("", 4, wait_minutes=60)
     assert schedule["Properties"]["Target"]["Arn"] == {"Ref": "ReconcileThumbnails"}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from local.processes import Background, HeldError, end_all, hold, seize
 from local.records import RecordError, read_record, write_record
+from tests.waiting import wait_for
 
 SLEEP = ["/bin/sleep", "60"]
 HOLD = """
@@ -79,10 +80,7 @@ def test_a_process_that_ended_at_once_is_no_broken_record(folder: Path) -> None:
     process = Background("server", folder)
     process.start(["/bin/sh", "-c", "exit 1"], os.environ)
 
-    deadline = time.monotonic() + 30
-    while process.pid() is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: process.pid() is None, "the end of the process")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "1", '{"pid": "1", "started": "now"}', '{"pid": 1}'])

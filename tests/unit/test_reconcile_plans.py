@@ -10,7 +10,7 @@ from cost.model import Work, price_work
 from cost.prices import read_prices
 from functions.reconcile.compare import Entry
 from functions.reconcile.errors import InvalidInputError
-from functions.reconcile.inputs import CONCURRENCY, PlanInput, RunInput, parse_input
+from functions.reconcile.inputs import PlanInput, RunInput, parse_input
 from functions.reconcile.plans import Names, Part, count_of, cut, plan_id
 from functions.reconcile.price import RECONCILE_MB, RESIZE_MB, PlannedWork, RunPrices
 from tests.deployed import read_template
@@ -24,9 +24,9 @@ def prices() -> RunPrices:
 
 
 def test_the_input() -> None:
-    assert parse_input({"mode": "plan"}) == PlanInput("", CONCURRENCY)
+    assert parse_input({"mode": "plan"}) == PlanInput("", 4)
     assert parse_input({"mode": "plan", "prefix": "2026/", "concurrency": 40}) == PlanInput("2026/", 40)
-    assert parse_input({"mode": "run", "plan": "p"}) == RunInput("p", "no", None, None, CONCURRENCY)
+    assert parse_input({"mode": "run", "plan": "p"}) == RunInput("p", "no", None, None, 4)
     whole = {"mode": "run", "plan": "p", "prune": "all", "max_objects": 5, "max_usd": 0.5, "concurrency": 1}
     assert parse_input(whole) == RunInput("p", "all", 5, 0.5, 1)
 
@@ -36,7 +36,7 @@ def test_the_input() -> None:
     [("", "photos/"), ("pho", "photos/"), ("photos/", "photos/"), ("photos/2026/", "photos/2026/")],
 )
 def test_a_plan_stays_below_the_prefix_of_all_originals(prefix: str, used: str) -> None:
-    assert parse_input({"mode": "plan", "prefix": prefix}, "photos/") == PlanInput(used, CONCURRENCY)
+    assert parse_input({"mode": "plan", "prefix": prefix}, "photos/") == PlanInput(used, 4)
     with pytest.raises(InvalidInputError, match=r"begin with photos/ \(OriginalsPrefix\)"):
         parse_input({"mode": "plan", "prefix": "2026/"}, "photos/")
 
